@@ -1,0 +1,215 @@
+package sessionstore
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"time"
+)
+
+// SCS is what [FromSCS] needs of a store. Every store written for scs (github.com/alexedwards/scs)
+// has it; the interface stands here so that this package does not import that one. Find reports
+// false without an error for a token that is not there, Commit writes over what is there, and
+// Delete of a token that is not there is no error.
+type SCS interface {
+	Find(token string) (b []byte, found bool, err error)
+	Commit(token string, b []byte, expiry time.Time) error
+	Delete(token string) error
+}
+
+// scsCtx is scs.CtxStore: a store whose methods take a context.
+type scsCtx interface {
+	FindCtx(ctx context.Context, token string) (b []byte, found bool, err error)
+	CommitCtx(ctx context.Context, token string, b []byte, expiry time.Time) error
+	DeleteCtx(ctx context.Context, token string) error
+}
+
+// An SCSStore is a [Store] on top of a store written for scs. See [FromSCS].
+type SCSStore struct {
+	store   scsCtx
+	seed    maphash.Seed
+	stripes [scsStripes]chan struct{} // each a lock that a context can stop waiting for
+}
+
+var (
+	_ Store         = (*SCSStore)(nil)
+	_ Pinger        = (*SCSStore)(nil)
+	_ SingleProcess = (*SCSStore)(nil)
+)
+
+const (
+	scsStripes = 256
+
+	// scsCommitTimeout is how long a change that has begun may take with a store that knows
+	// contexts, whatever becomes of its caller.
+	scsCommitTimeout = 5 * time.Second
+)
+
+// FromSCS keeps each record as one value of s, under the token "kind:id". It uses the methods of
+// scs.CtxStore if s has all three.
+//
+// Within one process it is a full [Store]. Between processes it is not, whatever s keeps its values
+// in: s reads and writes whole values and asks nothing before it writes. Of two changes to one
+// record at one moment one is lost, a condition may hold for both, and a record that was deleted
+// may come back: a lost sign-in, a one-time value taken twice, a session that outlives its logout.
+// [SCSStore.SingleProcess] says so to whoever builds on it, for a warning at start-up. With more
+// than one process, use redisstore, sqlstore or another store that passes storetest from each.
+//
+// The same holds for two SCSStores of one s: make one, and share it. Records end by this process's
+// clock or by the store's, whichever comes first. Many stores for scs limit the size of a value,
+// MySQL's by its column to 64 KB; a record, all fields together, must fit.
+func FromSCS(s SCS) *SCSStore {
+	f := &SCSStore{seed: maphash.MakeSeed()}
+	for i := range f.stripes {
+		f.stripes[i] = make(chan struct{}, 1)
+	}
+	f.store = withoutCtx{s}
+	if c, ok := s.(scsCtx); ok {
+		f.store = c
+	}
+	return f
+}
+
+// SingleProcess implements [SingleProcess]: it returns true.
+func (s *SCSStore) SingleProcess() bool { return true }
+
+// Load implements [Store].
+func (s *SCSStore) Load(ctx context.Context, k Key) (Record, error) {
+	if err := ready(ctx, k); err != nil {
+		return Record{}, err
+	}
+	return s.find(ctx, k)
+}
+
+// Update implements [Store]. Once it has begun to write it is not cancelled, for at most five
+// seconds: a value that a store writes after its caller has given up could undo a deletion.
+func (s *SCSStore) Update(ctx context.Context, k Key, c Change) error {
+	if err := ready(ctx, k); err != nil {
+		return err
+	}
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	unlock, err := s.lock(ctx, k)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	before, err := s.find(ctx, k)
+	if err != nil && err != ErrNotFound {
+		return err
+	}
+	if err := c.Mode.judge(err == nil); err != nil {
+		return err
+	}
+	after, err := before.Apply(c)
+	if err != nil {
+		return err
+	}
+	if len(c.Set)+len(c.Delete) == 0 && c.Expires.IsZero() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), scsCommitTimeout)
+	defer cancel()
+	// Stores differ in what they make of an end that has passed.
+	if ended(after) {
+		err = s.store.DeleteCtx(ctx, scsToken(k))
+	} else {
+		err = s.store.CommitCtx(ctx, scsToken(k), []byte(after.Pack()), after.Expires)
+	}
+	if err != nil {
+		return fmt.Errorf("sessionstore: scs: update: %w", err)
+	}
+	return nil
+}
+
+// Delete implements [Store].
+func (s *SCSStore) Delete(ctx context.Context, ks ...Key) error {
+	for _, k := range ks {
+		if err := k.Validate(); err != nil {
+			return err
+		}
+	}
+	for _, k := range ks {
+		if err := s.delete(ctx, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *SCSStore) delete(ctx context.Context, k Key) error {
+	unlock, err := s.lock(ctx, k)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := s.store.DeleteCtx(ctx, scsToken(k)); err != nil {
+		return fmt.Errorf("sessionstore: scs: delete: %w", err)
+	}
+	return nil
+}
+
+// Ping implements [Pinger]: it looks for a value that no record has.
+func (s *SCSStore) Ping(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, _, err := s.store.FindCtx(ctx, "ping:"); err != nil {
+		return fmt.Errorf("sessionstore: scs: ping: %w", err)
+	}
+	return nil
+}
+
+// find returns the record of k as it is, or [ErrNotFound] itself.
+func (s *SCSStore) find(ctx context.Context, k Key) (Record, error) {
+	b, found, err := s.store.FindCtx(ctx, scsToken(k))
+	if err != nil {
+		return Record{}, fmt.Errorf("sessionstore: scs: find: %w", err)
+	}
+	if !found {
+		return Record{}, ErrNotFound
+	}
+	r, err := Unpack(string(b))
+	if err != nil {
+		return Record{}, fmt.Errorf("sessionstore: scs: find: %w", err)
+	}
+	if ended(r) {
+		return Record{}, ErrNotFound
+	}
+	return r, nil
+}
+
+// lock waits for the stripe of k, and returns what gives it back.
+func (s *SCSStore) lock(ctx context.Context, k Key) (unlock func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	stripe := s.stripes[maphash.String(s.seed, k.ID)%scsStripes]
+	select {
+	case stripe <- struct{}{}:
+		return func() { <-stripe }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// scsToken returns the token of k. scs itself makes tokens without a colon, so that an app may keep
+// its own sessions in the same store.
+func scsToken(k Key) string { return k.Kind + ":" + k.ID }
+
+// ended reports whether r has expired, by this process's clock.
+func ended(r Record) bool { return r.Expires.UnixMilli() <= time.Now().UnixMilli() }
+
+// withoutCtx lends a context's methods to a store that has none.
+type withoutCtx struct{ store SCS }
+
+func (w withoutCtx) FindCtx(_ context.Context, token string) ([]byte, bool, error) {
+	return w.store.Find(token)
+}
+
+func (w withoutCtx) CommitCtx(_ context.Context, token string, b []byte, expiry time.Time) error {
+	return w.store.Commit(token, b, expiry)
+}
+
+func (w withoutCtx) DeleteCtx(_ context.Context, token string) error { return w.store.Delete(token) }

@@ -1,0 +1,235 @@
+package sessionstore_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"github.com/alexedwards/scs/v2/memstore"
+
+	"github.com/returnleg/returnleg/sessionstore"
+	"github.com/returnleg/returnleg/sessionstore/storetest"
+)
+
+func TestFromSCSContract(t *testing.T) {
+	rows := []struct {
+		name string
+		open func() sessionstore.SCS
+	}{
+		{"plain", func() sessionstore.SCS { return memstore.NewWithCleanupInterval(0) }},
+		{"with context", func() sessionstore.SCS { return newCtxStore() }},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			storetest.Suite{
+				Open:   func(*testing.T) sessionstore.Store { return sessionstore.FromSCS(row.open()) },
+				Around: synctest.Test,
+			}.Run(t)
+		})
+	}
+}
+
+func TestFromSCSTrials(t *testing.T) {
+	rows := []struct {
+		name  string
+		trial func(ctx context.Context, s sessionstore.Store, trials int) (int, error)
+	}{
+		{"lost writes", storetest.LostWrites},
+		{"revived", storetest.Revived},
+		{"double takes", storetest.DoubleTakes},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			got, err := row.trial(t.Context(), sessionstore.FromSCS(memstore.NewWithCleanupInterval(0)), 1000)
+			if err != nil || got != 0 {
+				t.Errorf("got %d of 1000 and error %v, want 0 and none", got, err)
+			}
+		})
+	}
+}
+
+// TestFromSCSTwice shows why the comment of FromSCS warns: two of them, as two processes would have,
+// lose writes.
+func TestFromSCSTwice(t *testing.T) {
+	slow := newCtxStore()
+	one, two := sessionstore.FromSCS(slow), sessionstore.FromSCS(slow)
+	k := sessionKey(1)
+	if err := one.Update(t.Context(), k, create()); err != nil {
+		t.Fatal(err)
+	}
+	slow.commit = func() { // between the first one's Find and its Commit
+		slow.commit = nil
+		if err := two.Update(t.Context(), k, sessionstore.Change{Set: []sessionstore.Field{{Name: "b", Value: "2"}}}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := one.Update(t.Context(), k, sessionstore.Change{Set: []sessionstore.Field{{Name: "a", Value: "1"}}}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := one.Load(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := r.Field("b"); ok {
+		t.Error("got both writes; if that is certain, FromSCS need not warn")
+	}
+	for _, s := range []sessionstore.Store{one, two} {
+		if p, ok := s.(sessionstore.SingleProcess); !ok || !p.SingleProcess() {
+			t.Error("got a store for many processes, want one for a single process")
+		}
+	}
+}
+
+// TestFromSCSFailure checks that a store that fails is never taken for one that looked.
+func TestFromSCSFailure(t *testing.T) {
+	down := errors.New("connection refused")
+	s := newCtxStore()
+	store := sessionstore.FromSCS(s)
+	k := sessionKey(1)
+	if err := store.Update(t.Context(), k, create()); err != nil {
+		t.Fatal(err)
+	}
+	s.err = down
+	_, err := store.Load(t.Context(), k)
+	rows := []struct {
+		name string
+		err  error
+	}{
+		{"load", err},
+		{"update", store.Update(t.Context(), k, sessionstore.Change{})},
+		{"create", store.Update(t.Context(), sessionKey(2), create())},
+		{"delete", store.Delete(t.Context(), k)},
+		{"ping", store.Ping(t.Context())},
+	}
+	for _, row := range rows {
+		if !errors.Is(row.err, down) || errors.Is(row.err, sessionstore.ErrNotFound) {
+			t.Errorf("%s: got error %v, want %v", row.name, row.err, down)
+		}
+	}
+	s.err = nil
+	if err := store.Ping(t.Context()); err != nil {
+		t.Errorf("ping afterwards: got error %v, want none", err)
+	}
+	if _, err := store.Load(t.Context(), k); err != nil {
+		t.Errorf("afterwards: got error %v, want none", err)
+	}
+}
+
+// TestFromSCSForeign checks that a value that a record never had is an error, not absence.
+func TestFromSCSForeign(t *testing.T) {
+	m := memstore.NewWithCleanupInterval(0)
+	k := sessionKey(1)
+	if err := m.Commit(k.Kind+":"+k.ID, []byte("gob of some other program"), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := sessionstore.FromSCS(m).Load(t.Context(), k)
+	if err == nil || errors.Is(err, sessionstore.ErrNotFound) || strings.Contains(err.Error(), "gob") {
+		t.Errorf("got error %v, want one that tells nothing of the value, and not %v", err, sessionstore.ErrNotFound)
+	}
+}
+
+// TestFromSCSCancelled checks that who waits for a record leaves when cancelled, and that a change
+// which has begun to write does not.
+func TestFromSCSCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCtxStore()
+		store := sessionstore.FromSCS(s)
+		k := sessionKey(1)
+		if err := store.Update(t.Context(), k, create()); err != nil {
+			t.Fatal(err)
+		}
+		goOn := make(chan struct{})
+		s.commit = sync.OnceFunc(func() { <-goOn })
+		ctx, cancel := context.WithCancel(t.Context())
+		var first, second error
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			first = store.Update(ctx, k, sessionstore.Change{Set: []sessionstore.Field{{Name: "a", Value: "1"}}})
+		})
+		synctest.Wait()
+		waiting := make(chan struct{})
+		go func() {
+			defer close(waiting)
+			second = store.Delete(ctx, k)
+		}()
+		synctest.Wait()
+		cancel()
+		<-waiting
+		close(goOn)
+		wg.Wait()
+		if first != nil || !errors.Is(second, context.Canceled) {
+			t.Errorf("got errors %v of the writer and %v of the one that waited, want none and %v", first, second, context.Canceled)
+		}
+	})
+}
+
+// TestFromSCSPanic checks that a store that panics leaves no record locked.
+func TestFromSCSPanic(t *testing.T) {
+	s := newCtxStore()
+	store := sessionstore.FromSCS(s)
+	k := sessionKey(1)
+	s.commit = sync.OnceFunc(func() { panic("a bug of the store") })
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("got no panic")
+			}
+		}()
+		store.Update(t.Context(), k, create())
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s.commit = nil
+	if err := store.Update(ctx, k, create()); err != nil {
+		t.Errorf("got error %v, want none", err)
+	}
+}
+
+// A ctxStore is a scs.CtxStore that can fail, and can be held up before it writes.
+type ctxStore struct {
+	*memstore.MemStore
+	err    error
+	commit func()
+}
+
+var _ scs.CtxStore = (*ctxStore)(nil)
+
+func newCtxStore() *ctxStore { return &ctxStore{MemStore: memstore.NewWithCleanupInterval(0)} }
+
+func (s *ctxStore) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
+	if err := errors.Join(s.err, ctx.Err()); err != nil {
+		return nil, false, err
+	}
+	return s.MemStore.Find(token)
+}
+
+func (s *ctxStore) CommitCtx(ctx context.Context, token string, b []byte, expiry time.Time) error {
+	if s.commit != nil {
+		s.commit()
+	}
+	if err := errors.Join(s.err, ctx.Err()); err != nil {
+		return err
+	}
+	return s.MemStore.Commit(token, b, expiry)
+}
+
+func (s *ctxStore) DeleteCtx(ctx context.Context, token string) error {
+	if err := errors.Join(s.err, ctx.Err()); err != nil {
+		return err
+	}
+	return s.MemStore.Delete(token)
+}
+
+// Find, Commit and Delete fail: a store that knows contexts is asked with one.
+func (s *ctxStore) Find(string) ([]byte, bool, error) {
+	return nil, false, errors.New("without a context")
+}
+
+func (s *ctxStore) Commit(string, []byte, time.Time) error { return errors.New("without a context") }
+
+func (s *ctxStore) Delete(string) error { return errors.New("without a context") }

@@ -1,0 +1,117 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// An answer is the code of a server's error. The rest of its text stays out of ours: it repeats
+// arguments, such as the key, or is whatever somebody says who is no Redis server.
+type answer string
+
+func (a answer) Error() string { return "server answered " + string(a) }
+
+// failed returns err as callers see it: with its class, and without what the server said.
+func failed(op string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("redisstore: %s: %w", op, err)
+	}
+	class := classOf(err)
+	var e redis.Error
+	if errors.As(err, &e) {
+		err = answer(codeOf(e))
+	}
+	return fmt.Errorf("redisstore: %s: %w: %w", op, class, err)
+}
+
+// classOf returns what an error means for the caller.
+func classOf(err error) error {
+	var e redis.Error
+	if errors.As(err, &e) {
+		return classOfAnswer(e)
+	}
+	var wait *waitError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &wait), errors.Is(err, redis.ErrPoolExhausted):
+		return sessionstore.ErrOverloaded
+	case errors.Is(err, errForeign), errors.Is(err, errReply), errors.As(err, &certificate):
+		return sessionstore.ErrMisconfigured
+	// redigo has no name for this error.
+	case strings.HasPrefix(err.Error(), "redigo: unexpected response line"):
+		return sessionstore.ErrMisconfigured
+	}
+	return sessionstore.ErrUnavailable
+}
+
+// classOfAnswer returns what a server's error means.
+func classOfAnswer(e redis.Error) error {
+	switch codeOf(e) {
+	case "OOM":
+		return sessionstore.ErrFull
+	case "MISCONF":
+		return errUnsaved
+	case "NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "MOVED", "CROSSSLOT", "WRONGTYPE":
+		return sessionstore.ErrMisconfigured
+	case "ERR":
+		return classOfText(string(e))
+	}
+	return sessionstore.ErrUnavailable
+}
+
+// errUnsaved is a server that takes no changes because its disk does not. It is full, for what
+// would be made; for what would be deleted it is not available.
+var errUnsaved = fmt.Errorf("%w, %w", sessionstore.ErrFull, sessionstore.ErrUnavailable)
+
+// classOfText tells apart the errors that Redis gives no code.
+func classOfText(text string) error {
+	for _, begins := range []string{"ERR unknown command", "ERR Client sent AUTH", "ERR AUTH", "ERR invalid password",
+		"ERR DB index", "ERR invalid DB index", "ERR SELECT is not allowed", "ERR This instance has cluster support disabled"} {
+		if strings.HasPrefix(text, begins) {
+			return sessionstore.ErrMisconfigured
+		}
+	}
+	return sessionstore.ErrUnavailable
+}
+
+// codeOf returns the first word of a server's error, or "" for other errors.
+func codeOf(err error) string {
+	e, ok := err.(redis.Error)
+	if !ok {
+		return ""
+	}
+	text := string(e)
+	// Until version 7, an error in a script has the code of its cause within.
+	if strings.HasPrefix(text, "ERR Error running script") {
+		if _, cause, ok := strings.Cut(text, ": -"); ok {
+			text = cause
+		}
+	}
+	code, _, _ := strings.Cut(text, " ")
+	for _, c := range code {
+		if c < 'A' || c > 'Z' {
+			return "ERR"
+		}
+	}
+	if len(code) > 16 || code == "" {
+		return "ERR"
+	}
+	return code
+}
+
+// isDeadEnd reports whether a connection that gets this answer leads to the wrong server, or was
+// not let in: another one may do better.
+func isDeadEnd(code string) bool {
+	switch code {
+	case "READONLY", "MASTERDOWN", "NOAUTH":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,214 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+// A Server says how a Redis server is reached. URL is required; the rest has defaults.
+type Server struct {
+	// URL is "redis://user:password@host:port/db", or "rediss://" for TLS. Port 6379, database
+	// 0 and no password are the defaults.
+	// https://www.iana.org/assignments/uri-schemes/prov/redis
+	URL string
+
+	// Address, if not nil, returns "host:port" of the server to dial, instead of the URL's. It
+	// is asked before each dial, and so may ask Sentinels for the present master. Whoever is
+	// dialed must then call itself a master: Sentinels may name one that no longer is.
+	Address func(ctx context.Context) (string, error)
+
+	// TLS is used with rediss. Nil: the system's certificates, the name in the URL.
+	TLS *tls.Config
+
+	// Timeout bounds dialing with everything that belongs to it, and each write. It bounds
+	// reads for which the caller sets no time; a [Store] always does. 0: 1 s.
+	Timeout time.Duration
+
+	// MaxActive is how many connections a pool has at most. Who needs one more waits for it.
+	// 0: 64.
+	MaxActive int
+
+	// IdleTimeout is after which time a pool closes a connection that nobody used. It must be
+	// less than the server's timeout setting, and that of any proxy between. 0: 4 minutes.
+	IdleTimeout time.Duration
+
+	// MaxReply is the size of the largest reply, in bytes, and so of the largest record that
+	// can be loaded. See [Guard]. 0: [DefaultMaxReply].
+	MaxReply int
+}
+
+// NewPool returns a pool of connections to s. It dials nothing yet; see [Store.Ping]. All its
+// connections are behind [Guard] and have timeouts. Its fields may be changed before the first
+// use.
+func NewPool(s Server) (*redis.Pool, error) {
+	if _, err := s.target(); err != nil {
+		return nil, err
+	}
+	active, idle := s.MaxActive, s.IdleTimeout
+	if active <= 0 {
+		active = 64
+	}
+	if idle <= 0 {
+		idle = 4 * time.Minute
+	}
+	return &redis.Pool{
+		DialContext: func(ctx context.Context) (redis.Conn, error) { return s.Dial(ctx, "") },
+		MaxActive:   active,
+		MaxIdle:     active, // a burst's connections go by age, not at once: a new one costs much more than a kept one
+		IdleTimeout: idle,
+		Wait:        true,
+	}, nil
+}
+
+// Dial returns a new connection to addr, "host:port", with all other settings of s. If addr is
+// empty, Address or the URL says where it leads. Errors do not show the URL.
+func (s Server) Dial(ctx context.Context, addr string) (redis.Conn, error) {
+	t, err := s.target()
+	if err != nil {
+		return nil, err
+	}
+	timeout := s.Timeout
+	if timeout <= 0 {
+		timeout = time.Second
+	}
+	deadline := time.Now().Add(timeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	// WithDeadline relies on a deadline that is there already, and ours may have no timer.
+	ctx, cancel := context.WithDeadline(undated{ctx}, deadline)
+	defer cancel()
+	master := addr == "" && s.Address != nil
+	switch {
+	case addr != "":
+		t.addr = addr
+	case master:
+		if t.addr, err = s.Address(ctx); err != nil {
+			return nil, fmt.Errorf("redisstore: address of the master: %w", err)
+		}
+	}
+	c, err := redis.DialContext(ctx, "tcp", t.addr,
+		redis.DialContextFunc(func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return s.connect(ctx, t.tls, network, addr)
+		}),
+		redis.DialReadTimeout(timeout),
+		redis.DialWriteTimeout(timeout),
+		redis.DialUsername(t.user),
+		redis.DialPassword(t.password),
+		redis.DialDatabase(t.db),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("redisstore: dial: %w", err)
+	}
+	if !master {
+		return c, nil
+	}
+	if err := checkMaster(c); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("redisstore: dial: %w", err)
+	}
+	return c, nil
+}
+
+// errNotMaster is a server that has another role than it is said to have.
+var errNotMaster = errors.New("server is not a master")
+
+func checkMaster(c redis.Conn) error {
+	reply, err := redis.Values(c.Do("ROLE"))
+	if err != nil {
+		return err
+	}
+	var role string
+	if len(reply) > 0 {
+		role, _ = redis.String(reply[0], nil)
+	}
+	if role != "master" {
+		return errNotMaster
+	}
+	return nil
+}
+
+// connect returns a guarded connection.
+func (s Server) connect(ctx context.Context, secure bool, network, addr string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	if !secure {
+		return Guard(c, s.MaxReply), nil
+	}
+	config := s.TLS.Clone()
+	if config == nil {
+		config = new(tls.Config)
+	}
+	if config.ServerName == "" {
+		if config.ServerName, _, err = net.SplitHostPort(addr); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	t := tls.Client(c, config)
+	if err := t.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return Guard(t, s.MaxReply), nil
+}
+
+// A target is what a URL says.
+type target struct {
+	addr           string
+	tls            bool
+	user, password string
+	db             int
+}
+
+// target reads the URL. Its errors do not show it: it holds a password.
+func (s Server) target() (target, error) {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return target{}, errors.New("redisstore: url: malformed")
+	}
+	var t target
+	switch u.Scheme {
+	case "redis":
+	case "rediss":
+		t.tls = true
+	default:
+		return target{}, errors.New("redisstore: url: scheme: want redis or rediss")
+	}
+	if u.Opaque != "" || u.RawQuery != "" || u.Fragment != "" {
+		return target{}, errors.New("redisstore: url: want redis://user:password@host:port/db and no more")
+	}
+	host, port := u.Hostname(), u.Port()
+	if host == "" {
+		host = "localhost"
+	}
+	if port == "" {
+		port = "6379"
+	}
+	t.addr = net.JoinHostPort(host, port)
+	if u.User != nil {
+		password, ok := u.User.Password()
+		t.user, t.password = u.User.Username(), password
+		if !ok { // redis-cli reads it as a password, too
+			t.user, t.password = "", u.User.Username()
+		}
+	}
+	if db := strings.TrimPrefix(u.Path, "/"); db != "" {
+		if t.db, err = strconv.Atoi(db); err != nil || t.db < 0 {
+			return target{}, errors.New("redisstore: url: database: want a number")
+		}
+	}
+	return t, nil
+}

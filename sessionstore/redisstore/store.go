@@ -1,0 +1,155 @@
+// Package redisstore keeps the records of package sessionstore in Redis, through redigo: each
+// record is one hash, loaded by one command, changed by one script and deleted by one command. No
+// command touches two keys, so that a cluster will do.
+//
+//	pool, err := redisstore.NewPool(redisstore.Server{URL: "redis://localhost:6379"})
+//	…
+//	store := sessionstore.Sealed(redisstore.New(pool), keys)
+//
+// Set the server's maxmemory-policy to noeviction: with another one, Redis ends sessions to make
+// room for others. Turn on appendonly if a restart may not sign everybody out.
+package redisstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// A Pool lends connections. A [*redis.Pool] is one, best made by [NewPool]. So is the Cluster of
+// github.com/mna/redisc, whose connections are bound to the node of the record's key.
+//
+// If the pool has a method GetContext, as [*redis.Pool] does, it is called instead of Get, with a
+// context that ends when the time of the operation is up. Connections must have timeouts for
+// dialing and writing, and support [redis.ConnWithTimeout]. The store closes each connection that
+// it was lent.
+type Pool interface {
+	Get() redis.Conn
+}
+
+// A Store is a [sessionstore.Store] in Redis 4 or later. Set its fields before the first use.
+//
+// A record ends when the server's clock has reached its end, whatever the clocks of the app's
+// replicas say. Those only choose ends: a replica whose clock is two minutes behind the server's
+// makes records that end two minutes early.
+//
+// Redis has no budgets for parts of its memory: tiers make no difference here. It acknowledges a
+// change before its replicas have it, and so a failover may lose the last ones, deletions
+// included.
+//
+// What fails is [sessionstore.ErrUnavailable], [sessionstore.ErrOverloaded],
+// [sessionstore.ErrMisconfigured] or [sessionstore.ErrFull]. An Update that ends in
+// ErrUnavailable may have been made or not. Errors hold the first word of what the server
+// answered and no more of it, because servers repeat arguments in their answers.
+type Store struct {
+	// Prefix begins the name of each key; what follows is kind, ":" and id. Empty: "rl:". Apps
+	// that share a database need one each.
+	Prefix string
+
+	// Timeout bounds each operation: waiting for a connection, dialing, repeating and all
+	// commands together. A context's deadline may only shorten it. A context that is cancelled
+	// while the server is asked does not close the connection; the answer is awaited. 0: 1 s.
+	Timeout time.Duration
+
+	// Dial reaches the node of a cluster that holds a record while its slot is moved, which is
+	// the only time that it is called; [Server.Dial] fits. Nil: meanwhile, records that have
+	// moved already are ErrUnavailable.
+	Dial func(ctx context.Context, addr string) (redis.Conn, error)
+
+	pool Pool
+}
+
+var (
+	_ sessionstore.Store  = (*Store)(nil)
+	_ sessionstore.Pinger = (*Store)(nil)
+)
+
+// New returns a store that keeps its records where the connections of p lead.
+func New(p Pool) *Store { return &Store{pool: p} }
+
+// Load implements [sessionstore.Store]. It is one HGETALL.
+func (s *Store) Load(ctx context.Context, k sessionstore.Key) (sessionstore.Record, error) {
+	if err := k.Validate(); err != nil {
+		return sessionstore.Record{}, err
+	}
+	q := query{op: "load", key: s.name(k), command: "HGETALL", repeatable: true}
+	q.args = []any{q.key}
+	q.check = func(reply any) error { return checkHash(reply, k) }
+	reply, err := s.ask(ctx, &q)
+	if err != nil {
+		return sessionstore.Record{}, err
+	}
+	fields := reply.([]any)
+	if len(fields) == 0 {
+		return sessionstore.Record{}, sessionstore.ErrNotFound
+	}
+	return record(fields), nil
+}
+
+// Update implements [sessionstore.Store]. It is one EVALSHA.
+func (s *Store) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	if err := k.Validate(); err != nil {
+		return err
+	}
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	q := query{op: "update", key: s.name(k), command: "EVALSHA", script: true, check: checkVerdict}
+	q.args = arguments(q.key, k, &c)
+	reply, err := s.ask(ctx, &q)
+	if err != nil {
+		return err
+	}
+	return verdicts[reply.(int64)]
+}
+
+// Delete implements [sessionstore.Store]. It is one DEL for each key. The keys of a cluster are
+// deleted one after the other; others are sent together, a hundred at a time.
+func (s *Store) Delete(ctx context.Context, ks ...sessionstore.Key) error {
+	for _, k := range ks {
+		if err := k.Validate(); err != nil {
+			return err
+		}
+	}
+	for len(ks) > 0 {
+		n := min(len(ks), batch)
+		q := query{op: "delete", key: s.name(ks[0]), command: "DEL", repeatable: true, check: checkCount}
+		q.args = []any{q.key}
+		for _, k := range ks[1:n] {
+			q.more = append(q.more, s.name(k))
+		}
+		if _, err := s.ask(ctx, &q); err != nil {
+			return err
+		}
+		ks = ks[n:]
+	}
+	return nil
+}
+
+// batch is how many deletions are sent before the first is answered.
+const batch = 100
+
+// Ping asks the server, or one node of a cluster, whether it is there. It returns an error as the
+// other methods do.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.ask(ctx, &query{op: "ping", command: "PING", repeatable: true, check: checkPong})
+	return err
+}
+
+func (s *Store) name(k sessionstore.Key) string {
+	prefix := s.Prefix
+	if prefix == "" {
+		prefix = "rl:"
+	}
+	return prefix + k.Kind + ":" + k.ID
+}
+
+func (s *Store) timeout() time.Duration {
+	if s.Timeout <= 0 {
+		return time.Second
+	}
+	return s.Timeout
+}

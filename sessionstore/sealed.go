@@ -1,0 +1,162 @@
+package sessionstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/returnleg/returnleg/internal/aead"
+	"github.com/returnleg/returnleg/internal/packed"
+)
+
+// A SealedStore is a [Store] whose values are encrypted before another store sees them. See
+// [Sealed].
+type SealedStore struct {
+	// Unopened, if not nil, is told of each value that was asked for and did not open: somebody
+	// changed the store, or the key that sealed it left the ring. err says which of the two.
+	// The arguments hold no secret. Set it before the first use; it is called by the goroutine
+	// that asked, so it should be quick, and by many of them at once.
+	Unopened func(k Key, field string, err error)
+
+	store Store
+	keys  Keyring
+}
+
+var (
+	_ Store  = (*SealedStore)(nil)
+	_ Pinger = (*SealedStore)(nil)
+)
+
+// Reasons that [SealedStore.Unopened] is given.
+var (
+	ErrUnknownKey = errors.New("sessionstore: sealed by a key that is not in the ring")
+	ErrForged     = errors.New("sessionstore: value does not belong to this field of this record")
+)
+
+// Sealed returns s with every value sealed by AES-256-GCM. Each record has a key of its own,
+// derived from a ring key, kind and id; kind, id, name and version are bound as well, so that a
+// value that was moved, cut or given another version does not open. A value that does not open
+// is not there: [Record.Field] and [Record.All] leave it out. Values are opened when they are
+// asked for. Each takes 29 bytes more.
+//
+// Names, versions, lengths, keys and ends of records are not hidden. Putting back a whole record
+// as it was at an earlier time is not noticed.
+//
+// Sealed panics if keys are not valid. [NewKeyring] and [ParseKeyring] return valid ones; for any
+// other ring, ask [Keyring.Validate] first.
+func Sealed(s Store, keys Keyring) *SealedStore {
+	if err := keys.Validate(); err != nil {
+		panic(err)
+	}
+	return &SealedStore{store: s, keys: keys}
+}
+
+// Load implements [Store].
+func (s *SealedStore) Load(ctx context.Context, k Key) (Record, error) {
+	r, err := s.store.Load(ctx, k)
+	if err != nil {
+		return Record{}, err
+	}
+	if r.opener != nil { // sealed twice: take the other layer off first
+		r = r.opened()
+	}
+	r.opener = &opener{store: s, key: k}
+	return r, nil
+}
+
+// Update implements [Store].
+func (s *SealedStore) Update(ctx context.Context, k Key, c Change) error {
+	if len(c.Set) == 0 {
+		return s.store.Update(ctx, k, c)
+	}
+	first := s.keys[0]
+	box := aead.NewBox(first.record(k))
+	set := make([]Field, len(c.Set))
+	for i, f := range c.Set {
+		set[i] = f
+		b := make([]byte, 0, 1+len(f.Value)+aead.Overhead)
+		b = append(b, first.ID)
+		set[i].Value = string(box.Seal(b, []byte(f.Value), bound(k, f)))
+	}
+	c.Set = set
+	return s.store.Update(ctx, k, c)
+}
+
+// Delete implements [Store].
+func (s *SealedStore) Delete(ctx context.Context, ks ...Key) error {
+	return s.store.Delete(ctx, ks...)
+}
+
+// Ping implements [Pinger]: it asks the store beneath, or does nothing if that is no Pinger.
+func (s *SealedStore) Ping(ctx context.Context) error {
+	p, ok := s.store.(Pinger)
+	if !ok {
+		return ctx.Err()
+	}
+	return p.Ping(ctx)
+}
+
+// An opener opens the values of one record that was loaded. A record is often asked for several
+// values, all under one key: that one is kept.
+type opener struct {
+	store *SealedStore
+	key   Key
+
+	mu  sync.Mutex
+	id  byte
+	box *aead.Box
+}
+
+// open returns the plaintext of f's value.
+func (o *opener) open(f Field) (string, bool) {
+	v, err := o.tryOpen(f)
+	if err == nil {
+		return v, true
+	}
+	if o.store.Unopened != nil {
+		o.store.Unopened(o.key, f.Name, err)
+	}
+	return "", false
+}
+
+func (o *opener) tryOpen(f Field) (string, error) {
+	if f.Value == "" {
+		return "", ErrForged
+	}
+	box, err := o.boxOf(f.Value[0])
+	if err != nil {
+		return "", err
+	}
+	b, err := box.Open(nil, []byte(f.Value[1:]), bound(o.key, f))
+	if err != nil {
+		return "", ErrForged
+	}
+	return string(b), nil
+}
+
+// boxOf returns the box of this record under the ring key of that id.
+func (o *opener) boxOf(id byte) (aead.Box, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.box != nil && o.id == id {
+		return *o.box, nil
+	}
+	for _, k := range o.store.keys {
+		if k.ID == id {
+			box := aead.NewBox(k.record(o.key))
+			o.id, o.box = id, &box
+			return box, nil
+		}
+	}
+	return aead.Box{}, fmt.Errorf("%w: id %d", ErrUnknownKey, id)
+}
+
+// bound returns the associated data of a value: where it belongs.
+func bound(k Key, f Field) []byte {
+	b := make([]byte, 0, 64)
+	b = packed.AppendString(b, k.Kind)
+	b = packed.AppendString(b, k.ID)
+	b = packed.AppendString(b, f.Name)
+	return packed.AppendUint(b, f.Version)
+}

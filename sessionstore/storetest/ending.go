@@ -1,0 +1,105 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// life is how long records live that the tests see expire, long enough for a slow machine to do
+// two round trips meanwhile.
+const life = time.Second
+
+// endings: records end at their time, by the store's clock.
+var endings = []contract{
+	{"the end comes back, to the millisecond", func(t *trial) {
+		c := fresh(field("a", "1"))
+		c.Expires = c.Expires.Add(123*time.Millisecond + 456*time.Microsecond)
+		t.update(c, nil)
+		if got, want := t.load().Expires, c.Expires.Truncate(time.Millisecond); !got.Equal(want) {
+			t.Errorf("got end %v, want %v", got, want)
+		}
+	}},
+	{"a change without an end keeps it", func(t *trial) {
+		c := fresh(field("a", "1"))
+		t.update(c, nil)
+		t.update(sessionstore.Change{Set: []sessionstore.Field{field("a", "2")}}, nil)
+		if got := t.load().Expires; !got.Equal(c.Expires) {
+			t.Errorf("got end %v, want %v", got, c.Expires)
+		}
+	}},
+	{"an end may move both ways", func(t *trial) {
+		t.update(fresh(field("a", "1")), nil)
+		for _, end := range []time.Time{in(3 * time.Hour), in(2 * time.Hour), in(100 * 365 * 24 * time.Hour)} {
+			t.update(sessionstore.Change{Expires: end}, nil)
+			if got := t.load().Expires; !got.Equal(end) {
+				t.Errorf("got end %v, want %v", got, end)
+			}
+			t.holds(field("a", "1"))
+		}
+	}},
+	{"an end that has passed ends at once", func(t *trial) {
+		t.update(fresh(field("a", "1")), nil)
+		t.update(sessionstore.Change{Expires: in(-time.Minute)}, nil)
+		t.gone()
+		t.update(sessionstore.Change{Set: []sessionstore.Field{field("a", "2")}}, sessionstore.ErrNotFound)
+	}},
+	{"a record made with an end that has passed is not there", func(t *trial) {
+		c := fresh(field("a", "1"))
+		c.Expires = in(-time.Minute)
+		t.update(c, nil)
+		t.gone()
+		t.update(fresh(field("b", "2")), nil)
+		t.holds(field("b", "2"))
+	}},
+	{"a record expires", func(t *trial) {
+		c := fresh(field("a", "1"))
+		c.Expires = in(life)
+		t.update(c, nil)
+		t.advance(life + 50*time.Millisecond)
+		t.gone()
+		t.update(sessionstore.Change{Set: []sessionstore.Field{field("a", "2")}, Expires: in(time.Hour)}, sessionstore.ErrNotFound)
+		t.gone()
+		t.delete()
+	}},
+	{"an expired record does not exist for any mode", func(t *trial) {
+		c := fresh(versioned("a", "1", 7), field("b", "1"))
+		c.Expires = in(life)
+		t.update(c, nil)
+		other := *t
+		other.key = randomKey("test")
+		other.update(c, nil)
+		t.advance(life + 50*time.Millisecond)
+		t.update(fresh(field("c", "2")), nil)
+		t.holds(field("c", "2"))
+		may := fresh(field("c", "2"))
+		may.Mode, may.If = sessionstore.MayExist, []sessionstore.Match{{Name: "a", Version: 7}}
+		other.update(may, sessionstore.ErrConflict)
+		may.If = nil
+		other.update(may, nil)
+		other.holds(field("c", "2"))
+	}},
+	{"a record that was extended lives on", func(t *trial) {
+		c := fresh(field("a", "1"))
+		c.Expires = in(life)
+		t.update(c, nil)
+		t.update(sessionstore.Change{Expires: in(time.Hour)}, nil)
+		t.advance(life + 50*time.Millisecond)
+		t.holds(field("a", "1"))
+	}},
+	{"a record that was shortened expires earlier", func(t *trial) {
+		t.update(fresh(field("a", "1")), nil)
+		t.update(sessionstore.Change{Expires: in(life)}, nil)
+		t.advance(life + 50*time.Millisecond)
+		t.gone()
+	}},
+	{"a record that was extended and shortened expires at its last end", func(t *trial) {
+		c := fresh(field("a", "1"))
+		c.Expires = in(life)
+		t.update(c, nil)
+		t.update(sessionstore.Change{Expires: in(time.Hour)}, nil)
+		t.update(sessionstore.Change{Expires: in(life)}, nil)
+		t.advance(life + 50*time.Millisecond)
+		t.gone()
+	}},
+}
