@@ -1,0 +1,96 @@
+package providers
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"net/url"
+	"unicode/utf8"
+)
+
+// An expectation is what is known of an answer before it comes.
+type expectation struct {
+	issuer   string // what iss must be, RFC 9207; "" if it is not known: then iss says nothing
+	required bool   // iss must be there
+	nonce    bool   // the flow has one
+}
+
+// maxAnswer bounds the value of one parameter of an answer, the code included.
+const maxAnswer = 4096
+
+// foreign parameters in an answer belong to flows that we do not use: RFC 9700, section 2.1.2.
+var foreign = []string{"access_token", "id_token", "token_type", "expires_in", "refresh_token", "response"}
+
+// check judges the answer to f and returns its code.
+func (p *party) check(f *Flow, answer url.Values, want expectation) (code string, err error) {
+	// A value that got lost on the way here must not turn its check into one that passes.
+	if err := f.sound(want.nonce); err != nil {
+		return "", fmt.Errorf("providers: %s: flow: %w", p.name, err)
+	}
+	refused := func(why string) error {
+		return fmt.Errorf("providers: %s: %s: %w", p.name, why, ErrAnswer)
+	}
+	// "Request and response parameters MUST NOT be included more than once." RFC 6749, section
+	// 3.1. Of two values, one reader takes the first and another one the last.
+	for name, values := range answer {
+		if len(values) != 1 {
+			return "", refused("parameter twice")
+		}
+		if !utf8.ValidString(name) || !sane(values[0]) {
+			return "", refused("malformed parameter")
+		}
+	}
+	for _, name := range foreign {
+		if answer.Has(name) {
+			return "", refused("parameter of another flow")
+		}
+	}
+	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(f.State)) != 1 {
+		return "", refused("wrong state")
+	}
+	// It is judged first, for errors too: "clients MUST then compare the result to the issuer
+	// identifier of the authorization server where the authorization request was sent to. […]
+	// If the value does not match […] clients MUST reject the authorization response and MUST
+	// NOT proceed with the authorization grant. For error responses, clients MUST NOT assume
+	// that the error originates from the intended authorization server." RFC 9207, section 2.4.
+	if want.issuer != "" {
+		if !answer.Has("iss") && want.required {
+			return "", refused("no iss")
+		}
+		if answer.Has("iss") && answer.Get("iss") != want.issuer {
+			return "", refused("wrong iss")
+		}
+	}
+	if answer.Has("error") {
+		if answer.Has("code") {
+			return "", refused("code and error")
+		}
+		if answer.Get("error") == "" {
+			return "", refused("empty error")
+		}
+		return "", &Error{
+			Provider:    p.name,
+			Endpoint:    "authorization",
+			Code:        clean(answer.Get("error"), 64),
+			Description: clean(answer.Get("error_description"), 512),
+			URI:         clean(answer.Get("error_uri"), 512),
+		}
+	}
+	code = answer.Get("code")
+	if code == "" {
+		return "", refused("no code")
+	}
+	return code, nil
+}
+
+// sane reports whether a parameter's value is text without control characters, of bearable length.
+func sane(s string) bool {
+	if len(s) > maxAnswer || !utf8.ValidString(s) {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,132 @@
+package providers
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// maxOwn bounds what we put into the URL ourselves: some servers and proxies refuse more.
+const maxOwn = 2048
+
+// reserved parameters are never taken from a configuration or an app: we set them, or they change
+// how the answer must be read.
+var reserved = map[string]bool{
+	"response_type": true, "client_id": true, "redirect_uri": true, "scope": true, "state": true,
+	"nonce": true, "code_challenge": true, "code_challenge_method": true, "response_mode": true,
+	"request": true, "request_uri": true, "max_age": true, "acr_values": true, "dpop_jkt": true,
+	"client_secret": true,
+}
+
+// authURL returns the URL of the authorization endpoint that starts f.
+func (p *party) authURL(endpoint string, f *Flow, scopes []string, nonce bool) (string, error) {
+	u, err := parseURL(endpoint)
+	if err != nil {
+		return "", fmt.Errorf("providers: %s: authorization endpoint: %w", p.name, err)
+	}
+	if err := f.sound(nonce); err != nil {
+		return "", fmt.Errorf("providers: %s: flow: %w", p.name, err)
+	}
+	own := url.Values{
+		"response_type": {"code"},
+		"client_id":     {p.id},
+		"redirect_uri":  {f.RedirectURL},
+		"state":         {f.State},
+		// "Clients MUST use PKCE"; a provider that does not know it ignores two parameters, and
+		// metadata that lacks it may be a downgrade. RFC 9700, sections 2.1.1 and 4.8.
+		"code_challenge":        {oauth2.S256ChallengeFromVerifier(f.Verifier)},
+		"code_challenge_method": {"S256"},
+	}
+	set := func(name, value string) {
+		if value != "" {
+			own.Set(name, value)
+		}
+	}
+	set("scope", strings.Join(scopes, " "))
+	set("response_mode", p.mode)
+	set("prompt", f.Prompt)
+	set("login_hint", f.LoginHint)
+	set("acr_values", strings.Join(f.ACR, " "))
+	if nonce {
+		set("nonce", f.Nonce)
+	}
+	if f.MaxAge > 0 {
+		set("max_age", strconv.FormatInt(int64((f.MaxAge+time.Second-1)/time.Second), 10))
+	}
+	query := own.Encode()
+	if len(query) > maxOwn {
+		return "", fmt.Errorf("providers: %s: flow: parameters of more than %d bytes", p.name, maxOwn)
+	}
+	q := u.Query()
+	declare(q, p.authParams)
+	declare(q, f.Extra)
+	maps.DeleteFunc(q, func(name string, _ []string) bool { return own.Has(name) })
+	if len(q) > 0 {
+		query = q.Encode() + "&" + query
+	}
+	u.RawQuery = query
+	return u.String(), nil
+}
+
+// declare copies the parameters that are not ours.
+func declare(q, extra url.Values) {
+	for name, values := range extra {
+		if !reserved[name] {
+			q[name] = values
+		}
+	}
+}
+
+// sound reports what makes f unfit to start. What is missing is never made up here: a check against
+// an empty value would be no check.
+func (f *Flow) sound(nonce bool) error {
+	switch {
+	case f.State == "":
+		return errors.New("no state")
+	case !verifier(f.Verifier):
+		return errors.New("verifier is not 43 to 128 unreserved characters")
+	case nonce && (f.Nonce == "" || len(f.Nonce) > 64):
+		return errors.New("nonce is not 1 to 64 characters")
+	case f.MaxAge < 0:
+		return errors.New("negative MaxAge")
+	}
+	if _, err := parseURL(f.RedirectURL); err != nil {
+		return fmt.Errorf("redirect URL: %w", err)
+	}
+	for _, s := range f.Scopes {
+		if !scopeToken(s) {
+			return errors.New("scope is not a token of RFC 6749, section 3.3")
+		}
+	}
+	return nil
+}
+
+// verifier reports whether s is a code verifier: RFC 7636, section 4.1.
+func verifier(s string) bool {
+	if len(s) < 43 || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._~", rune(c)) {
+			return false
+		}
+	}
+	return true
+}
+
+// scopeToken reports whether s is a scope: RFC 6749, section 3.3.
+func scopeToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}

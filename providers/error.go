@@ -1,0 +1,138 @@
+package providers
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/returnleg/returnleg/internal/strictjson"
+)
+
+var (
+	// ErrAnswer is wrapped by what Check and Finish return for an answer that no honest
+	// provider gives: a parameter twice, the wrong issuer, a code and an error together.
+	ErrAnswer = errors.New("providers: answer refused")
+
+	// ErrToken is wrapped for a token answer, ID token or userinfo that does not verify.
+	ErrToken = errors.New("providers: token refused")
+
+	// ErrUnavailable is wrapped when the provider did not answer, or answered that it cannot now.
+	ErrUnavailable = errors.New("providers: provider unavailable")
+
+	// ErrNoRefresh is what Refresh returns for a token that came without a refresh token.
+	ErrNoRefresh = errors.New("providers: token cannot be refreshed")
+
+	// ErrInsecure is wrapped for a plain http URL of anything but loopback; nothing was sent.
+	ErrInsecure = errors.New("providers: insecure URL")
+
+	// ErrUnmet is wrapped, beside [ErrToken], when the provider signed somebody in, but not in the
+	// way that was asked for: Flow.ACR, Flow.MaxAge. Begin returns it for a provider that has no
+	// way to ask.
+	ErrUnmet = errors.New("providers: sign-in is not what was asked for")
+
+	// ErrSubject is wrapped, beside [ErrToken], when somebody else came back than Flow.Subject, or
+	// than the person whose token was refreshed.
+	ErrSubject = errors.New("providers: somebody else")
+)
+
+// An Error is what the provider said no with. Its fields are the protocol's (RFC 6749, sections
+// 4.1.2.1 and 5.2), cleaned and capped, for a page or a decision; they are text of somebody else's
+// and not part of the error's text. The provider's body is not kept.
+//
+// One that is about the moment, a status of 429 or 5xx, is [ErrUnavailable] too, as errors.Is sees it.
+type Error struct {
+	Provider    string
+	Endpoint    string // "authorization", "token", "userinfo" or "revocation"
+	Code        string // such as "access_denied"; "" if the answer had none
+	Description string
+	URI         string
+	Status      int           // HTTP status; 0 for an answer that came through the browser
+	RetryAfter  time.Duration // when to ask again, at most an hour; 0: the provider does not say
+}
+
+// Error names the provider, the endpoint and the code if it is one of the protocol's.
+func (e *Error) Error() string {
+	s := "providers: " + e.Provider + ": " + e.Endpoint + " refused"
+	if knownCodes[e.Code] {
+		s += ": " + e.Code
+	}
+	return s
+}
+
+// KnownCode returns the code if it is one of those that the standards name, and "" if it is free text.
+func (e *Error) KnownCode() string {
+	if !knownCodes[e.Code] {
+		return ""
+	}
+	return e.Code
+}
+
+// Unwrap returns [ErrUnavailable] for a refusal that is about the moment, and nil for others.
+func (e *Error) Unwrap() error {
+	if e.transient() {
+		return ErrUnavailable
+	}
+	return nil
+}
+
+func (e *Error) transient() bool {
+	if e.Status == 429 || e.Status >= 500 {
+		return true
+	}
+	return e.Status != 0 && (e.Code == "temporarily_unavailable" || e.Code == "server_error")
+}
+
+// describe takes over what a refusal says about itself, if it says so in the protocol's own form.
+// A page that mentions a code somewhere says nothing.
+func (e *Error) describe(p *party, r *reply) {
+	o, err := p.object(r)
+	if err != nil {
+		return
+	}
+	code, _ := o.String("error")
+	e.fill(p, code, o)
+}
+
+func (e *Error) fill(p *party, code string, o strictjson.Object) {
+	description, _ := o.String("error_description")
+	uri, _ := o.String("error_uri")
+	e.Code, e.Description, e.URI = clean(code, 64), clean(description, 512), clean(uri, 512)
+	if slices.Contains(p.spent, e.Code) {
+		e.Code = "invalid_grant"
+		return
+	}
+	// Who believes it signs somebody out of an account: it counts only where RFC 6749, section
+	// 5.2, puts it. (403 is where some providers do.)
+	if e.Code == "invalid_grant" && e.Status != 400 && e.Status != 401 && e.Status != 403 {
+		e.Code = ""
+	}
+}
+
+// clean returns s without control characters and what else does not belong on a page, in at most n bytes.
+func clean(s string, n int) string {
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsGraphic(r) {
+			return -1
+		}
+		return r
+	}, s)
+	for len(s) > n {
+		_, size := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-size]
+	}
+	return s
+}
+
+// knownCodes are the error codes that may enter a log: anything else is the provider's free text.
+// RFC 6749, sections 4.1.2.1 and 5.2; OpenID Connect Core 1.0, section 3.1.2.6; RFC 6750; RFC 9470.
+var knownCodes = map[string]bool{
+	"access_denied": true, "account_selection_required": true, "consent_required": true,
+	"insufficient_scope": true, "insufficient_user_authentication": true, "interaction_required": true,
+	"invalid_client": true, "invalid_grant": true, "invalid_request": true, "invalid_scope": true,
+	"invalid_token": true, "login_required": true, "server_error": true,
+	"temporarily_unavailable": true, "unauthorized_client": true, "unmet_authentication_requirements": true,
+	"unsupported_grant_type": true, "unsupported_response_type": true,
+}

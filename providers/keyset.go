@@ -1,0 +1,174 @@
+package providers
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/returnleg/returnleg/internal/strictjson"
+)
+
+const (
+	minRSA  = 2048 // bits
+	maxRSA  = 8192 // more would cost more than it proves
+	maxKeys = 16   // that one signature is tried with
+)
+
+// A keySet is the usable part of a JSON Web Key Set: RFC 7517.
+type keySet struct{ keys []jose.JSONWebKey }
+
+// fetchKeys reads the key set of the provider.
+func (p *party) fetchKeys(ctx context.Context, endpoint string) (*keySet, error) {
+	r, err := p.published(ctx, "keys", endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if r.status != 200 || !isJSON(r.header) {
+		return nil, fmt.Errorf("providers: %s: keys: %w: status %d or not JSON", p.name, ErrUnavailable, r.status)
+	}
+	set, err := readKeys(r.body)
+	if err != nil {
+		return nil, fmt.Errorf("providers: %s: keys: %w: %w", p.name, ErrUnavailable, err)
+	}
+	return set, nil
+}
+
+// readKeys returns the keys that can verify a signature. "Implementations SHOULD ignore JWKs within
+// a JWK Set that use "kty" values that are not understood by them, that are missing required members,
+// or for which values are out of the supported ranges." RFC 7517, section 5.
+func readKeys(body []byte) (*keySet, error) {
+	o, err := strictjson.Parse(body)
+	if err != nil {
+		return nil, err
+	}
+	var elements []json.RawMessage
+	if json.Unmarshal(o["keys"], &elements) != nil {
+		return nil, errors.New("no array of keys")
+	}
+	set := &keySet{}
+	for _, raw := range elements {
+		if k, ok := readKey(raw); ok {
+			set.keys = append(set.keys, k)
+		}
+	}
+	if len(set.keys) == 0 {
+		return nil, errors.New("no usable key")
+	}
+	return set, nil
+}
+
+func readKey(raw json.RawMessage) (k jose.JSONWebKey, ok bool) {
+	o, err := strictjson.Parse(raw)
+	if err != nil {
+		return k, false
+	}
+	// Certificates add nothing to a key that was fetched from where the issuer says, and one that
+	// cannot be parsed would lose the key.
+	for _, certificate := range []string{"x5c", "x5u", "x5t", "x5t#S256"} {
+		delete(o, certificate)
+	}
+	plain, err := json.Marshal(o)
+	if err != nil || k.UnmarshalJSON(plain) != nil || k.Use != "" && k.Use != "sig" {
+		return k, false
+	}
+	// Neither a symmetric key nor a private one: who publishes that has shared it with everybody.
+	switch key := k.Key.(type) {
+	case *rsa.PublicKey:
+		return k, key.N.BitLen() >= minRSA && key.N.BitLen() <= maxRSA
+	case *ecdsa.PublicKey:
+		return k, key.Curve == elliptic.P256() || key.Curve == elliptic.P384() || key.Curve == elliptic.P521()
+	case ed25519.PublicKey:
+		return k, true
+	}
+	return k, false
+}
+
+// candidates returns the keys that a token with that header may be signed with. Of several with one
+// id, any may be it.
+func (s *keySet) candidates(alg, kid string) (keys []jose.JSONWebKey) {
+	for _, k := range s.keys {
+		if kid != "" && k.KeyID != kid || k.Algorithm != "" && k.Algorithm != alg || !fits(k.Key, alg) {
+			continue
+		}
+		if keys = append(keys, k); len(keys) == maxKeys {
+			return keys
+		}
+	}
+	return keys
+}
+
+// fits reports whether alg is one of key's: RFC 7518, section 3.1, where each curve has one algorithm.
+func fits(key any, alg string) bool {
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		return alg[0] == 'R' || alg[0] == 'P'
+	case *ecdsa.PublicKey:
+		return alg == map[elliptic.Curve]string{elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512"}[key.Curve]
+	case ed25519.PublicKey:
+		return alg == "EdDSA"
+	}
+	return false
+}
+
+// A signature verifies one token, whose header has been read already. It is the key set that go-oidc
+// asks; err keeps what go-oidc would turn into text.
+type signature struct {
+	alg, kid string
+	load     func(context.Context) (*keySet, error)
+	again    func(context.Context) (*keySet, bool, error)
+	err      error
+}
+
+var _ oidc.KeySet = (*signature)(nil)
+
+var errSignature = fmt.Errorf("signature: %w", ErrToken)
+
+// VerifySignature returns the payload of a token that one of the provider's keys has signed.
+func (s *signature) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	payload, err := s.verify(ctx, jwt)
+	s.err = err
+	return payload, err
+}
+
+func (s *signature) verify(ctx context.Context, jwt string) ([]byte, error) {
+	token, ok := parseJWS(jwt)
+	if !ok {
+		return nil, errSignature
+	}
+	set, err := s.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Twice, because a fetch that was under way already may have been too early.
+	for range 2 {
+		keys := set.candidates(s.alg, s.kid)
+		for _, k := range keys {
+			if token.signedBy(k.Key, s.alg) {
+				return base64.RawURLEncoding.DecodeString(token.payload)
+			}
+		}
+		// The key that the token names is known and did not sign it. Without a name, it may be
+		// a key that came since.
+		if len(keys) > 0 && s.kid != "" {
+			return nil, errSignature
+		}
+		next, ok, err := s.again(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, errSignature
+		}
+		set = next
+	}
+	return nil, errSignature
+}

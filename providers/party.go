@@ -1,0 +1,172 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+const (
+	defaultTimeout = 10 * time.Second
+	maxBody        = 1 << 20 // of any answer, after decompression
+	maxToken       = 64 << 10
+)
+
+// A party is the app as one provider knows it: what [OAuth2] and [OIDC] have in common.
+type party struct {
+	name        string
+	id          string
+	secret      Secret
+	method      AuthMethod
+	authParams  url.Values
+	tokenParams url.Values
+	mode        string // response_mode
+	timeout     time.Duration
+	client      *http.Client // used if the context carries none
+	issuer      string       // host of the issuer whose metadata names the endpoints; "" if configured
+	tokenForm   bool
+	commaScopes bool
+	spent       []string
+}
+
+// A reply is an answer of the provider, read whole.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// post sends form with the app's credentials to an endpoint that takes secrets, once.
+func (p *party) post(ctx context.Context, what, endpoint string, form url.Values) (*reply, error) {
+	h := http.Header{"Accept": {"application/json"}, "Content-Type": {"application/x-www-form-urlencoded"}}
+	p.method.apply(h, form, p.id, p.secret)
+	return p.send(ctx, what, http.MethodPost, endpoint, h, form.Encode(), noRedirect)
+}
+
+// get reads a protected resource: the token goes into the header and nowhere else.
+func (p *party) get(ctx context.Context, what, endpoint, access string) (*reply, error) {
+	h := http.Header{"Accept": {"application/json"}, "Authorization": {"Bearer " + access}}
+	return p.send(ctx, what, http.MethodGet, endpoint, h, "", noRedirect)
+}
+
+// published reads a document that anybody may read.
+func (p *party) published(ctx context.Context, what, endpoint string) (*reply, error) {
+	h := http.Header{"Accept": {"application/json"}}
+	return p.send(ctx, what, http.MethodGet, endpoint, h, "", sameOrigin)
+}
+
+// send makes one request. Its errors hold nothing that was sent or received.
+func (p *party) send(ctx context.Context, what, method, endpoint string, h http.Header, body string, follow func(*http.Request, []*http.Request) error) (*reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	if p.issuer != "" {
+		ctx = within(ctx, p.issuer)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, endpoint, strings.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("providers: %s: %s: %w", p.name, what, errURL)
+	}
+	r.Header = h
+	resp, err := p.http(ctx, follow).Do(r)
+	if err != nil {
+		return nil, p.unavailable(what, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, p.unavailable(what, err)
+	}
+	if len(b) > maxBody {
+		return nil, fmt.Errorf("providers: %s: %s: %w: answer of more than 1 MiB", p.name, what, ErrToken)
+	}
+	return &reply{resp.StatusCode, resp.Header, b}, nil
+}
+
+// http returns a copy of the context's client, whatever it is, that follows only what follow allows
+// and takes no cookies from one person's sign-in to another's.
+func (p *party) http(ctx context.Context, follow func(*http.Request, []*http.Request) error) *http.Client {
+	c := p.client
+	if given, ok := ctx.Value(oauth2.HTTPClient).(*http.Client); ok && given != nil {
+		c = given
+	}
+	return &http.Client{Transport: c.Transport, Timeout: c.Timeout, CheckRedirect: follow}
+}
+
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+func sameOrigin(r *http.Request, via []*http.Request) error {
+	if len(via) > 3 || origin(r.URL) != origin(via[0].URL) {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// unavailable wraps what the transport says, as far as the text is its own: net/http quotes
+// malformed answers in its errors.
+func (p *party) unavailable(what string, err error) error {
+	prefix := "providers: " + p.name + ": " + what
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w: %w", prefix, ErrUnavailable, context.DeadlineExceeded)
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %w: %w", prefix, ErrUnavailable, context.Canceled)
+	case errors.Is(err, errAddress):
+		return fmt.Errorf("%s: %w: %w", prefix, ErrUnavailable, errAddress)
+	case errors.As(err, &dns):
+		return fmt.Errorf("%s: %w: %w", prefix, ErrUnavailable, dns)
+	case errors.As(err, &op):
+		return fmt.Errorf("%s: %w: %w", prefix, ErrUnavailable, op)
+	}
+	return fmt.Errorf("%s: %w: no usable answer", prefix, ErrUnavailable)
+}
+
+// refusal turns an answer that is not a success into an error.
+func (p *party) refusal(what string, r *reply) error {
+	e := &Error{Provider: p.name, Endpoint: what, Status: r.status}
+	if r.status >= 300 && r.status < 400 {
+		return fmt.Errorf("providers: %s: %s: %w: redirect not followed", p.name, what, ErrToken)
+	}
+	if e.transient() {
+		e.RetryAfter = retryAfter(r.header, time.Now())
+		return e
+	}
+	e.describe(p, r)
+	return e
+}
+
+// retryAfter reads the header of RFC 9110, section 10.2.3: at most an hour, 0 if there is none.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	v := h.Get("Retry-After")
+	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
+		return min(time.Duration(n)*time.Second, time.Hour)
+	}
+	t, err := http.ParseTime(v)
+	if err != nil {
+		return 0
+	}
+	return min(max(t.Sub(now), 0), time.Hour)
+}
+
+// isJSON reports whether an answer says that it is JSON.
+func isJSON(h http.Header) bool {
+	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && (t == "application/json" || strings.HasPrefix(t, "application/") && strings.HasSuffix(t, "+json"))
+}
+
+// isForm reports whether an answer is of a type that some providers send forms as.
+func isForm(h http.Header) bool {
+	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && (t == "application/x-www-form-urlencoded" || t == "text/plain")
+}

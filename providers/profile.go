@@ -1,0 +1,60 @@
+package providers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/returnleg/returnleg/internal/strictjson"
+)
+
+const (
+	maxSubject = 255  // OpenID Connect Core 1.0, section 2
+	maxProfile = 1024 // of a claim that is shown
+)
+
+// userinfo reads the userinfo endpoint.
+func (p *party) userinfo(ctx context.Context, endpoint, access string) (strictjson.Object, []byte, error) {
+	r, err := p.get(ctx, "userinfo", endpoint, access)
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.status != 200 {
+		return nil, nil, p.refusal("userinfo", r)
+	}
+	if !isJSON(r.header) {
+		return nil, nil, p.badProfile("content type is not JSON")
+	}
+	o, err := strictjson.Parse(r.body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("providers: %s: userinfo: %w: %w", p.name, ErrToken, err)
+	}
+	return o, r.body, nil
+}
+
+func (p *party) badProfile(why string) error {
+	return fmt.Errorf("providers: %s: userinfo: %s: %w", p.name, why, ErrToken)
+}
+
+// profile takes the standard claims over: OpenID Connect Core 1.0, section 5.1. One that is not what
+// it should be is left out, and never coerced: the string "false" is not a truth value.
+func (i *Identity) profile(o strictjson.Object) {
+	for name, field := range map[string]*string{
+		"email": &i.Email, "name": &i.Name, "preferred_username": &i.Username, "picture": &i.Picture,
+	} {
+		if s, ok := o.String(name); ok && *field == "" && shown(s) {
+			*field = s
+			if name == "email" {
+				i.EmailVerified = o.True("email_verified")
+			}
+		}
+	}
+}
+
+// shown reports whether s can be shown.
+func shown(s string) bool { return s != "" && len(s) <= maxProfile && sane(s) }
+
+// subject reports whether s can name a person.
+func subject(s string) bool {
+	return s != "" && len(s) <= maxSubject && sane(s) && strings.TrimSpace(s) != ""
+}

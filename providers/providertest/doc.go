@@ -1,0 +1,48 @@
+// Package providertest is an identity provider to test with: OAuth 2.0 and OpenID Connect, complete
+// enough to sign in to, scriptable enough to misbehave in every way that a client must survive.
+//
+// # Test your app
+//
+// [NewServer] starts one on loopback and stops it with the test. It knows one client, [ClientID]
+// with [ClientSecret], that may come back to any loopback or example address:
+//
+//	idp := providertest.NewServer(t)
+//	app := startMyApp(t, idp.Issuer(), providertest.ClientID, providertest.ClientSecret)
+//
+// A person is a call. [Server.Approve] opens the URL that your app redirects to, picks an account,
+// presses Allow, and returns the callback URL that the browser would open next; [Server.Deny]
+// presses the other button. [Server.SignInAs] makes the provider answer at once, so that a plain
+// http.Client that follows redirects goes through a whole sign-in.
+//
+// # Look what happened
+//
+// [Server.Ledger] is what the provider saw: every request with its form, and how often each code
+// and refresh token was sent.
+//
+//	if n := idp.Ledger().Count("token"); n != 1 {
+//		t.Errorf("%d token requests, want 1", n)
+//	}
+//
+// # Make it misbehave
+//
+// [Server.Set] changes the [Behavior], at any time. A [Fault] stands before an endpoint; the other
+// fields change what an answer says.
+//
+//	idp.Set(func(b *providertest.Behavior) { b.Token = providertest.Respond(503, "text/html", "down") })
+//	idp.Set(func(b *providertest.Behavior) { b.Claims = providertest.With("nonce", "another") })
+//	idp.Set(func(b *providertest.Behavior) { b.Rotation = providertest.RotateGrace })
+//
+// [Conformance], [Attacks] and [Quirks] are tables of behaviours, each with the outcome that is right.
+//
+// # Without sockets
+//
+// [New] with the client of [Server.Client] needs no listener: requests are answered in the goroutine that
+// sends them. That is what testing/synctest wants, where a day of refreshes passes in a
+// millisecond.
+//
+// # As a program
+//
+// A [Server] is an http.Handler: serve it at its issuer, and people can click through it. What
+// it keeps is bounded and expires. Nothing in it is real, there are no passwords, and everybody who reaches
+// it is whoever they like: do not let an app in production trust it.
+package providertest

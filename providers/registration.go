@@ -1,0 +1,111 @@
+package providers
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// A registration is the configuration that both protocols share, to be judged.
+type registration struct {
+	id, clientID            string
+	secret                  Secret
+	method                  AuthMethod
+	mode                    string
+	scopes                  []string
+	authParams, tokenParams url.Values
+	apiBase                 string
+	apiOrigins              []string
+	timeout                 time.Duration
+}
+
+// or returns m, or the default for a registration with that secret.
+func (m AuthMethod) or(secret Secret) AuthMethod {
+	if m != "" {
+		return m
+	}
+	if secret == "" {
+		return None
+	}
+	return ClientSecretBasic
+}
+
+func (r *registration) mistake(field string, err error) error {
+	return fmt.Errorf("providers: %s: %s: %w", r.id, field, err)
+}
+
+// mistakes returns what is wrong, field by field.
+func (r *registration) mistakes() (errs []error) {
+	wrong := func(field, why string) { errs = append(errs, r.mistake(field, errors.New(why))) }
+	if !name(r.id) {
+		wrong("ID", "not 1 to 32 of a-z 0-9 -")
+	}
+	if r.clientID == "" || !sane(r.clientID) {
+		wrong("ClientID", "empty or malformed")
+	}
+	switch r.method {
+	case "", None:
+	case ClientSecretBasic, ClientSecretPost:
+		if r.secret == "" {
+			wrong("ClientSecret", "empty, but AuthMethod needs it")
+		}
+	default:
+		wrong("AuthMethod", "unknown")
+	}
+	if r.method == None && r.secret != "" {
+		wrong("ClientSecret", "set, but AuthMethod does not send it")
+	}
+	if r.mode != "" && r.mode != "query" && r.mode != "form_post" {
+		wrong("ResponseMode", `neither "query" nor "form_post"`)
+	}
+	for _, s := range r.scopes {
+		if !scopeToken(s) {
+			wrong("Scopes", "not a token of RFC 6749, section 3.3")
+		}
+	}
+	for p := range r.authParams {
+		if reserved[p] {
+			wrong("AuthParams", p+" is the protocol's")
+		}
+	}
+	for p := range r.tokenParams {
+		if reservedToken[p] {
+			wrong("TokenParams", p+" is the protocol's")
+		}
+	}
+	if r.timeout < 0 {
+		wrong("Timeout", "negative")
+	}
+	errs = append(errs, r.endpoint("APIBase", r.apiBase, false))
+	for _, o := range r.apiOrigins {
+		if u, err := parseURL(o); err != nil {
+			errs = append(errs, r.mistake("APIOrigins", err))
+		} else if origin(u) != o {
+			wrong("APIOrigins", "not scheme://host[:port] in lower case")
+		}
+	}
+	return errs
+}
+
+// endpoint returns what is wrong with a URL of the configuration.
+func (r *registration) endpoint(field, raw string, required bool) error {
+	if raw == "" && !required {
+		return nil
+	}
+	if _, err := parseURL(raw); err != nil {
+		return r.mistake(field, err)
+	}
+	return nil
+}
+
+// name reports whether s can name a provider.
+func name(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 32 && !strings.HasPrefix(s, "-")
+}
