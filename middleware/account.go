@@ -1,0 +1,235 @@
+package middleware
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// An Account is a person of this app.
+type Account struct {
+	// ID is the app's own user id: what OnLogin set at the last sign-in, or "issuer|subject".
+	ID string
+
+	// Identity is who signed in, as the provider told it then.
+	Identity providers.Identity
+
+	// Provider is the name of the one that the person signed in with.
+	Provider string
+
+	FirstSeen, LastSeen time.Time // sign-ins, not requests
+}
+
+// A Login is a sign-in that is about to succeed, as [Config].OnLogin sees it.
+type Login struct {
+	Account  *Account         // its ID may be set; the rest is for reading
+	IsNew    bool             // true for exactly one successful sign-in of each person
+	Provider string           // the name of the one that they signed in with
+	Token    *providers.Token // a copy; the session has its own
+}
+
+// accountKey identifies a person for good: by issuer and subject, never by an e-mail address.
+func accountKey(id *providers.Identity) string {
+	var short [256]byte
+	b := packed.AppendString(short[:0], id.Issuer)
+	h := sha256.Sum256(packed.AppendString(b, id.Subject))
+	return text(h[:])
+}
+
+func (acc *Account) pack() string {
+	id := &acc.Identity
+	b := make([]byte, 0, 256+len(id.Claims))
+	b = packed.AppendString(b, acc.ID)
+	b = packed.AppendTime(b, acc.FirstSeen)
+	b = packed.AppendTime(b, acc.LastSeen)
+	b = packed.AppendString(b, id.Issuer)
+	b = packed.AppendString(b, id.Subject)
+	b = packed.AppendString(b, id.Email)
+	b = packed.AppendBool(b, id.EmailVerified)
+	b = packed.AppendString(b, id.Name)
+	b = packed.AppendString(b, id.Username)
+	b = packed.AppendString(b, id.Picture)
+	b = packed.AppendTime(b, id.AuthTime)
+	b = packed.AppendString(b, id.ACR)
+	b = packed.AppendString(b, string(id.Claims))
+	b = packed.AppendString(b, acc.Provider)
+	return string(b)
+}
+
+func unpackAccount(s string) (*Account, error) {
+	r := packed.Read(s)
+	acc := &Account{ID: r.String(), FirstSeen: r.Time(), LastSeen: r.Time()}
+	acc.Identity = providers.Identity{
+		Issuer: r.String(), Subject: r.String(), Email: r.String(), EmailVerified: r.Bool(),
+		Name: r.String(), Username: r.String(), Picture: r.String(),
+		AuthTime: r.Time(), ACR: r.String(),
+	}
+	if claims := r.String(); claims != "" {
+		acc.Identity.Claims = json.RawMessage(claims)
+	}
+	acc.Provider = r.String()
+	return acc, r.Err()
+}
+
+// An account is stored with one field. While its first sign-in is not through, the field holds no
+// account but the time until which that sign-in has it for itself: so that of two sign-ins of a new
+// person exactly one is the first, and one that fails leaves the next one to be it.
+const (
+	fieldAccount = "account"
+	enrolTime    = 45 * time.Second      // longer than a callback may take
+	enrolRest    = 2 * time.Second       // of a callback's time, for what follows the wait
+	enrolPause   = 20 * time.Millisecond // before the first look whether its holder is through
+
+	maxEnrolPause = 160 * time.Millisecond // between later ones
+	forGood       = 100 * 365 * 24 * time.Hour
+)
+
+// enrolment is a person between proving who they are and being signed in.
+type enrolment struct {
+	key     sessionstore.Key
+	was     string // the account's ID so far; "" for a new one
+	version uint64
+	account *Account
+	isNew   bool
+}
+
+// enrol finds or begins the account of id. For a new person it holds the record until the caller
+// keeps or drops it; others wait.
+func (a *Auth) enrol(ctx context.Context, id *providers.Identity) (*enrolment, error) {
+	e := &enrolment{key: sessionstore.Key{Kind: kindAccount, ID: accountKey(id)}}
+	wait := enrolPause
+	for {
+		now := a.now().UTC().Truncate(time.Millisecond) // as it is stored
+		e.account = &Account{ID: id.Issuer + "|" + id.Subject, Identity: *id, FirstSeen: now, LastSeen: now}
+		next := rand.Uint64() | 1
+		held := sessionstore.Field{Name: fieldAccount, Value: string(packed.AppendTime([]byte{0}, now.Add(enrolHold(ctx)))), Version: next}
+
+		rec, err := a.store.Load(ctx, e.key)
+		f, ok := rec.Field(fieldAccount)
+		var c sessionstore.Change
+		switch {
+		case errors.Is(err, sessionstore.ErrNotFound):
+			c = sessionstore.Change{Mode: sessionstore.MustNotExist, Set: []sessionstore.Field{held}, Expires: now.Add(forGood), Tier: sessionstore.Member}
+		case err != nil:
+			return nil, fmt.Errorf("middleware: account: %w", err)
+		case !ok:
+			// Sealed by a key that is gone, which the log says. Whoever took it away wants people to
+			// sign in again, not to be kept out: they begin anew.
+			if err := a.store.Delete(ctx, e.key); err != nil {
+				return nil, fmt.Errorf("middleware: account: %w", err)
+			}
+			continue
+		case ok && f.Value != "" && f.Value[0] == 1:
+			old, err := unpackAccount(f.Value[1:])
+			if err != nil {
+				return nil, fmt.Errorf("middleware: account: %w", err)
+			}
+			e.account.ID, e.account.FirstSeen, e.version = old.ID, old.FirstSeen, f.Version
+			e.was = old.ID
+			return e, nil
+		case ok && f.Value != "" && heldUntil(f.Value).After(now):
+			if err := pause(ctx, wait); err != nil {
+				return nil, err
+			}
+			wait = min(2*wait, maxEnrolPause)
+			continue
+		default: // its holder is gone
+			c = sessionstore.Change{If: []sessionstore.Match{{Name: fieldAccount, Version: f.Version}}, Set: []sessionstore.Field{held}, Expires: now.Add(forGood)}
+		}
+		err = a.store.Update(ctx, e.key, c)
+		if err == nil {
+			e.isNew, e.version = true, next
+			return e, nil
+		}
+		if !contested(err) {
+			return nil, fmt.Errorf("middleware: account: %w", err)
+		}
+	}
+}
+
+// enrolHold is for how long a sign-in has a new account for itself: until its own time is up. Should its
+// process be killed, the next sign-in of that person began later and has time left when the hold
+// ends; one that waited longer than it may would fail.
+func enrolHold(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return enrolTime
+	}
+	return min(time.Until(deadline)-enrolRest, enrolTime)
+}
+
+func heldUntil(value string) time.Time {
+	r := packed.Read(value[1:])
+	return r.Time()
+}
+
+// keep saves the account as it is now.
+func (a *Auth) keep(ctx context.Context, e *enrolment) error {
+	if e.was != e.account.ID {
+		if err := a.introduce(ctx, e.account.ID, e.key.ID); err != nil {
+			return err
+		}
+	}
+	c := sessionstore.Change{
+		If:      []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
+		Set:     []sessionstore.Field{{Name: fieldAccount, Value: "\x01" + e.account.pack(), Version: rand.Uint64() | 1}},
+		Expires: a.now().Add(forGood),
+	}
+	err := a.store.Update(ctx, e.key, c)
+	if contested(err) && !e.isNew {
+		return nil // another sign-in of this person ended at the same time: either profile will do
+	}
+	if err != nil {
+		return fmt.Errorf("middleware: account: %w", err)
+	}
+	return nil
+}
+
+// drop gives up an enrolment that came to nothing.
+func (a *Auth) drop(ctx context.Context, e *enrolment) {
+	if !e.isNew {
+		return
+	}
+	free := sessionstore.Field{Name: fieldAccount, Value: "\x00\x00", Version: rand.Uint64() | 1}
+	_ = a.store.Update(ctx, e.key, sessionstore.Change{
+		If:  []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
+		Set: []sessionstore.Field{free},
+		// Nobody came to be known: let the record go with the attempt.
+		Expires: a.now().Add(enrolTime),
+	})
+}
+
+// contested reports that a change lost against another one, and may be tried on what that made.
+func contested(err error) bool {
+	return errors.Is(err, sessionstore.ErrConflict) || errors.Is(err, sessionstore.ErrExists) || errors.Is(err, sessionstore.ErrNotFound)
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// User returns the account of whoever is signed in, as of the sign-in, or [ErrSignedOut]. A context
+// that did not pass [Auth.Handler] is [ErrNoMiddleware].
+func User(ctx context.Context) (*Account, error) {
+	q, err := from(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return q.user()
+}

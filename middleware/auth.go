@@ -1,0 +1,196 @@
+package middleware
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// An Auth signs people in, for one app. It is safe for concurrent use. Make it with [New].
+type Auth struct {
+	base      *url.URL
+	origin    string
+	prefix    string
+	home      string
+	providers map[string]providers.Provider
+	names     []string // in the order of Config
+	store     sessionstore.Store
+	secrets   []secrets
+	cookies   cookies
+
+	sessions   *scs.SessionManager
+	sessionKey any  // under which the manager looks for its data in a context
+	ownManager bool // made by us: nobody has wrapped anything in its LoadAndSave
+	former     *Former
+
+	onLogin       func(context.Context, *Login) error
+	onToken       func(context.Context, *TokenChange)
+	errorPage     func(http.ResponseWriter, *http.Request, *Problem)
+	sessionFree   func(*http.Request) bool
+	device        func(*http.Request) string
+	log           *slog.Logger
+	client        *http.Client
+	anonymousIdle time.Duration
+
+	now    func() time.Time
+	random io.Reader
+
+	flights  flights
+	breakers map[string]*breaker // by provider
+
+	callbacks sync.WaitGroup // redemptions and refreshes under way
+	gate      sync.RWMutex   // guards closing, so that nothing is added once Close waits
+	closing   bool
+}
+
+// New returns the Auth of cfg, or every mistake in it, joined. It sends nothing: a provider that is
+// down does not keep the app from starting.
+func New(cfg Config) (*Auth, error) {
+	base, err := cfg.check()
+	if err != nil {
+		return nil, err
+	}
+	keys := cfg.Keys
+	if keys == nil {
+		keys = sessionstore.NewKeyring()
+	}
+	a := &Auth{
+		base:          base,
+		origin:        base.Scheme + "://" + base.Host,
+		prefix:        cfg.prefix(),
+		home:          cfg.home(),
+		providers:     map[string]providers.Provider{},
+		breakers:      map[string]*breaker{},
+		flights:       flights{under: map[flightKey]*flight{}},
+		secrets:       newSecrets(keys),
+		sessions:      cfg.sessions(),
+		ownManager:    cfg.Sessions == nil,
+		former:        cfg.Former,
+		onLogin:       cfg.OnLogin,
+		onToken:       cfg.OnToken,
+		errorPage:     cfg.ErrorPage,
+		sessionFree:   cfg.SessionFree,
+		device:        cfg.Device,
+		log:           cfg.logger(),
+		client:        cfg.httpClient(),
+		anonymousIdle: cfg.anonymousIdle(),
+		now:           time.Now,
+		random:        rand.Reader,
+	}
+	for _, p := range cfg.Providers {
+		a.providers[p.Name()] = p
+		a.names = append(a.names, p.Name())
+		a.breakers[p.Name()] = newBreaker(p.Name())
+	}
+	if s, ok := cfg.Store.(sessionstore.SingleProcess); ok && s.SingleProcess() {
+		a.event(context.Background(), slog.LevelWarn, "this store is for one process only: two would lose each other's changes", "")
+	}
+	switch s := cfg.Store.(type) {
+	case nil:
+		a.store = &sessionstore.Memory{}
+	case *sessionstore.Memory:
+		// What never leaves the process is no safer for being sealed with a key beside it.
+		a.store = s
+	default:
+		a.store = a.sealed(s, keys)
+	}
+	a.cookies = newCookies(base, a.sessions.Cookie.SameSite, a.sessions.Cookie.Persist)
+	if err := a.adopt(); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Format writes the origin, for every verb: the rest is keys.
+func (a *Auth) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "Auth("+a.origin+")") }
+
+// Sessions returns the scs manager through which handlers read and write the session of their
+// request: the one in [Config].Sessions, or ours.
+func (a *Auth) Sessions() *scs.SessionManager { return a.sessions }
+
+// Handler wraps the whole app. It loads the session of each request, answers the paths below
+// Prefix itself, and saves what the handler changed when the answer begins:
+//
+//   - {Prefix}/login, a page that lists the providers;
+//   - {Prefix}/{provider}/login?return_to=/path, which starts a sign-in;
+//   - {Prefix}/{provider}/callback, the redirect URI to register with the provider;
+//   - {Prefix}/{provider}/disconnect, which ends a connection by POST, see [Disconnect];
+//   - {Prefix}/logout, which signs out by POST, with return_to as a form field;
+//   - {Prefix}/status, who is signed in, as JSON, for scripts of the app's own pages.
+//
+// A request whose session cannot be loaded because the store fails is answered with 503, without
+// touching a cookie; one without a session cookie is served.
+func (a *Auth) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
+		if q, ok := ctx.Value(requestKey{}).(*request); ok && q.auth == a {
+			next.ServeHTTP(w, r) // wrapped twice
+			return
+		}
+		if ctx.Value(a.sessionKey) != nil {
+			a.refuse(w, r, problem(ReasonOuterSession, ErrOuterSession))
+			return
+		}
+		q := &request{Context: ctx, auth: a}
+		q.writer = writer{ResponseWriter: w, q: q}
+		q.session.Store(&q.first)
+		rest, ours := a.below(r.URL.Path)
+		if !ours && a.sessionFree != nil && a.sessionFree(r) {
+			q.first.standing = withheld
+		} else if sid, secret, ok := a.cookies.presented(r); ok {
+			s, err := a.load(ctx, sid, secret)
+			if err != nil {
+				a.refuse(w, r, problem(ReasonStore, err))
+				return
+			}
+			q.first = s
+		}
+		q.r = r.WithContext(q)
+		if p := q.inherit(w.Header()); p != nil {
+			a.refuse(w, r, p)
+			return
+		}
+		if ours {
+			a.serve(w, q, rest)
+			return
+		}
+		next.ServeHTTP(&q.writer, q.r)
+		q.writer.finish()
+	})
+}
+
+// below returns what follows the prefix in path.
+func (a *Auth) below(path string) (rest string, ok bool) {
+	n := len(a.prefix)
+	if len(path) <= n || path[:n] != a.prefix || path[n] != '/' {
+		return "", false
+	}
+	return path[n+1:], true
+}
+
+// Close waits until the callbacks and refreshes under way have saved what they got, or until ctx
+// ends, and lets no new ones begin. Call it after the server's Shutdown.
+func (a *Auth) Close(ctx context.Context) error {
+	a.gate.Lock()
+	a.closing = true
+	a.gate.Unlock()
+	done := make(chan struct{})
+	go func() { a.callbacks.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,110 @@
+package middleware
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/returnleg/returnleg/providers"
+)
+
+// A breaker keeps refreshes from a provider that cannot answer them. It lets a number of them through
+// at a time; after a few failures in a row one a second, until one is answered; and none at all
+// for as long as the provider says so.
+type breaker struct {
+	provider string
+	slots    chan struct{}
+
+	mu    sync.Mutex
+	fails int       // in a row
+	probe time.Time // while there are too many: when the next one may find out
+	until time.Time // when the provider wants to be asked again
+}
+
+const (
+	maxRefreshes = 256 // at a time, per provider
+	maxFails     = 3
+	probeRest    = time.Second
+	maxRest      = 5 * time.Minute // of a Retry-After
+	clientRest   = 30 * time.Second
+	slotTime     = 10 * time.Second // as long as a call takes that gets no answer
+)
+
+func newBreaker(provider string) *breaker {
+	return &breaker{provider: provider, slots: make(chan struct{}, maxRefreshes)}
+}
+
+// rest returns for how long nothing should be sent.
+func (b *breaker) rest() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.left(time.Now())
+}
+
+func (b *breaker) left(now time.Time) time.Duration {
+	left := b.until.Sub(now)
+	if b.fails >= maxFails {
+		left = max(left, b.probe.Sub(now))
+	}
+	return max(left, 0)
+}
+
+// enter waits for its turn. After nil, the caller sends one request and calls leave.
+func (b *breaker) enter(ctx context.Context) error {
+	wait := time.NewTimer(slotTime)
+	defer wait.Stop()
+	select {
+	case b.slots <- struct{}{}:
+	case <-wait.C:
+		return unavailable(b.provider, 0)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if left := b.left(now); left > 0 {
+		<-b.slots
+		return unavailable(b.provider, left)
+	}
+	b.probe = now.Add(probeRest)
+	return nil
+}
+
+// A report is what came of a turn.
+type report uint8
+
+const (
+	unasked    report = iota // nothing was sent after all
+	replied                  // whatever the answer was
+	unanswered               // no answer, or one that there is none now
+)
+
+// leave ends a turn. retry is how long the provider asks to be left alone, 0 if it does not say.
+func (b *breaker) leave(r report, retry time.Duration) {
+	<-b.slots
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	switch r {
+	case unasked:
+		return
+	case replied:
+		b.fails = 0
+	case unanswered:
+		b.fails++
+		b.probe = now.Add(probeRest)
+	}
+	if until := now.Add(min(retry, maxRest)); retry > 0 && until.After(b.until) {
+		b.until = until
+	}
+}
+
+// unavailable is the error for a request that was not sent, because the ones before it failed.
+func unavailable(provider string, retry time.Duration) error {
+	return fmt.Errorf("middleware: refresh: %w", &providers.Error{
+		Provider: provider, Endpoint: "token", Status: http.StatusServiceUnavailable, RetryAfter: retry,
+	})
+}

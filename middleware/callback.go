@@ -1,0 +1,347 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+const (
+	maxAnswer  = 16 << 10 // bytes of query
+	checkTime  = 15 * time.Second
+	revokeTime = 10 * time.Second
+)
+
+// outgoing returns ctx with the client that providers use.
+func (a *Auth) outgoing(ctx context.Context) context.Context {
+	return context.WithValue(ctx, oauth2.HTTPClient, a.client)
+}
+
+// callback answers the redirect URI. Until the redemption is recorded it changes nothing, anywhere:
+// what is refused can be sent again by whoever it belongs to.
+func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem {
+	r := q.r
+	poster, posts := a.providers[name].(providers.FormPoster)
+	posts = posts && poster.FormPost()
+	if r.Method == http.MethodPost && posts {
+		return a.posted(w, q, name)
+	}
+	if p := methods(w, r, http.MethodGet); p != nil {
+		return p
+	}
+	if prefetch(r) {
+		return problem(ReasonNavigation, nil)
+	}
+	if a.hopping(r) {
+		a.again(w)
+		return nil
+	}
+	answer, p := a.answer(r, name)
+	if p != nil {
+		return a.astray(w, q, p, name, "")
+	}
+	bs := a.cookies.bindings(r)
+	f, ok := a.openFlow(answer.Get("state"), bs)
+	if !ok {
+		return a.astray(w, q, problem(ReasonState, nil), name, "")
+	}
+	if f.provider != name {
+		return problem(ReasonProviderPath, nil)
+	}
+	red, err := a.recall(q, f)
+	if err != nil {
+		return problem(ReasonStore, err)
+	}
+	if red == nil {
+		if !a.now().Before(f.expires) {
+			return a.astray(w, q, problem(ReasonExpired, nil), name, a.landing(q, f))
+		}
+		var p *Problem
+		if red, p = a.redeem(q, f, answer); p != nil {
+			p.Provider = name
+			return a.turned(q, p, f)
+		}
+	}
+	return a.land(w, q, f, red)
+}
+
+// answer returns the provider's answer: from the query, or from the form that was posted a moment ago.
+func (a *Auth) answer(r *http.Request, name string) (url.Values, *Problem) {
+	if len(r.URL.RawQuery) > maxAnswer {
+		return nil, problem(ReasonParameter, errors.New("middleware: callback: query too long"))
+	}
+	v, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, problem(ReasonParameter, errors.New("middleware: callback: malformed query"))
+	}
+	if sealed, ok := v[answerParam]; ok {
+		if len(sealed) != 1 || len(v) != 1 {
+			return nil, problem(ReasonParameter, nil)
+		}
+		return a.openAnswer(sealed[0], name)
+	}
+	if len(v["state"]) > 1 {
+		// "Request and response parameters MUST NOT be included more than once." RFC 6749, section 3.1.
+		return nil, problem(ReasonParameter, errors.New("middleware: callback: state twice"))
+	}
+	return v, nil
+}
+
+// astray answers a callback that cannot be tied to a sign-in of this browser that is under way. For
+// somebody who is signed in it is an old page of the history: they go on. Nothing of it is used.
+func (a *Auth) astray(w http.ResponseWriter, q *request, p *Problem, name, landing string) *Problem {
+	p.Provider = name
+	if q.session.Load().signedIn() {
+		if landing == "" {
+			landing = a.home
+		}
+		a.event(q, slog.LevelInfo, "callback ignored", p.Reason, slog.String("provider", name))
+		redirect(w, landing)
+		return nil
+	}
+	if landing == "" {
+		landing = a.home
+	}
+	return a.retryable(p, name, landing)
+}
+
+// turned adds to p the ways on for a person whose sign-in f failed.
+func (a *Auth) turned(q *request, p *Problem, f *flow) *Problem {
+	landing := a.landing(q, f)
+	if p.LoginURL == "" && p.Status != http.StatusConflict {
+		v := url.Values{returnParam: {landing}}
+		if f.page != "" || f.need.special() {
+			if sealed, err := a.sealNeed(f.need, f.page); err == nil {
+				v.Set(needParam, sealed)
+			}
+		}
+		if f.purpose == link && f.label != "" {
+			v.Set(labelParam, f.label)
+		}
+		p.LoginURL = a.prefix + "/" + f.provider + "/login?" + v.Encode()
+		if f.purpose == link {
+			p.LoginURL, p.LoginPost = linkURL(p.LoginURL), true
+		}
+	}
+	p.BackURL = landing
+	return p
+}
+
+// redeem takes an answer through every check, then redeems it, unless somebody else does. The
+// redemption that it returns has ended.
+func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Problem) {
+	s := q.session.Load()
+	if p := belongs(f, s); p != nil {
+		return nil, p
+	}
+	visit := a.visit(f, answer.Get("state"), s)
+	provider := a.providers[f.provider]
+	ctx, cancel := context.WithTimeout(a.outgoing(q), checkTime)
+	defer cancel()
+	err := provider.Check(ctx, visit, answer)
+	var refused *providers.Error
+	switch {
+	case errors.As(err, &refused):
+		return a.denied(q, f, refused)
+	case errors.Is(err, providers.ErrUnavailable):
+		return nil, problem(ReasonUnavailable, err)
+	case err != nil:
+		return nil, problem(ReasonAnswer, err)
+	}
+	if !a.enter() {
+		return nil, problem(ReasonClosing, nil)
+	}
+	defer a.callbacks.Done()
+
+	// From here on the person's browser does not matter: a code that was sent has to be followed
+	// through, whoever closes a tab meanwhile.
+	whole, cancelWhole := context.WithTimeout(a.outgoing(context.WithoutCancel(q)), redeemTime)
+	defer cancelWhole()
+	red, err := a.claim(whole, f)
+	if errors.Is(err, sessionstore.ErrExists) {
+		return a.wait(q, f)
+	}
+	if err != nil {
+		return nil, problem(ReasonStore, err)
+	}
+	red.phase, red.reason = failed, ReasonInterrupted // what a panic in OnLogin leaves behind
+	defer func() {
+		if err := a.conclude(whole, f, red); err != nil {
+			a.event(q, slog.LevelError, "redemption not concluded", ReasonStore, slog.Any("error", err))
+		}
+	}()
+	p := a.finish(whole, q, f, visit, answer, red)
+	if p != nil {
+		red.reason, red.code = p.Reason, p.ProviderCode
+	}
+	return red, p
+}
+
+// wait returns what another request made of f.
+func (a *Auth) wait(q *request, f *flow) (*redemption, *Problem) {
+	red, err := a.recall(q, f)
+	if err == nil {
+		red, err = a.await(q, f, red)
+	}
+	if err != nil {
+		return nil, problem(ReasonStore, err)
+	}
+	return red, nil
+}
+
+// belongs refuses a step-up or link that comes back to another session or user than it left. A
+// sign-in may come back to any session of its browser: see [Auth.settle].
+func belongs(f *flow, s *session) *Problem {
+	if f.purpose == signIn {
+		return nil
+	}
+	if !s.signedIn() || s.id != f.session || s.meta.user != f.user {
+		return problem(ReasonSessionChanged, nil)
+	}
+	return nil
+}
+
+// denied notes a refusal by the provider, so that the flow is over.
+func (a *Auth) denied(q *request, f *flow, refused *providers.Error) (*redemption, *Problem) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q), storeTime)
+	defer cancel()
+	reason := ReasonProviderError
+	if refused.Code == "access_denied" {
+		reason = ReasonDenied
+	}
+	p := problem(reason, refused)
+	red, err := a.claim(ctx, f)
+	if errors.Is(err, sessionstore.ErrExists) {
+		return a.wait(q, f)
+	}
+	if err != nil {
+		return nil, problem(ReasonStore, err)
+	}
+	red.phase, red.reason, red.code = failed, reason, p.ProviderCode
+	if err := a.conclude(ctx, f, red); err != nil {
+		return nil, problem(ReasonStore, err)
+	}
+	a.noteEnded(q, f, string(reason))
+	return red, p
+}
+
+// finish redeems the code, learns who came back, and signs them in. When it fails the session is as
+// it was, and what was issued is revoked.
+func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers.Flow, answer url.Values, red *redemption) *Problem {
+	provider := a.providers[f.provider]
+	token, id, err := provider.Finish(ctx, visit, answer)
+	settled := false
+	defer func() {
+		if !settled { // a panic in OnLogin included
+			a.revoke(ctx, provider, token)
+		}
+	}()
+	if err != nil {
+		return finishProblem(err)
+	}
+	if id.Issuer == "" || id.Subject == "" {
+		return problem(ReasonToken, errors.New("middleware: callback: identity without issuer or subject"))
+	}
+	out, p := a.settle(ctx, q, f, newGrant(f, token, id, a.now()), id)
+	if p != nil && p.Reason == ReasonStore {
+		return problem(ReasonInterrupted, p.cause) // the code is spent: to wait and reload would not help
+	}
+	if p != nil {
+		return p
+	}
+	settled = true
+	red.phase, red.landing, red.session, red.user = done, a.landing(ctx, f), out.session, out.user
+	q.settled = out
+	a.event(q, slog.LevelInfo, "signed in", "", slog.String("provider", f.provider), slog.Bool("new", out.isNew))
+	return nil
+}
+
+func finishProblem(err error) *Problem {
+	var refused *providers.Error
+	switch {
+	case errors.Is(err, providers.ErrUnavailable):
+		p := problem(ReasonUnavailable, err)
+		p.RetryAfter = 0 // the code is spent
+		return p
+	case errors.As(err, &refused):
+		return problem(ReasonProviderError, err)
+	case errors.Is(err, providers.ErrSubject):
+		return problem(ReasonIdentity, err)
+	case errors.Is(err, providers.ErrUnmet):
+		return problem(ReasonNeed, err)
+	}
+	return problem(ReasonToken, err)
+}
+
+// revoke gives back a token that came to nothing. It does not keep the person waiting.
+func (a *Auth) revoke(ctx context.Context, p providers.Provider, t *providers.Token) {
+	r, ok := p.(providers.Revoker)
+	if !ok || t == nil {
+		return
+	}
+	a.callbacks.Add(1) // its caller holds one already
+	go func() {
+		defer a.callbacks.Done()
+		ctx, cancel := context.WithTimeout(a.outgoing(context.WithoutCancel(ctx)), revokeTime)
+		defer cancel()
+		if err := r.Revoke(ctx, t); err != nil {
+			a.event(ctx, slog.LevelWarn, "token not revoked", ReasonUnavailable, slog.String("provider", p.Name()), slog.Any("error", err))
+		}
+	}()
+}
+
+// land sends the person where a redemption that has ended says.
+func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption) *Problem {
+	switch {
+	case red.phase == redeeming:
+		ended, err := a.await(q, f, red)
+		if err != nil {
+			return problem(ReasonStore, err)
+		}
+		return a.land(w, q, f, ended)
+	case red.phase == failed && q.session.Load().signedIn():
+		redirect(w, a.landing(q, f)) // signed in by other means since: an old page of the history
+		return nil
+	case red.phase == failed:
+		p := problem(red.reason, nil)
+		p.Provider, p.ProviderCode = f.provider, red.code
+		return a.turned(q, p, f)
+	}
+	out := q.settled
+	if out == nil {
+		var err error
+		if out, err = a.reissue(q, q.session.Load(), red); err != nil {
+			return problem(ReasonStore, err)
+		}
+	}
+	if out != nil && out.unmet {
+		// The gate asks again when the person does, however long they took to say no.
+		if to, err := url.Parse(red.landing); err == nil {
+			_, _ = a.bind(w.Header(), a.cookies.bindings(q.r), gatePath(to.Path), a.now()) // one is there: it opened the state
+		}
+	}
+	if out != nil && out.secret != "" {
+		a.cookies.setSession(w.Header(), out.session, out.secret, out.deadline, a.cookies.persist || out.persist)
+	}
+	redirect(w, red.landing)
+	return nil
+}
+
+// enter counts a redemption, unless the server is about to stop.
+func (a *Auth) enter() bool {
+	a.gate.RLock()
+	defer a.gate.RUnlock()
+	if a.closing {
+		return false
+	}
+	a.callbacks.Add(1)
+	return true
+}

@@ -1,0 +1,270 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/returnleg/returnleg/providers"
+)
+
+// Client returns a client for the provider's API, as the person who is signed in; provider "" is
+// the one of the sign-in, and [WithConnection] chooses among several accounts at one. It resolves
+// relative URLs against the API's base, so that
+//
+//	resp, err := middleware.Client(ctx, "vimeo").Get("/me/videos")
+//
+// is all it takes. The token goes to the origins that the provider declares (and to its userinfo
+// endpoint, see [providers.Informer]), and nowhere else: a request to another one, or a redirect to
+// it, fails with [ErrOrigin] and is not sent. Bodies are streamed. A request whose context is of
+// [WithoutToken] goes anywhere, without the token.
+//
+// Tokens are renewed as [Token] does. When the API says that one is not good although it has not
+// ended (401, invalid_token), it is renewed once and the request sent once more, if its body can
+// be had again (no body, or GetBody is set); a second such answer is [ErrReauthRequired]. An API
+// that asks for more (insufficient_scope, RFC 6750; insufficient_user_authentication, RFC 9470) is
+// a [*StepUpError]. All other answers, whatever their status, are the caller's.
+//
+// It belongs to the session, not to the request: it may be kept and used in goroutines, looks at
+// the session anew for each request, and fails with [ErrSignedOut] once it has ended, with
+// [ErrNotConnected] where the provider is not connected, and with [ErrReauthRequired] when its
+// token has ended for good. Client itself never fails; a context that did not pass [Auth.Handler]
+// gets a client whose requests are [ErrNoMiddleware]. [errors.Is] and [errors.As] find all of them in
+// the *url.Error that a client returns; [Answer] makes the right answer of them.
+func Client(ctx context.Context, provider string) *http.Client {
+	q, err := from(ctx)
+	if err != nil {
+		return &http.Client{Transport: failing{err}}
+	}
+	a := q.auth
+	s := q.view()
+	if !s.signedIn() {
+		return &http.Client{Transport: failing{ErrSignedOut}}
+	}
+	if provider == "" {
+		provider = s.meta.provider
+	}
+	p := a.providers[provider]
+	if p == nil {
+		return &http.Client{Transport: failing{fmt.Errorf("%w: %q is not configured", ErrNotConnected, provider)}}
+	}
+	t := &apiTransport{auth: a, provider: p, label: labelOf(ctx), session: s.id, born: s.born, user: s.meta.user}
+	if api, ok := p.(providers.API); ok {
+		base, origins := api.API()
+		t.origins = origins
+		t.base, _ = url.Parse(base)
+	}
+	return &http.Client{Transport: t, CheckRedirect: a.client.CheckRedirect}
+}
+
+type (
+	connectionKey struct{}
+	withoutKey    struct{}
+)
+
+// WithConnection returns a context that means another of several accounts at one provider: the one
+// that was connected under label. It is for [Token], [Refresh], [Client] and [Disconnect], and for
+// the context of a single request of a client. "" is the account that has no label.
+func WithConnection(ctx context.Context, label string) context.Context {
+	return context.WithValue(ctx, connectionKey{}, label)
+}
+
+// WithoutToken returns a context for requests of a [Client] that are sent without the token: to
+// upload to an address that the API gave out, say, at whichever host. Redirects are followed
+// without it, too.
+func WithoutToken(ctx context.Context) context.Context {
+	return context.WithValue(ctx, withoutKey{}, true)
+}
+
+func labelOf(ctx context.Context) string {
+	if _, ok := ctx.(*request); ok {
+		return "" // as nearly always: nothing to look through
+	}
+	label, _ := ctx.Value(connectionKey{}).(string)
+	return label
+}
+
+// failing is the transport of a client that cannot work.
+type failing struct{ err error }
+
+func (f failing) RoundTrip(r *http.Request) (*http.Response, error) {
+	closeBody(r)
+	return nil, f.err
+}
+
+// A RoundTripper must close the body, also when it fails.
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+}
+
+// apiTransport sends requests as one session's person.
+type apiTransport struct {
+	auth     *Auth
+	provider providers.Provider
+	label    string
+	base     *url.URL
+	origins  []string
+	session  string
+	born     uint64
+	user     string
+}
+
+// RoundTrip implements [http.RoundTripper]. It is called for each hop of a redirect.
+func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	out := t.resolve(r)
+	if without, _ := r.Context().Value(withoutKey{}).(bool); without {
+		if err := plainly(out.URL); err != nil {
+			closeBody(r)
+			return nil, fmt.Errorf("%w: %s: %w", ErrOrigin, t.provider.Name(), err)
+		}
+		return transport(t.auth.client).RoundTrip(out)
+	}
+	if err := t.allowed(out.URL); err != nil && !t.userInfo(r.Context(), out.URL) {
+		closeBody(r)
+		return nil, err
+	}
+	s, g, err := t.grant(r.Context())
+	if err != nil {
+		closeBody(r)
+		return nil, err
+	}
+	resp, c, err := t.send(out, &g)
+	if err != nil || c.Error != "invalid_token" || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	// The API knows better than the token's date: it was revoked, or their clock is another one.
+	next, err := t.auth.renew(r.Context(), &s, g, true)
+	if err == nil && next.version == g.version {
+		err = g.reauth() // it is a new one already
+	}
+	if err != nil {
+		discard(resp)
+		return nil, err
+	}
+	again, ok := replay(r)
+	if !ok {
+		return resp, nil
+	}
+	discard(resp)
+	resp, c, err = t.send(t.resolve(again), &next)
+	if err == nil && c.Error == "invalid_token" && resp.StatusCode == http.StatusUnauthorized {
+		discard(resp)
+		return nil, g.reauth()
+	}
+	return resp, err
+}
+
+// resolve returns a copy of r with its URL resolved against the API's base.
+func (t *apiTransport) resolve(r *http.Request) *http.Request {
+	out := r.Clone(r.Context())
+	if t.base != nil && out.URL.Host == "" && out.URL.Scheme == "" && out.URL.Opaque == "" {
+		out.URL = t.base.ResolveReference(out.URL)
+		out.Host = ""
+	}
+	return out
+}
+
+// send sends out, which it owns, with the token of g. An API that asks for another sign-in is an error.
+func (t *apiTransport) send(out *http.Request, g *grant) (*http.Response, providers.Challenge, error) {
+	if err := t.provider.Authorize(out, g.token); err != nil {
+		closeBody(out)
+		return nil, providers.Challenge{}, err
+	}
+	resp, err := transport(t.auth.client).RoundTrip(out)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
+		return resp, providers.Challenge{}, err
+	}
+	c, _ := providers.ParseChallenge(resp.Header)
+	if err := stepUpOf(c, g.provider, g.label); err != nil {
+		discard(resp)
+		return nil, c, err
+	}
+	return resp, c, nil
+}
+
+// discard ends an answer that nobody will see, so that its connection can be used again.
+func discard(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, 16<<10)
+	_ = resp.Body.Close()
+}
+
+// replay returns r with a body that was not read yet.
+func replay(r *http.Request) (*http.Request, bool) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r, true
+	}
+	if r.GetBody == nil {
+		return nil, false
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, false
+	}
+	again := r.Clone(r.Context())
+	again.Body = body
+	return again, true
+}
+
+// allowed refuses a URL that is not of a declared origin.
+func (t *apiTransport) allowed(u *url.URL) error {
+	host := strings.ToLower(u.Host)
+	if p := u.Port(); p == "443" && u.Scheme == "https" || p == "80" && u.Scheme == "http" {
+		host = strings.TrimSuffix(host, ":"+p)
+	}
+	if u.User != nil || host == "" || !slices.Contains(t.origins, u.Scheme+"://"+host) {
+		return fmt.Errorf("%w: %s", ErrOrigin, t.provider.Name())
+	}
+	if err := plainly(u); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrOrigin, t.provider.Name(), err)
+	}
+	return nil
+}
+
+var errPlain = errors.New("plain http")
+
+// plainly refuses what would be read on the way.
+func plainly(u *url.URL) error {
+	if u.Scheme != "https" && !loopback(u.Hostname()) {
+		return errPlain
+	}
+	return nil
+}
+
+// userInfo reports whether u is the provider's own userinfo endpoint.
+func (t *apiTransport) userInfo(ctx context.Context, u *url.URL) bool {
+	i, ok := t.provider.(providers.Informer)
+	if !ok {
+		return false
+	}
+	endpoint, err := i.UserInfoURL(t.auth.outgoing(ctx))
+	return err == nil && endpoint != "" && u.String() == endpoint
+}
+
+// grant returns what the session holds now: it may have ended since the client was made.
+func (t *apiTransport) grant(ctx context.Context) (session, grant, error) {
+	a := t.auth
+	s, err := a.find(ctx, t.session)
+	if err != nil {
+		return s, grant{}, problem(ReasonStore, fmt.Errorf("middleware: session: %w", err))
+	}
+	if s.born != t.born || s.meta.user != t.user {
+		return s, grant{}, ErrSignedOut
+	}
+	s.standing = current // it was, when the client was made
+	label := t.label
+	if l, ok := ctx.Value(connectionKey{}).(string); ok {
+		label = l
+	}
+	g, err := s.connection(t.provider.Name(), label)
+	if err == nil && g.due(a.now()) {
+		g, err = a.renew(ctx, &s, g, false)
+	}
+	return s, g, err
+}

@@ -1,0 +1,286 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"github.com/returnleg/returnleg/internal/returnpath"
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// A Config is what [New] makes an [Auth] of. BaseURL and Providers are needed, the rest has defaults.
+type Config struct {
+	// BaseURL is the address of the app as browsers see it: scheme and host, such as
+	// "https://app.example.com" or, while developing, "http://127.0.0.1:8080". Redirect URIs,
+	// cookie attributes and cross-origin checks follow from it; the Host header and
+	// X-Forwarded-… decide nothing. Plain http is refused for anything but loopback.
+	BaseURL string
+
+	// Providers are the identity providers that people sign in with. The first is the default.
+	Providers []providers.Provider
+
+	// Store keeps sessions and accounts. Nil is a [sessionstore.Memory], which is right for one
+	// process and forgets everybody when it ends.
+	Store sessionstore.Store
+
+	// Keys seal what is stored and what travels through the browser. The first key seals, all
+	// open; [sessionstore.Keyring] says how to change them. An account is sealed anew by its next
+	// sign-in only: whose does not open any more because its key was taken away is new to the
+	// app, see [Login]. Nil makes up a key, and is an error with any store but Memory: the next
+	// process could not read what this one wrote.
+	Keys sessionstore.Keyring
+
+	// Sessions is the scs manager that the app's handlers call; nil makes one, see
+	// [Auth.Sessions]. New takes it over, before the first request: it replaces Store and
+	// Codec, and reads Lifetime, IdleTimeout, Cookie.Persist and Cookie.SameSite. The cookie
+	// is ours: a Domain, or a Path other than "/", is an error; Name, Secure and HttpOnly are
+	// not used. Remove its LoadAndSave: inside [Auth.Handler] it does nothing more, around it
+	// every request is answered with 500 and [ErrOuterSession].
+	//
+	// Put, Get, Remove, Clear and the like act per key. Token returns the session's id, which
+	// opens nothing ("-" while there is none). RenewToken replaces the cookie's secret and keeps
+	// the session; Destroy signs out; both take effect when the answer begins, and both in one
+	// request sign out. So does a Clear after a RenewToken, which looks like Destroy from here:
+	// call Clear first.
+	// Pop is Get and Remove; to take a value at most once, use [Take]. MergeSession, Iterate
+	// and a Load outside of Handler return an error.
+	Sessions *scs.SessionManager
+
+	// Former is where the app's sessions were before, with LoadAndSave of an scs manager. Each is
+	// taken over when its cookie is first seen. Nil: there were none, or people start anew.
+	Former *Former
+
+	// OnLogin is called when somebody has proved who they are, before they are signed in; not for a
+	// step-up or for one more connection, by which the person stays who they are. It
+	// may set Account.ID to the app's own user id, and refuse by returning an error. What it
+	// puts into the session is saved with the sign-in, or not at all. The session that it sees is the
+	// one that the sign-in ends in, never that of somebody else who was signed in in this browser.
+	// Nil lets everybody in.
+	OnLogin func(ctx context.Context, l *Login) error
+
+	// OnToken is called when a token was renewed and saved, and when a provider has ended a
+	// connection: for apps that keep a copy, or tell people. Nobody waits for it, its
+	// ctx does not end with a request, and it may be called for several sessions at once.
+	OnToken func(ctx context.Context, c *TokenChange)
+
+	// Prefix is the path below which the kit answers by itself. The default is "/auth".
+	Prefix string
+
+	// Home is the path where a sign-in without a return address lands, and a sign-out. The
+	// default is "/".
+	Home string
+
+	// ErrorPage writes the answer to a person whose sign-in went wrong, in place of the kit's
+	// page. Status, headers and cookies that p stands for are not yet written. Requests that
+	// are not page loads get p as a problem document (RFC 9457) and do not come here. When the
+	// store is down there is no session: do not ask Sessions here, which panics then.
+	ErrorPage func(w http.ResponseWriter, r *http.Request, p *Problem)
+
+	// SessionFree reports that r is served without a session, so that it does not need the
+	// store: a health check, a style sheet. Nobody is signed in there, and what a handler
+	// writes to the session is not saved. Nil: no request is.
+	SessionFree func(r *http.Request) bool
+
+	// Device describes where a sign-in comes from, for [Auth.SessionsOf]: the browser's name and
+	// the client's address, say. Nil keeps nothing of the kind. At most 256 bytes are kept.
+	Device func(r *http.Request) string
+
+	// Logger gets an event for each sign-in, refusal and failure, with a reason code and
+	// without secrets. The default is slog.Default.
+	Logger *slog.Logger
+
+	// HTTPClient sends the requests to providers and their APIs. The default is
+	// [providers.NewClient]'s. Redirects of token endpoints are never followed, whatever it says.
+	HTTPClient *http.Client
+
+	// AnonymousIdle is how long the session of somebody who never signed in is kept after its
+	// last use. The default is 30 minutes.
+	AnonymousIdle time.Duration
+}
+
+const (
+	defaultPrefix        = "/auth"
+	defaultLifetime      = 24 * time.Hour
+	defaultAnonymousIdle = 30 * time.Minute
+)
+
+func (c *Config) prefix() string {
+	if c.Prefix == "" {
+		return defaultPrefix
+	}
+	return c.Prefix
+}
+
+func (c *Config) home() string {
+	if c.Home == "" {
+		return "/"
+	}
+	return c.Home
+}
+
+func (c *Config) anonymousIdle() time.Duration {
+	if c.AnonymousIdle == 0 {
+		return defaultAnonymousIdle
+	}
+	return c.AnonymousIdle
+}
+
+func (c *Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.Default()
+	}
+	return c.Logger
+}
+
+func (c *Config) httpClient() *http.Client {
+	if c.HTTPClient == nil {
+		return providers.NewClient()
+	}
+	return c.HTTPClient
+}
+
+// sessions returns the manager to drive. Ours is a literal: scs.New would start a goroutine for a
+// store that nobody uses.
+func (c *Config) sessions() *scs.SessionManager {
+	if c.Sessions != nil {
+		return c.Sessions
+	}
+	return &scs.SessionManager{
+		Lifetime: defaultLifetime,
+		Cookie:   scs.SessionCookie{Path: "/", Persist: true, SameSite: http.SameSiteLaxMode},
+	}
+}
+
+// check returns every mistake of c, joined.
+func (c *Config) check() (*url.URL, error) {
+	var errs []error
+	add := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("middleware: config: "+format, args...))
+	}
+	base, err := checkBaseURL(c.BaseURL)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if p := c.prefix(); !strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") || !plainPath(p) {
+		add("Prefix %q: want a plain path such as /auth", p)
+	}
+	if base != nil {
+		if _, ok := returnpath.Clean(base, c.prefix(), c.home()); !ok {
+			add("Home %q: want a path of this site outside of Prefix", c.home())
+		}
+	}
+	if len(c.Providers) == 0 {
+		add("Providers: want at least one")
+	}
+	seen := map[string]bool{}
+	for i, p := range c.Providers {
+		if p == nil {
+			add("Providers[%d]: nil", i)
+			continue
+		}
+		name := p.Name()
+		if !validName(name) {
+			add("Providers[%d]: name %q: want 1 to 32 of a-z 0-9 -, other than login, logout and status", i, name)
+		}
+		if seen[name] {
+			add("Providers[%d]: name %q: used twice", i, name)
+		}
+		seen[name] = true
+		if v, ok := p.(providers.Validator); ok {
+			if err := v.Validate(); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if _, local := c.Store.(*sessionstore.Memory); c.Keys == nil && c.Store != nil && !local {
+		add("Keys: needed with a store that outlives the process")
+	}
+	if c.Keys != nil {
+		if err := c.Keys.Validate(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if s := c.Sessions; s != nil {
+		if s.Cookie.Domain != "" {
+			add("Sessions.Cookie.Domain %q: the session belongs to one host; leave it empty", s.Cookie.Domain)
+		}
+		if s.Cookie.Path != "/" && s.Cookie.Path != "" {
+			add("Sessions.Cookie.Path %q: the session belongs to the whole site; leave it \"/\"", s.Cookie.Path)
+		}
+		if s.Cookie.SameSite == http.SameSiteNoneMode {
+			add("Sessions.Cookie.SameSite: None sends the session along with other sites' requests; want Lax or Strict")
+		}
+		if s.Lifetime <= 0 {
+			add("Sessions.Lifetime %v: want more than 0", s.Lifetime)
+		}
+		if s.IdleTimeout < 0 {
+			add("Sessions.IdleTimeout %v: want 0 or more", s.IdleTimeout)
+		}
+		if s.HashTokenInStore {
+			add("Sessions.HashTokenInStore: has no meaning here, the store never holds what a cookie does")
+		}
+	}
+	if err := c.Former.check(base); err != nil {
+		errs = append(errs, err)
+	}
+	if c.AnonymousIdle < 0 {
+		add("AnonymousIdle %v: want 0 or more", c.AnonymousIdle)
+	}
+	return base, errors.Join(errs...)
+}
+
+func checkBaseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+		u.ForceQuery || (u.Path != "" && u.Path != "/") || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("middleware: config: BaseURL %q: want scheme and host, such as https://app.example.com", s)
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		return nil, fmt.Errorf("middleware: config: BaseURL %q: want https for a host that is not loopback", s)
+	}
+	// A browser sends the origin in lower case and without the default port.
+	u.Path, u.Host = "", strings.ToLower(u.Host)
+	if p := u.Port(); p == "443" && u.Scheme == "https" || p == "80" && u.Scheme == "http" {
+		u.Host = strings.TrimSuffix(u.Host, ":"+p)
+	}
+	return u, nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func plainPath(p string) bool {
+	for _, c := range []byte(p) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '/') {
+			return false
+		}
+	}
+	return !strings.Contains(p, "//")
+}
+
+func validName(s string) bool {
+	if s == "" || len(s) > 32 || s == "login" || s == "logout" || s == "status" {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-') {
+			return false
+		}
+	}
+	return true
+}

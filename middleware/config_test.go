@@ -1,0 +1,236 @@
+package middleware_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"github.com/alexedwards/scs/v2/memstore"
+
+	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// named is a provider that has nothing but a name.
+type named struct {
+	providers.Provider
+	name string
+}
+
+func (n named) Name() string { return n.name }
+
+func manager(change func(s *scs.SessionManager)) *scs.SessionManager {
+	s := &scs.SessionManager{Lifetime: time.Hour, Cookie: scs.SessionCookie{Path: "/", SameSite: http.SameSiteLaxMode}}
+	change(s)
+	return s
+}
+
+func TestNew_mistakes(t *testing.T) {
+	idp := named{name: "idp"}
+	rows := []struct {
+		name   string
+		change func(c *middleware.Config)
+		want   string // a part of the error; "" is no mistake
+	}{
+		{"good", func(*middleware.Config) {}, ""},
+		{"no BaseURL", func(c *middleware.Config) { c.BaseURL = "" }, "BaseURL"},
+		{"BaseURL without scheme", func(c *middleware.Config) { c.BaseURL = "app.example" }, "BaseURL"},
+		{"BaseURL without host", func(c *middleware.Config) { c.BaseURL = "https://" }, "BaseURL"},
+		{"BaseURL with only a port", func(c *middleware.Config) { c.BaseURL = "https://:443" }, "BaseURL"},
+		{"BaseURL of another scheme", func(c *middleware.Config) { c.BaseURL = "ftp://app.example" }, "BaseURL"},
+		{"BaseURL with a path", func(c *middleware.Config) { c.BaseURL = "https://app.example/app" }, "BaseURL"},
+		{"BaseURL with a query", func(c *middleware.Config) { c.BaseURL = "https://app.example?a=b" }, "BaseURL"},
+		{"BaseURL with an empty query", func(c *middleware.Config) { c.BaseURL = "https://app.example?" }, "BaseURL"},
+		{"BaseURL with a fragment", func(c *middleware.Config) { c.BaseURL = "https://app.example#a" }, "BaseURL"},
+		{"BaseURL with a user", func(c *middleware.Config) { c.BaseURL = "https://me@app.example" }, "BaseURL"},
+		{"BaseURL malformed", func(c *middleware.Config) { c.BaseURL = "https://app.example:port" }, "BaseURL"},
+		{"BaseURL http", func(c *middleware.Config) { c.BaseURL = "http://app.example" }, "want https"},
+		{"BaseURL http of a private address", func(c *middleware.Config) { c.BaseURL = "http://192.168.1.2" }, "want https"},
+		{"BaseURL http of a name like loopback", func(c *middleware.Config) { c.BaseURL = "http://localhost.evil.example" }, "want https"},
+		{"BaseURL loopback", func(c *middleware.Config) { c.BaseURL = "http://127.0.0.1:8080" }, ""},
+		{"BaseURL loopback, another of them", func(c *middleware.Config) { c.BaseURL = "http://127.8.9.1" }, ""},
+		{"BaseURL loopback, IPv6", func(c *middleware.Config) { c.BaseURL = "http://[::1]:8080" }, ""},
+		{"BaseURL localhost", func(c *middleware.Config) { c.BaseURL = "http://localhost:3000/" }, ""},
+		{"Former without a store", func(c *middleware.Config) { c.Former = &middleware.Former{} }, "Former.Store"},
+		{"Former with our cookie's name", func(c *middleware.Config) {
+			c.Former = &middleware.Former{Store: memstore.NewWithCleanupInterval(0), Cookie: scs.SessionCookie{Name: "__Host-rl"}}
+		}, "Former.Cookie.Name"},
+		{"no providers", func(c *middleware.Config) { c.Providers = nil }, "Providers: want at least one"},
+		{"a nil provider", func(c *middleware.Config) { c.Providers = []providers.Provider{nil, idp} }, "Providers[0]: nil"},
+		{"a provider twice", func(c *middleware.Config) { c.Providers = []providers.Provider{idp, idp} }, "used twice"},
+		{"a provider without name", func(c *middleware.Config) { c.Providers = []providers.Provider{named{}} }, `name ""`},
+		{"a provider in capitals", func(c *middleware.Config) { c.Providers = []providers.Provider{named{name: "Idp"}} }, `name "Idp"`},
+		{"a provider with a slash", func(c *middleware.Config) { c.Providers = []providers.Provider{named{name: "a/b"}} }, `name "a/b"`},
+		{"a provider called login", func(c *middleware.Config) { c.Providers = []providers.Provider{named{name: "login"}} }, `name "login"`},
+		{"a provider called logout", func(c *middleware.Config) { c.Providers = []providers.Provider{named{name: "logout"}} }, `name "logout"`},
+		{"a provider called status", func(c *middleware.Config) { c.Providers = []providers.Provider{named{name: "status"}} }, `name "status"`},
+		{"a provider of 33 characters", func(c *middleware.Config) {
+			c.Providers = []providers.Provider{named{name: strings.Repeat("a", 33)}}
+		}, "want 1 to 32"},
+		{"a provider of 32 characters", func(c *middleware.Config) {
+			c.Providers = []providers.Provider{named{name: strings.Repeat("a", 32)}}
+		}, ""},
+		{"a provider that is wrong", func(c *middleware.Config) {
+			c.Providers = []providers.Provider{&providers.OIDC{ID: "corp", Issuer: "http://corp.example"}}
+		}, "corp"},
+		{"Prefix without slash", func(c *middleware.Config) { c.Prefix = "auth" }, "Prefix"},
+		{"Prefix with a slash behind", func(c *middleware.Config) { c.Prefix = "/auth/" }, "Prefix"},
+		{"Prefix is everything", func(c *middleware.Config) { c.Prefix = "/" }, "Prefix"},
+		{"Prefix with two slashes", func(c *middleware.Config) { c.Prefix = "//auth" }, "Prefix"},
+		{"Prefix with an escape", func(c *middleware.Config) { c.Prefix = "/a%20b" }, "Prefix"},
+		{"Prefix with dots", func(c *middleware.Config) { c.Prefix = "/a/../b" }, "Prefix"},
+		{"Prefix of two", func(c *middleware.Config) { c.Prefix = "/api/auth" }, ""},
+		{"Home elsewhere", func(c *middleware.Config) { c.Home = "https://other.example/" }, "Home"},
+		{"Home with two slashes", func(c *middleware.Config) { c.Home = "//other.example" }, "Home"},
+		{"Home below Prefix", func(c *middleware.Config) { c.Home = "/auth/status" }, "Home"},
+		{"Home with a query", func(c *middleware.Config) { c.Home = "/start?tab=1#top" }, ""},
+		{"a store without keys", func(c *middleware.Config) { c.Store = sealed{&sessionstore.Memory{}} }, "Keys: needed"},
+		{"Memory without keys", func(c *middleware.Config) { c.Store = &sessionstore.Memory{} }, ""},
+		{"a store with keys", func(c *middleware.Config) {
+			c.Store, c.Keys = sealed{&sessionstore.Memory{}}, sessionstore.NewKeyring()
+		}, ""},
+		{"165 keys that are none", func(c *middleware.Config) { c.Keys = sessionstore.Keyring{} }, "key ring"},
+		{"165 a short key", func(c *middleware.Config) { c.Keys = sessionstore.Keyring{{ID: 1, Secret: []byte("short")}} }, "5 bytes"},
+		{"165 a password", func(c *middleware.Config) {
+			c.Keys = sessionstore.Keyring{{ID: 1, Secret: []byte(strings.Repeat("password", 4))}}
+		}, "not random"},
+		{"Domain", func(c *middleware.Config) {
+			c.Sessions = manager(func(s *scs.SessionManager) { s.Cookie.Domain = "example" })
+		}, "Cookie.Domain"},
+		{"Path", func(c *middleware.Config) {
+			c.Sessions = manager(func(s *scs.SessionManager) { s.Cookie.Path = "/app" })
+		}, "Cookie.Path"},
+		{"SameSite None", func(c *middleware.Config) {
+			c.Sessions = manager(func(s *scs.SessionManager) { s.Cookie.SameSite = http.SameSiteNoneMode })
+		}, "SameSite"},
+		{"no Lifetime", func(c *middleware.Config) { c.Sessions = manager(func(s *scs.SessionManager) { s.Lifetime = 0 }) }, "Lifetime"},
+		{"negative IdleTimeout", func(c *middleware.Config) {
+			c.Sessions = manager(func(s *scs.SessionManager) { s.IdleTimeout = -1 })
+		}, "IdleTimeout"},
+		{"HashTokenInStore", func(c *middleware.Config) {
+			c.Sessions = manager(func(s *scs.SessionManager) { s.HashTokenInStore = true })
+		}, "HashTokenInStore"},
+		{"Strict", func(c *middleware.Config) {
+			c.Sessions = manager(func(s *scs.SessionManager) { s.Cookie.SameSite = http.SameSiteStrictMode })
+		}, ""},
+		{"negative AnonymousIdle", func(c *middleware.Config) { c.AnonymousIdle = -time.Second }, "AnonymousIdle"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			c := middleware.Config{BaseURL: appURL, Providers: []providers.Provider{idp}}
+			row.change(&c)
+			auth, err := middleware.New(c)
+			switch {
+			case row.want == "" && (err != nil || auth == nil):
+				t.Errorf("got %v, want none", err)
+			case row.want != "" && (err == nil || auth != nil || !strings.Contains(err.Error(), row.want)):
+				t.Errorf("got %v, want one about %s", err, row.want)
+			}
+			if err == nil {
+				return
+			}
+			if n := strings.Count(err.Error(), "\n"); n > 0 && row.name != "a provider that is wrong" {
+				t.Errorf("%d mistakes, want 1:\n%v", n+1, err)
+			}
+		})
+	}
+}
+
+func TestNew_everyMistakeAtOnce(t *testing.T) {
+	_, err := middleware.New(middleware.Config{
+		BaseURL:       "http://app.example",
+		Providers:     []providers.Provider{nil, named{name: "logout"}, &providers.OIDC{ID: "corp"}},
+		Store:         sealed{&sessionstore.Memory{}},
+		Prefix:        "auth/",
+		AnonymousIdle: -1,
+		Sessions: manager(func(s *scs.SessionManager) {
+			s.Cookie.Domain, s.Cookie.Path, s.Lifetime, s.IdleTimeout = "example", "/app", 0, -1
+			s.Cookie.SameSite, s.HashTokenInStore = http.SameSiteNoneMode, true
+		}),
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"BaseURL", "Providers[0]", `name "logout"`, "corp: ClientID", "corp: Issuer", "Keys", "Prefix", "AnonymousIdle",
+		"Domain", "Path", "Lifetime", "IdleTimeout", "SameSite", "HashTokenInStore",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("nothing about %s in:\n%v", want, err)
+		}
+	}
+}
+
+func TestNew_baseURL(t *testing.T) {
+	rows := []struct{ name, base, redirect, origin string }{
+		{"as it is", "https://app.example", "https://app.example/auth/idp/callback", "https://app.example"},
+		{"slash behind", "https://app.example/", "https://app.example/auth/idp/callback", "https://app.example"},
+		{"capitals", "HTTPS://App.Example", "https://app.example/auth/idp/callback", "https://app.example"},
+		{"default port", "https://app.example:443", "https://app.example/auth/idp/callback", "https://app.example"},
+		{"another port", "https://app.example:8443", "https://app.example:8443/auth/idp/callback", "https://app.example:8443"},
+		{"loopback default port", "http://127.0.0.1:80", "http://127.0.0.1/auth/idp/callback", "http://127.0.0.1"},
+		{"loopback", "http://localhost:3000", "http://localhost:3000/auth/idp/callback", "http://localhost:3000"},
+		{"IPv6", "http://[::1]:8080", "http://[::1]:8080/auth/idp/callback", "http://[::1]:8080"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			k := newKit(t, func(_ *kit, c *middleware.Config) { c.BaseURL = row.base })
+			resp := k.serve(httptest.NewRequest(http.MethodGet, "http://elsewhere.example/auth/idp/login", nil))
+			if got := query(t, k.location(resp)).Get("redirect_uri"); got != row.redirect {
+				t.Errorf("redirect_uri %q, want %q", got, row.redirect)
+			}
+			// What a browser sends as Origin is taken for our own.
+			for origin, want := range map[string]int{row.origin: http.StatusSeeOther, row.origin + ".evil.example": http.StatusForbidden, "https://evil.example": http.StatusForbidden} {
+				r := httptest.NewRequest(http.MethodPost, "http://elsewhere.example/auth/logout", nil)
+				r.Header.Set("Origin", origin)
+				if got := k.serve(r).StatusCode; got != want {
+					t.Errorf("Origin %s: status %d, want %d", origin, got, want)
+				}
+			}
+		})
+	}
+}
+
+// A form of a page that sends no referrer, as ours do not, has the origin "null".
+func TestCrossOrigin_null(t *testing.T) {
+	rows := []struct {
+		site string
+		want int
+	}{
+		{"same-origin", http.StatusSeeOther},
+		{"same-site", http.StatusForbidden},
+		{"cross-site", http.StatusForbidden}, // a sandboxed frame, also one of ours
+		{"none", http.StatusForbidden},
+		{"", http.StatusForbidden},
+	}
+	k := newKit(t)
+	for _, row := range rows {
+		r := httptest.NewRequest(http.MethodPost, "/auth/logout", nil)
+		r.Header.Set("Origin", "null")
+		if row.site != "" {
+			r.Header.Set("Sec-Fetch-Site", row.site)
+		}
+		if got := k.serve(r).StatusCode; got != row.want {
+			t.Errorf("143 Sec-Fetch-Site %q: status %d, want %d", row.site, got, row.want)
+		}
+	}
+}
+
+// A store that is right within one process only says so when the app starts.
+func TestNew_singleProcess(t *testing.T) {
+	k := newKit(t, func(_ *kit, c *middleware.Config) {
+		c.Store, c.Keys = sessionstore.FromSCS(memstore.NewWithCleanupInterval(0)), sessionstore.NewKeyring()
+	})
+	if !strings.Contains(k.log.String(), "for one process only") {
+		t.Errorf("no warning in the log: %s", k.log)
+	}
+	b := k.browser()
+	b.signIn("idp", "ada", "/")
+	if got := b.whoami(); got != "Ada Lovelace" {
+		t.Errorf("signed in as %q", got)
+	}
+}

@@ -1,0 +1,311 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/returnpath"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// A Connection is one account at one provider that the session is connected with.
+type Connection struct {
+	Provider string    `json:"provider"`
+	Label    string    `json:"label,omitempty"`    // see [WithConnection]
+	Name     string    `json:"name,omitempty"`     // of the account, for people
+	Scopes   []string  `json:"scopes"`             // granted
+	Declined []string  `json:"declined,omitempty"` // asked for by the latest sign-in, and not granted
+	Expires  time.Time `json:"expires,omitzero"`   // of the token; zero: unknown. It may be renewed before
+	Ended    bool      `json:"ended"`              // it is of no use until the person signs in there again
+}
+
+// Connections returns what the session is connected with, the one of the sign-in first. Nobody
+// signed in is [ErrSignedOut].
+func Connections(ctx context.Context) ([]Connection, error) {
+	q, err := from(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := q.view()
+	if !s.signedIn() {
+		return nil, ErrSignedOut
+	}
+	return s.connections(q.auth.now()), nil
+}
+
+func (s *session) connections(now time.Time) []Connection {
+	cs := []Connection{}
+	for g := range s.grants {
+		cs = append(cs, Connection{
+			Provider: g.provider, Label: g.label, Name: g.name, Scopes: append([]string{}, g.token.Scopes...),
+			Declined: g.declined, Expires: g.token.Expiry, Ended: g.over(now),
+		})
+	}
+	first := func(c Connection) int {
+		if c.Provider == s.meta.provider && c.Label == "" {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(cs, func(x, y Connection) int {
+		if d := first(x) - first(y); d != 0 {
+			return d
+		}
+		return strings.Compare(connected(x.Provider, x.Label), connected(y.Provider, y.Label))
+	})
+	return cs
+}
+
+// Parameters of a link.
+const (
+	labelParam = "label"
+	moveParam  = "move"
+	moveLife   = 10 * time.Minute
+)
+
+// validLabel reports that s may name a connection.
+func validLabel(s string) bool {
+	return s == "" || validName(s) || s == "login" || s == "logout" || s == "status"
+}
+
+// aim decides what a sign-in that was asked for by its URL is for.
+func (a *Auth) aim(s *session, d *departure, form url.Values) *Problem {
+	d.label = d.need.Label
+	if d.purpose == link {
+		if form.Has(labelParam) {
+			d.label = form.Get(labelParam)
+		}
+		if !validLabel(d.label) || len(form[labelParam]) > 1 {
+			return problem(ReasonParameter, errors.New("middleware: link: label"))
+		}
+		if sealed := form.Get(moveParam); sealed != "" {
+			var ok bool
+			if d.takes, ok = a.openMove(sealed, s); !ok {
+				return a.retryable(problem(ReasonParameter, nil), d.provider, d.returnTo)
+			}
+		}
+		return nil
+	}
+	if !s.signedIn() {
+		d.label = "" // first they sign in
+		return nil
+	}
+	g, ok := s.grant(connected(d.provider, d.label))
+	n := d.need
+	switch {
+	case ok && (n.again || d.label != "" || len(n.Scopes) > 0 || len(n.ACR) > 0 || n.MaxAge > 0),
+		ok && g.user != s.meta.user && g.over(a.now()): // to sign in with it instead would be another session
+		d.purpose = stepUp
+	case !ok && d.label != "":
+		// A link on another site must not be able to connect an account: a button does.
+		p := a.retryable(problem(ReasonNeed, nil), d.provider, d.returnTo)
+		p.Provider, p.LoginPost = d.provider, true
+		p.LoginURL = linkURL(p.LoginURL) + "&" + labelParam + "=" + d.label
+		if sealed := form.Get(needParam); sealed != "" {
+			p.LoginURL += "&" + needParam + "=" + sealed
+		}
+		return p
+	}
+	return nil
+}
+
+// move offers to move an account that belongs to somebody else here to whoever is signed in: they
+// have just shown that it is theirs, too. It takes a button, and another visit to the provider, so
+// that nothing has to be kept meanwhile.
+func (a *Auth) move(p *Problem, s *session, f *flow, account, landing string) *Problem {
+	b := packed.AppendTime([]byte("m"), a.now().Add(moveLife))
+	b = packed.AppendString(b, account)
+	b = packed.AppendString(b, s.id)
+	b = packed.AppendString(b, s.meta.user)
+	sealed, err := a.sealHop(b)
+	if err != nil {
+		return problem(ReasonRandom, err)
+	}
+	v := url.Values{returnParam: {landing}, purposeParam: {"link"}, moveParam: {sealed}}
+	if f.label != "" {
+		v.Set(labelParam, f.label)
+	}
+	if len(f.need.Scopes) > 0 || f.page != "" {
+		if sealed, err := a.sealNeed(f.need, f.page); err == nil {
+			v.Set(needParam, sealed)
+		}
+	}
+	p.LoginURL, p.LoginPost = a.prefix+"/"+f.provider+"/login?"+v.Encode(), true
+	return p
+}
+
+// openMove returns the account that the person who is signed in to s was asked about.
+func (a *Auth) openMove(sealed string, s *session) (account string, ok bool) {
+	b, ok := a.openHop(sealed)
+	if !ok || b == "" || b[0] != 'm' {
+		return "", false
+	}
+	r := packed.Read(b[1:])
+	until := r.Time()
+	account = r.String()
+	ok = r.String() == s.id && r.String() == s.meta.user && s.signedIn()
+	return account, ok && r.Err() == nil && a.now().Before(until)
+}
+
+// Disconnect ends the connection with a provider, in this session: provider "" is the one of the
+// sign-in, and [WithConnection] chooses among several accounts. Nobody can use its token any more
+// when Disconnect returns; the provider is asked to revoke it in the background, so that one that
+// does not answer keeps nobody waiting. An account that was linked to the one that is signed in can
+// from now on be somebody's own. The person stays signed in.
+//
+// Nobody signed in is [ErrSignedOut]; what is not connected is no error. The address
+// {Prefix}/{provider}/disconnect does it for a form, with the fields label and return_to.
+func Disconnect(ctx context.Context, provider string) error {
+	q, err := from(ctx)
+	if err != nil {
+		return err
+	}
+	s := q.view()
+	if !s.signedIn() {
+		return ErrSignedOut
+	}
+	if provider == "" {
+		provider = s.meta.provider
+	}
+	return q.auth.sever(q, connected(provider, labelOf(ctx)))
+}
+
+// sever removes the grant of that id from the session of q.
+func (a *Auth) sever(q *request, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q), 2*storeTime)
+	defer cancel()
+	was := q.session.Load()
+	s := *was
+	for range settleTries {
+		g, ok := s.held(id)
+		c := sessionstore.Change{If: []sessionstore.Match{s.lineage()}, Delete: []string{prefixGrant + id, prefixMark + id}}
+		if ok { // what is revoked is what is removed: a refresh may have come in between
+			c.If = append(c.If, sessionstore.Match{Name: prefixGrant + id, Version: g.version})
+		}
+		err := a.store.Update(ctx, s.key(), c)
+		if err == nil {
+			q.mu.Lock()
+			now := q.session.Load()
+			q.became(now, c, now.meta)
+			q.mu.Unlock()
+			if ok {
+				a.giveBack(ctx, &s, &g)
+			}
+			a.event(q, slog.LevelInfo, "disconnected", "", slog.String("connection", id))
+			return nil
+		}
+		if !contested(err) {
+			return problem(ReasonStore, fmt.Errorf("middleware: session: %w", err))
+		}
+		again, err := a.find(ctx, s.id)
+		if err != nil {
+			return problem(ReasonStore, fmt.Errorf("middleware: session: %w", err))
+		}
+		if again.born != was.born || again.meta.user != was.meta.user {
+			return ErrSignedOut
+		}
+		s = again
+	}
+	return problem(ReasonStore, errors.New("middleware: session: changed too often"))
+}
+
+// giveBack revokes the token of a grant that was removed from s, and frees the account if it was
+// linked to the one that is signed in.
+func (a *Auth) giveBack(ctx context.Context, s *session, g *grant) {
+	if p := a.providers[g.provider]; p != nil && !g.dead && a.enter() {
+		a.revoke(ctx, p, g.token)
+		a.callbacks.Done()
+	}
+	if g.user == s.meta.user {
+		return
+	}
+	for other := range s.record.All() {
+		id, ok := strings.CutPrefix(other.Name, prefixGrant)
+		if o, read := unpackGrant(id, other); ok && read && id != g.id() && o.user == g.user {
+			return // under another label it is still connected
+		}
+	}
+	if err := a.unlink(ctx, s, g.user); err != nil {
+		a.event(ctx, slog.LevelWarn, "account not unlinked", ReasonStore, slog.Any("error", err))
+	}
+}
+
+// unlink forgets that an account belongs to whoever is signed in to s. Who signs in with it next is
+// new to the app.
+func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
+	self, _ := s.record.Field(fieldUser)
+	acc, err := unpackAccount(self.Value)
+	if err != nil {
+		return err
+	}
+	key := sessionstore.Key{Kind: kindAccount, ID: account}
+	rec, err := a.store.Load(ctx, key)
+	if errors.Is(err, sessionstore.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f, _ := rec.Field(fieldAccount)
+	if f.Value == "" || f.Value[0] != 1 {
+		return nil
+	}
+	if old, err := unpackAccount(f.Value[1:]); err != nil || old.ID != acc.ID {
+		return err
+	}
+	err = a.store.Update(ctx, key, sessionstore.Change{
+		If: []sessionstore.Match{{Name: fieldAccount, Version: f.Version}}, Expires: time.Unix(0, 0),
+	})
+	if contested(err) {
+		return nil
+	}
+	return errors.Join(err, a.estrange(ctx, acc.ID, account))
+}
+
+// estrange takes an account from the list of a user's.
+func (a *Auth) estrange(ctx context.Context, user, account string) error {
+	err := a.store.Update(ctx, personKey(user), sessionstore.Change{Delete: []string{account}})
+	if contested(err) {
+		return nil
+	}
+	return err
+}
+
+// disconnect answers {Prefix}/{provider}/disconnect, for a form of the app's own pages.
+func (a *Auth) disconnect(w http.ResponseWriter, q *request, name string) *Problem {
+	r := q.r
+	if p := methods(w, r, http.MethodPost); p != nil {
+		return p
+	}
+	if a.crossOrigin(r) {
+		return problem(ReasonCrossOrigin, nil)
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	if err := r.ParseForm(); err != nil {
+		return problem(ReasonParameter, err)
+	}
+	label := r.Form.Get(labelParam)
+	if !validLabel(label) {
+		return problem(ReasonParameter, errors.New("middleware: disconnect: label"))
+	}
+	back, ok := returnpath.Clean(a.base, a.prefix, r.Form.Get(returnParam))
+	if !ok {
+		back = a.home
+	}
+	if !q.view().signedIn() {
+		return a.retryable(problem(ReasonSignedOut, nil), name, back)
+	}
+	if err := a.sever(q, connected(name, label)); err != nil {
+		return a.judge(w, q, r, err)
+	}
+	redirect(w, back)
+	return nil
+}

@@ -1,0 +1,42 @@
+// Package middleware signs people in with OAuth 2.0 and OpenID Connect, and makes the way back
+// boring. A person may come back in a new tab, twice, with the back button, after lunch, or to
+// another replica: they land in the session that left, on the page where they were, with what they
+// had filled in. Whoever comes back and is not the one who left is refused. It wraps any
+// [net/http.Handler].
+//
+//	auth, err := middleware.New(middleware.Config{
+//		BaseURL:   "https://app.example.com",
+//		Providers: []providers.Provider{providers.GitHub(id, secret)},
+//	})
+//	…
+//	http.ListenAndServe(addr, auth.Handler(mux))
+//
+// # In a handler
+//
+// What concerns this request is a function of its context, so that a library deep down needs
+// nothing else: [User] is who is signed in, [Client] calls a provider's API as that person,
+// [LoginURL] is where a link to sign in goes, [SignOut] ends the session. [SavePage] keeps what a
+// page holds before somebody leaves it, and [Returned] gives it to the tab that comes back.
+//
+// What concerns everybody is a method of [Auth]: [Auth.Require] protects handlers,
+// [Auth.Sessions] is the scs manager through which handlers keep data of their own.
+//
+// # What it promises
+//
+//   - A callback counts only in the browser that started the sign-in, and every check passes before
+//     the code is redeemed. A code is redeemed at most once, whatever is reloaded or raced.
+//   - Tabs are independent: any number of sign-ins of one browser end, in any order.
+//   - Two requests that write different session values both win; a slow one never undoes a
+//     sign-out; [Take] gives a value to one request only.
+//   - Only a session that is not there is no session: when the store fails, requests with a session
+//     cookie get 503, no cookie is cleared and no gate opens.
+//   - A token goes to the origins that its provider declares, and nowhere else. No code, token,
+//     secret or cookie is ever logged.
+//
+// # What it needs
+//
+// The URL of the app, as browsers see it, in [Config].BaseURL: behind a proxy nothing else has to
+// be set, because no forwarded header is believed. The redirect URI to register with a provider
+// is BaseURL + "/auth/" + its name + "/callback". With more than one process, a store that they
+// share, and keys.
+package middleware

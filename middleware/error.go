@@ -1,0 +1,45 @@
+package middleware
+
+import "errors"
+
+var (
+	// ErrNoMiddleware is what functions of a context return when it did not pass
+	// [Auth.Handler]. With gin, pass c.Request.Context(), not c.
+	ErrNoMiddleware = errors.New("middleware: context did not pass Handler")
+
+	// ErrSignedOut means that nobody is signed in, or not any more.
+	ErrSignedOut = errors.New("middleware: not signed in")
+
+	// ErrNotConnected means that the person is signed in, but without the provider asked for.
+	ErrNotConnected = errors.New("middleware: provider not connected")
+
+	// ErrReauthRequired means that the provider's token has ended and cannot be renewed: the
+	// person has to sign in there again. [Auth.Require] with a Need of that provider does so.
+	ErrReauthRequired = errors.New("middleware: token has ended; sign in again")
+
+	// ErrStepUp means that an API wants the person to allow more, or to prove better who they are.
+	// A [*StepUpError] says what.
+	ErrStepUp = errors.New("middleware: the API asks for a step-up")
+
+	// ErrOrigin means that a request was not sent, because its origin is not one that the
+	// provider declares for its API.
+	ErrOrigin = errors.New("middleware: not an origin of the provider's API")
+
+	// ErrOuterSession means that LoadAndSave of the manager in [Config].Sessions runs around
+	// Handler. Remove it.
+	ErrOuterSession = errors.New("middleware: LoadAndSave of the same manager runs around Handler")
+
+	// ErrNoPage means that no page state belongs to this request, or not any more.
+	ErrNoPage = errors.New("middleware: no page state")
+
+	// ErrPageTooLarge means that a page state has more than 16 KB as JSON.
+	ErrPageTooLarge = errors.New("middleware: page state too large")
+
+	// ErrNotSaved is what a write to the response returns after the session could not be saved:
+	// the handler's answer was replaced by an error page. [Save] wraps it when the session
+	// cannot be changed any more by this request.
+	ErrNotSaved = errors.New("middleware: session not saved")
+
+	// ErrUnsupported is what functions of an scs manager return that have no meaning here.
+	ErrUnsupported = errors.New("middleware: not supported for a session of this kit")
+)

@@ -1,0 +1,30 @@
+package middleware
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// event logs what happened. There is no parameter through which a secret could come along: what is
+// added are names, codes and errors of our own.
+func (a *Auth) event(ctx context.Context, level slog.Level, what string, reason Reason, attrs ...slog.Attr) {
+	if !a.log.Enabled(ctx, level) {
+		return
+	}
+	if reason != "" {
+		attrs = append([]slog.Attr{slog.String("reason", string(reason))}, attrs...)
+	}
+	a.log.LogAttrs(ctx, level, "returnleg: "+what, attrs...)
+}
+
+// sealed wraps a store whose values leave the process.
+func (a *Auth) sealed(s sessionstore.Store, keys sessionstore.Keyring) sessionstore.Store {
+	sealed := sessionstore.Sealed(s, keys)
+	sealed.Unopened = func(k sessionstore.Key, field string, err error) {
+		a.event(context.Background(), slog.LevelWarn, "value not opened", ReasonUnsealed,
+			slog.String("kind", k.Kind), slog.String("field", field), slog.Any("error", err))
+	}
+	return sealed
+}

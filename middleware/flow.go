@@ -1,0 +1,231 @@
+package middleware
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/aead"
+	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/returnpath"
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// A purpose is why somebody was sent to a provider.
+type purpose uint8
+
+const (
+	signIn purpose = 1 + iota
+	stepUp         // the same person, with more scopes or a stronger sign-in
+	link           // another provider, for the person who is signed in
+)
+
+// A flow is one visit to a provider. It is stored nowhere: the state parameter is the flow, sealed,
+// with the browser's binding secret in the associated data. A start costs the server nothing, and a
+// callback in another browser does not open.
+type flow struct {
+	provider string
+	label    string // of the connection; "" for signIn
+	purpose  purpose
+	session  string // id of the one it started in
+	user     string // who was signed in there; "" for signIn
+	expires  time.Time
+	page     string // id of the page state that was saved before leaving
+	returnTo string
+	need     Need   // scopes, ACR, MaxAge
+	takes    string // link: key of the account that may change hands
+
+	seed    [16]byte
+	secrets *secrets
+	aside   bool // returnTo was too long for the state, and is elsewhere
+}
+
+const (
+	flowLife = time.Hour // time to find the password, or to make an account at the provider
+	maxState = 500       // characters: long states break at providers
+	asides   = 4096      // slots for return paths that are too long
+)
+
+var errStateTooLong = errors.New("middleware: scopes and classes do not fit into the state")
+
+// seal returns the state parameter of f. It draws the seed.
+func (a *Auth) sealFlow(ctx context.Context, f *flow, binding string) (string, error) {
+	var err error
+	if f.seed, err = a.seed(); err != nil {
+		return "", err
+	}
+	f.secrets = &a.secrets[0]
+	state := a.encodeFlow(f, binding)
+	if len(state) <= maxState {
+		return state, nil
+	}
+	f.aside = true
+	if state = a.encodeFlow(f, binding); len(state) > maxState {
+		return "", errStateTooLong
+	}
+	a.putAside(ctx, f)
+	return state, nil
+}
+
+func (a *Auth) encodeFlow(f *flow, binding string) string {
+	b := make([]byte, 0, 256)
+	b = packed.AppendString(b, f.provider)
+	b = append(b, byte(f.purpose))
+	b = packed.AppendString(b, raw(f.session))
+	b = packed.AppendString(b, raw(f.user))
+	b = packed.AppendUint(b, uint64(f.expires.Unix()))
+	b = packed.AppendString(b, raw(f.page))
+	b = packed.AppendStrings(b, f.need.Scopes)
+	b = packed.AppendStrings(b, f.need.ACR)
+	b = packed.AppendUint(b, uint64(f.need.MaxAge/time.Second))
+	b = packed.AppendString(b, f.label)
+	b = packed.AppendString(b, raw(f.takes))
+	b = packed.AppendBool(b, f.aside)
+	if !f.aside {
+		b = packed.AppendString(b, f.returnTo)
+	}
+	sealed := aead.SealOnce(f.secrets.state, f.seed, b, a.flowData(binding))
+	return text(append([]byte{f.secrets.id}, sealed...))
+}
+
+// flowData is what a state is bound to besides its content.
+func (a *Auth) flowData(binding string) []byte {
+	b := make([]byte, 0, 4+len(a.origin)+len(binding))
+	b = packed.AppendString(b, a.origin)
+	return packed.AppendString(b, binding)
+}
+
+// raw returns the bytes of a text, such as an id, which take a quarter less room than it does. One
+// that [text] would write otherwise is no text: the decoder lets line breaks and loose bits pass.
+func raw(s string) string {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || text(b) != s {
+		return ""
+	}
+	return string(b)
+}
+
+// openFlow returns the flow of a state, if one of the bindings opens it.
+func (a *Auth) openFlow(state string, bs []binding) (*flow, bool) {
+	if len(state) > maxState {
+		return nil, false
+	}
+	sealed := raw(state)
+	if sealed == "" {
+		return nil, false
+	}
+	for i := range a.secrets {
+		if a.secrets[i].id != sealed[0] {
+			continue
+		}
+		for _, b := range bs[:min(len(bs), maxBindings)] {
+			seed, plain, err := aead.OpenOnce(a.secrets[i].state, []byte(sealed[1:]), a.flowData(b.secret))
+			if err != nil {
+				continue
+			}
+			f := &flow{seed: seed, secrets: &a.secrets[i]}
+			return f, f.decode(string(plain))
+		}
+	}
+	return nil, false
+}
+
+func (f *flow) decode(s string) bool {
+	r := packed.Read(s)
+	f.provider = r.String()
+	f.purpose = purpose(r.Uint())
+	f.session = text([]byte(r.String()))
+	f.user = text([]byte(r.String()))
+	f.expires = time.Unix(int64(r.Uint()), 0)
+	f.page = text([]byte(r.String()))
+	f.need.Scopes = r.Strings()
+	f.need.ACR = r.Strings()
+	f.need.MaxAge = time.Duration(r.Uint()) * time.Second
+	f.label = r.String()
+	f.takes = text([]byte(r.String()))
+	f.need.Provider, f.need.Label = f.provider, f.label
+	if f.aside = r.Bool(); !f.aside {
+		f.returnTo = r.String()
+	}
+	return r.Err() == nil
+}
+
+// visit returns what the provider is told. Verifier and nonce follow from the seed, under our key:
+// nothing has to be stored to know them again, and who sees the state cannot compute them.
+func (a *Auth) visit(f *flow, state string, s *session) *providers.Flow {
+	seed := string(f.seed[:])
+	verifier, nonce := mac(&f.secrets.flow, "verifier", seed), mac(&f.secrets.flow, "nonce", seed)
+	v := &providers.Flow{
+		RedirectURL: a.origin + a.prefix + "/" + f.provider + "/callback",
+		State:       state,
+		Verifier:    text(verifier[:]),
+		Nonce:       text(nonce[:]),
+		Scopes:      f.need.Scopes,
+		MaxAge:      f.need.MaxAge,
+		ACR:         f.need.ACR,
+	}
+	if f.purpose == link {
+		for g := range s.grants {
+			if g.provider == f.provider && g.label != f.label {
+				v.Prompt = "select_account" // or they come back as who they are there already
+			}
+		}
+	}
+	if f.purpose != stepUp {
+		return v
+	}
+	if g, ok := s.grant(connected(f.provider, f.label)); ok {
+		// The new token takes the old one's place: it has to carry what that one did.
+		v.Scopes = append(append([]string(nil), g.token.Scopes...), missing(f.need.Scopes, g.token.Scopes)...)
+		v.Subject = g.subject
+	}
+	return v
+}
+
+// A return path that is too long for the state goes into one of a fixed number of slots, which
+// later ones reuse: however many sign-ins are started, it takes no more room. One that is lost
+// costs the person the page, not the sign-in.
+func (a *Auth) asideKey(f *flow) (sessionstore.Key, string) {
+	m := mac(&f.secrets.flow, "aside", string(f.seed[:]))
+	slot := (int(m[0])<<8 | int(m[1])) % asides
+	return sessionstore.Key{Kind: kindAside, ID: "slot-" + string(rune('a'+slot>>8)) + text([]byte{byte(slot)})}, string(m[16:])
+}
+
+func (a *Auth) putAside(ctx context.Context, f *flow) {
+	key, tag := a.asideKey(f)
+	err := a.store.Update(ctx, key, sessionstore.Change{
+		Mode:    sessionstore.MayExist,
+		Set:     []sessionstore.Field{{Name: "path", Value: tag + f.returnTo}},
+		Expires: f.expires,
+		Tier:    sessionstore.Guest,
+	})
+	if err != nil {
+		a.event(ctx, slog.LevelWarn, "return path not kept", ReasonStore, slog.Any("error", err))
+	}
+}
+
+// landing returns where f sends the person who is back.
+func (a *Auth) landing(ctx context.Context, f *flow) string {
+	path := f.returnTo
+	if f.aside {
+		key, tag := a.asideKey(f)
+		if rec, err := a.store.Load(ctx, key); err == nil {
+			v, _ := rec.Field("path")
+			if len(v.Value) > len(tag) && v.Value[:len(tag)] == tag {
+				path = v.Value[len(tag):]
+			}
+		}
+	}
+	// The address is judged where it is used: a state from before a change of Prefix, say.
+	path, ok := returnpath.Clean(a.base, a.prefix, path)
+	if !ok {
+		path = a.home
+	}
+	if f.page != "" {
+		path = returnpath.WithQuery(path, PageParam, f.page)
+	}
+	return path
+}

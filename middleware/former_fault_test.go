@@ -1,0 +1,206 @@
+package middleware_test
+
+import (
+	"bytes"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// Whatever fails, the answer is 503 without a cookie, the old session is there or the new one is, and
+// the next request has it.
+func TestFormer_storeFails(t *testing.T) {
+	rows := []struct {
+		name string
+		old  string // what of the old store fails, behind how many that do not
+		skip int
+		new  string // what of ours
+	}{
+		{"reading the old one", "find", 0, ""},
+		{"saving", "", 0, "update"},
+		{"looking again", "find", 1, ""},
+		{"reading the new one", "", 0, "load"},
+		{"deleting the old one", "delete", 0, ""},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				f := newFormerApp(t)
+				k := newKit(t, change, f.with)
+				notes(k)
+				w := watch(k)
+				b := k.browser().brings(f.cart())
+				token := b.cookies()["session"]
+				n := 0
+				f.store.on(func(op, token string) error {
+					if op != row.old {
+						return nil
+					}
+					if n++; n > row.skip {
+						return errors.New("ERR unknown command 'GET', with args beginning with: 'scs:session:" + token + "'")
+					}
+					return nil
+				})
+				w.on(func(op string, _ sessionstore.Key) error {
+					if op == row.new {
+						return errors.New("the store is down")
+					}
+					return nil
+				})
+				for range 2 {
+					n = 0
+					resp := b.open("/get?key=cart")
+					if resp.StatusCode != http.StatusServiceUnavailable || len(resp.Cookies()) != 0 {
+						t.Errorf("status %d, cookies %v, want 503 and none", resp.StatusCode, resp.Cookies())
+					}
+					if f.store.left() != 1 {
+						t.Error("the old session is gone")
+					}
+				}
+				if strings.Contains(k.log.String(), token) || !strings.Contains(k.log.String(), "reason=store ") {
+					t.Errorf("the token is in the log, or the reason is not:\n%s", k.log)
+				}
+				f.store.on(nil)
+				w.on(nil)
+				if b.get("cart") != "3 apples" || f.store.left() != 0 || w.records("session") != 1 {
+					t.Errorf("afterwards: cart %q, %d old sessions, %d records", b.get("cart"), f.store.left(), w.records("session"))
+				}
+			})
+		})
+	}
+}
+
+// Between the two reads of a slow request, others take the session over: with its record, or before it
+// made one, and sign out.
+func TestFormer_overtaken(t *testing.T) {
+	rows := []struct {
+		name  string
+		at    int // the read of the slow request at which the other one comes
+		end   bool
+		cart  string
+		alive int
+	}{
+		{"before it saves", 1, false, "3 apples", 1},
+		{"before it saves, and ends", 1, true, "", 0},
+		{"before it looks again", 2, false, "3 apples", 1},
+		{"before it looks again, and ends", 2, true, "", 0},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				f := newFormerApp(t)
+				k := newKit(t, change, f.with)
+				notes(k)
+				k.handle("/out", func(_ http.ResponseWriter, r *http.Request) { _ = middleware.SignOut(r.Context()) })
+				w := watch(k)
+				b := k.browser().brings(f.cart())
+				slow := b.request(http.MethodGet, "/get?key=cart", nil)
+				reads := 0
+				op := map[int]string{1: "found", 2: "find"}[row.at]
+				f.store.on(func(o, _ string) error {
+					if o != op {
+						return nil
+					}
+					if reads++; reads != row.at {
+						return nil
+					}
+					f.store.on(nil)
+					if got := b.get("cart"); got != "3 apples" {
+						t.Errorf("the other request: cart %q", got)
+					}
+					if row.end {
+						b.open("/out")
+					}
+					return nil
+				})
+				resp := k.serve(slow)
+				if got := text(resp); got != row.cart {
+					t.Errorf("cart: %q, want %q", got, row.cart)
+				}
+				if (len(resp.Cookies()) == 0) != row.end {
+					t.Errorf("cookies %v", resp.Cookies())
+				}
+				if w.records("session") != row.alive || f.store.left() != 0 {
+					t.Errorf("%d records, %d old sessions, want %d and 0", w.records("session"), f.store.left(), row.alive)
+				}
+			})
+		})
+	}
+}
+
+type formerValue struct{ Apples int }
+
+// A session with a value that this build does not know is nobody's loss: it is reported, and waits.
+func TestFormer_unreadable(t *testing.T) {
+	gob.Register(formerValue{})
+	f := newFormerApp(t)
+	cookie := f.visit(func(sm *scs.SessionManager, r *http.Request) { sm.Put(r.Context(), "cart", formerValue{3}) })
+	known, _, _ := f.store.Find(cookie.Value)
+	unknown := bytes.ReplaceAll(known, []byte("formerValue"), []byte("anotherType"))
+	past, err := (scs.GobCodec{}).Encode(time.Now().Add(-time.Second), map[string]any{"cart": "old"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long, err := (scs.GobCodec{}).Encode(time.Now().Add(time.Hour), map[string]any{strings.Repeat("k", 127): "long"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []struct {
+		name   string
+		stored []byte
+		codec  scs.Codec
+		status int
+		cart   string // as the handler sees it
+		left   int
+	}{
+		{"a type of the app's", known, nil, http.StatusOK, "{3}", 0},
+		{"a type that nobody registered", unknown, nil, http.StatusInternalServerError, "", 1},
+		{"cut off", known[:len(known)-3], nil, http.StatusInternalServerError, "", 1},
+		{"a key that is too long", long, nil, http.StatusInternalServerError, "", 1},
+		{"given up by a codec", unknown, lenient{}, http.StatusOK, "<nil>", 0},
+		{"a deadline that has passed", past, nil, http.StatusOK, "<nil>", 1},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			f.manager.Codec = row.codec
+			k := newKit(t, f.with)
+			k.handle("/cart", func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, k.auth.Sessions().Get(r.Context(), "cart"))
+			})
+			if err := f.store.Commit(cookie.Value, row.stored, time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			b := k.browser().brings(cookie)
+			resp := b.open("/cart")
+			if resp.StatusCode != row.status || row.status == http.StatusOK && text(resp) != row.cart {
+				t.Errorf("status %d, %q, want %d, %q", resp.StatusCode, text(resp), row.status, row.cart)
+			}
+			if row.status != http.StatusOK && (len(resp.Cookies()) != 0 || !strings.Contains(k.log.String(), "reason=value ")) {
+				t.Errorf("cookies %v; log:\n%s", resp.Cookies(), k.log)
+			}
+			if f.store.left() != row.left {
+				t.Errorf("%d old sessions, want %d", f.store.left(), row.left)
+			}
+		})
+	}
+}
+
+// lenient gives up what it cannot read.
+type lenient struct{ scs.GobCodec }
+
+func (c lenient) Decode(b []byte) (time.Time, map[string]any, error) {
+	deadline, vs, err := c.GobCodec.Decode(b)
+	if err != nil {
+		return time.Now().Add(time.Hour), nil, nil
+	}
+	return deadline, vs, nil
+}

@@ -1,0 +1,131 @@
+package middleware
+
+import (
+	"crypto/sha256"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/returnleg/returnleg/internal/returnpath"
+)
+
+// Require protects handlers: next is called when the session meets n. Otherwise the load of a page
+// is sent to the provider, and comes back to the same URL; anything else (a fetch, a WebSocket, a
+// form that was posted) gets 401 or 403 with a problem document, or a page, that carries the URL
+// to sign in at.
+//
+// A gate sends a browser away at most once a minute for a path. When that did not help, it shows
+// a page with a button instead. Another provider than the one of the sign-in is connected with a
+// button, too: a link on another site must not be able to connect it.
+//
+// Require panics if n names a provider that is not configured.
+func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
+	if n.Provider != "" && a.providers[n.Provider] == nil {
+		panic("middleware: Require: no provider " + n.Provider)
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			q, err := from(r.Context())
+			if err != nil || q.auth != a {
+				a.refuse(w, r, problem(ReasonStore, ErrNoMiddleware)) // a gate fails closed
+				return
+			}
+			l := n.lacks(q.view(), a.now())
+			if l == lacksNothing {
+				next.ServeHTTP(w, r)
+				return
+			}
+			if p := a.stop(w, q, r, n, l); p != nil {
+				a.refuse(w, r, p)
+			}
+		})
+	}
+}
+
+// stop answers a request that lacks something: it starts a sign-in, or returns why not.
+func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, l lack) *Problem {
+	s := q.view()
+	h := w.Header()
+	vary(h)
+	h.Set("Cache-Control", "no-store")
+	back, ok := returnpath.Clean(a.base, a.prefix, r.URL.RequestURI())
+	if page, known := returnpath.Clean(a.base, a.prefix, r.Referer()); known && !pageLoad(r) {
+		back, ok = page, true // what a script fetches is no place to come back to; the page that did is
+	}
+	if !ok {
+		back = a.home
+	}
+	d := departure{provider: n.Provider, label: n.Label, purpose: signIn, need: n, returnTo: back, gate: gatePath(r.URL.Path)}
+	if d.provider == "" && l == lacksUser {
+		d.provider = a.names[0]
+	}
+	if d.provider == "" {
+		d.provider = s.meta.provider
+	}
+	switch {
+	case l == lacksUser:
+		d.label = "" // first they sign in
+	case l == lacksProvider:
+		d.purpose = link
+	default:
+		d.purpose = stepUp
+	}
+
+	p := problem(ReasonSignedOut, nil)
+	if l != lacksUser {
+		p = problem(ReasonNeed, nil)
+	}
+	anyProvider := l == lacksUser && len(a.names) > 1 && n.Provider == ""
+	if !anyProvider {
+		p.Provider = d.provider
+	}
+	url, err := a.loginURL(q, Need{Provider: d.provider, Label: d.label, Scopes: n.Scopes, ACR: n.ACR, MaxAge: n.MaxAge, again: d.purpose == stepUp}, back)
+	if err != nil {
+		return problem(ReasonParameter, err)
+	}
+	p.LoginURL = url
+	if d.purpose == link {
+		p.LoginURL, p.LoginPost = linkURL(url), true
+	}
+	if anyProvider {
+		p.LoginURL = a.chooserURL(back)
+	}
+	if !pageLoad(r) || r.Method != http.MethodGet || prefetch(r) || d.purpose == link {
+		return p
+	}
+	if l == lacksScope {
+		// Who has said no to it is not asked again without a word.
+		if g, ok := s.grant(connected(d.provider, d.label)); ok && len(missing(missing(n.Scopes, g.token.Scopes), g.declined)) == 0 {
+			return p
+		}
+	}
+	if a.hopping(r) && s.id == "" {
+		a.again(w)
+		return nil
+	}
+	if anyProvider {
+		redirect(w, p.LoginURL)
+		return nil
+	}
+	if !mayStart(a.cookies.bindings(r), d.gate, a.now()) {
+		loop := problem(ReasonLoop, nil)
+		loop.Provider, loop.LoginURL = d.provider, p.LoginURL
+		return loop
+	}
+	return a.depart(w, q, d)
+}
+
+// gatePath returns what a loop guard remembers of a path.
+func gatePath(path string) string {
+	h := sha256.Sum256([]byte(path))
+	return text(h[:])[:6]
+}
+
+// label returns a provider's name for people.
+func label(name string) string {
+	known := []string{"github", "GitHub", "google", "Google", "vimeo", "Vimeo", "oidc", "OpenID Connect"}
+	if i := slices.Index(known, name); i >= 0 && i%2 == 0 {
+		return known[i+1]
+	}
+	return strings.ToUpper(name[:1]) + name[1:]
+}

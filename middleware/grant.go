@@ -1,0 +1,287 @@
+package middleware
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// grant is what one provider granted in one session, for one of its accounts. It is a field of the
+// session's record.
+type grant struct {
+	provider, label string
+	token           *providers.Token
+	user            string    // key of the account at the provider
+	subject         string    // who must come back for a step-up
+	name            string    // of that account, for people
+	obtained        time.Time // when the person came back
+	authTime        time.Time // when they proved who they are; zero: the provider did not say
+	acr             string
+	declined        []string  // scopes that were asked for when the person left, and not granted
+	issued          time.Time // of the token: when the person came back, or of the latest refresh
+	forced          time.Time // of the latest refresh that was not for the token's age
+	dead            bool      // the provider has ended it: nothing but a sign-in helps
+	version         uint64
+}
+
+// newGrant returns what came back from f.
+func newGrant(f *flow, t *providers.Token, id *providers.Identity, now time.Time) grant {
+	g := grant{
+		provider: f.provider, label: f.label, token: t, user: accountKey(id), subject: id.Subject,
+		obtained: now, authTime: id.AuthTime, acr: id.ACR, declined: missing(f.need.Scopes, t.Scopes),
+		issued: now, version: version(),
+	}
+	for _, name := range []string{id.Name, id.Username, id.Email} {
+		if g.name == "" {
+			g.name = name
+		}
+	}
+	return g
+}
+
+// connected names a connection: its provider, and the label behind a colon if it has one. Neither
+// has a colon in it.
+func connected(provider, label string) string {
+	if label == "" {
+		return provider
+	}
+	return provider + ":" + label
+}
+
+// id names the grant within its session.
+func (g *grant) id() string { return connected(g.provider, g.label) }
+
+func (g *grant) field() sessionstore.Field {
+	t := g.token.Pack()
+	b := make([]byte, 0, 192+len(t))
+	b = packed.AppendString(b, t)
+	b = packed.AppendString(b, g.user)
+	b = packed.AppendString(b, g.subject)
+	b = packed.AppendTime(b, g.obtained)
+	b = packed.AppendTime(b, g.authTime)
+	b = packed.AppendString(b, g.acr)
+	b = packed.AppendString(b, g.name)
+	b = packed.AppendStrings(b, g.declined)
+	b = packed.AppendTime(b, g.issued)
+	b = packed.AppendTime(b, g.forced)
+	b = packed.AppendBool(b, g.dead)
+	return sessionstore.Field{Name: prefixGrant + g.id(), Value: string(b), Version: g.version}
+}
+
+// unpackGrant reads a field whose name has id behind its prefix.
+func unpackGrant(id string, f sessionstore.Field) (grant, bool) {
+	r := packed.Read(f.Value)
+	t, err := providers.Unpack(r.String())
+	g := grant{
+		token: t, user: r.String(), subject: r.String(), obtained: r.Time(), authTime: r.Time(), acr: r.String(),
+		name: r.String(), declined: r.Strings(), issued: r.Time(), forced: r.Time(), dead: r.Bool(), version: f.Version,
+	}
+	g.provider, g.label, _ = strings.Cut(id, ":")
+	return g, err == nil && r.Err() == nil
+}
+
+// How far ahead of its end a token is renewed. Not all that were issued in one moment are renewed
+// in one.
+const (
+	refreshAhead  = time.Minute
+	refreshJitter = 16 * time.Second
+	inTransit     = 5 * time.Second // a token that ends sooner may end before it arrives
+)
+
+// ended reports that the access token is not good at now.
+func (g *grant) ended(now time.Time) bool {
+	return g.dead || !g.token.Expiry.IsZero() && !now.Before(g.token.Expiry)
+}
+
+// over reports that the connection is of no use any more, whoever refreshes.
+func (g *grant) over(now time.Time) bool { return g.dead || g.token.Refresh == "" && g.ended(now) }
+
+// due reports that the token should be renewed. The jitter follows from the version, so that all
+// processes are of one opinion. One that was issued for a few minutes is not renewed all the time.
+func (g *grant) due(now time.Time) bool {
+	if g.dead {
+		return true
+	}
+	end := g.token.Expiry
+	if end.IsZero() || g.token.Refresh == "" {
+		return g.ended(now)
+	}
+	ahead := refreshAhead + time.Duration(g.version%uint64(refreshJitter))
+	if life := end.Sub(g.issued) / 4; ahead > life {
+		ahead = life
+	}
+	return !now.Before(end.Add(-ahead))
+}
+
+// lasts reports that the token is good for long enough to be used while it is being renewed.
+func (g *grant) lasts(now time.Time) bool {
+	return !g.dead && (g.token.Expiry.IsZero() || now.Add(min(inTransit, g.token.Expiry.Sub(g.issued)/10)).Before(g.token.Expiry))
+}
+
+// proved returns when the person proved who they are. A provider that does not say has shown
+// nothing but that they were there: at best when they came back.
+func (g *grant) proved() time.Time {
+	if g.authTime.IsZero() {
+		return g.obtained
+	}
+	return g.authTime
+}
+
+// after returns what the session holds once its person came back with g to where it held old. What
+// was granted stays granted: a sign-in that asked for less, or brought no refresh token because the
+// provider gives one at the first consent only, takes nothing away. A token that was asked for
+// because of who holds it, stronger says, is always the new one.
+func (g grant) after(old grant, stronger bool, now time.Time) grant {
+	if old.user != g.user || old.over(now) {
+		return g
+	}
+	less := len(missing(old.token.Scopes, g.token.Scopes)) > 0
+	more := len(missing(g.token.Scopes, old.token.Scopes)) > 0
+	if less && !more && !stronger {
+		g.token, g.issued, g.forced = old.token, old.issued, old.forced
+		return g
+	}
+	if g.token.Refresh == "" && old.token.Refresh != "" {
+		t := *g.token
+		t.Refresh = old.token.Refresh
+		g.token = &t
+	}
+	return g
+}
+
+// keep adds to c that s holds g now, and returns what comes of it.
+func (s *session) keep(c *sessionstore.Change, g grant, stronger bool, now time.Time) grant {
+	if old, ok := s.held(g.id()); ok {
+		// What is kept of it must not be what a refresh has just traded for something else.
+		c.If = append(c.If, sessionstore.Match{Name: prefixGrant + g.id(), Version: old.version})
+		g = g.after(old, stronger, now)
+	}
+	c.Set = append(c.Set, g.field())
+	return g
+}
+
+// grant returns what the session holds under the name of a connection. One that cannot be read is
+// one that was never given.
+func (s *session) grant(id string) (grant, bool) {
+	if !s.signedIn() {
+		return grant{}, false
+	}
+	return s.held(id)
+}
+
+// held is grant of a session that need not be the request's.
+func (s *session) held(id string) (grant, bool) {
+	f, ok := s.record.Field(prefixGrant + id)
+	if !ok {
+		return grant{}, false
+	}
+	return unpackGrant(id, f)
+}
+
+// grants yields all of the session's.
+func (s *session) grants(yield func(grant) bool) {
+	if !s.signedIn() {
+		return
+	}
+	for f := range s.record.All() {
+		id, ok := strings.CutPrefix(f.Name, prefixGrant)
+		if !ok {
+			continue
+		}
+		if g, ok := unpackGrant(id, f); ok && !yield(g) {
+			return
+		}
+	}
+}
+
+// connection returns a grant of s, or why there is none. provider "" is the one of the sign-in.
+func (s *session) connection(provider, label string) (grant, error) {
+	if !s.signedIn() {
+		return grant{}, ErrSignedOut
+	}
+	if provider == "" {
+		provider = s.meta.provider
+	}
+	g, ok := s.grant(connected(provider, label))
+	if !ok {
+		return grant{}, notConnected(connected(provider, label))
+	}
+	return g, nil
+}
+
+// notConnected says that there is no grant of that id.
+func notConnected(id string) error {
+	provider, label, _ := strings.Cut(id, ":")
+	return &StepUpError{Need: Need{Provider: provider, Label: label}, cause: ErrNotConnected}
+}
+
+// reauth says that g has ended.
+func (g *grant) reauth() error {
+	return &StepUpError{Need: Need{Provider: g.provider, Label: g.label, again: true}, cause: ErrReauthRequired}
+}
+
+// Token returns a token of whoever is signed in that is good now: provider "" is the one of the
+// sign-in, and a label is chosen by [WithConnection]. One that has ended is renewed first, by one
+// of all who ask for it, in whichever process; one that is about to end is renewed while it is
+// still used. To call the provider's API, [Client] is shorter and sends the token nowhere else.
+//
+// Nobody signed in is [ErrSignedOut], another provider [ErrNotConnected], a token that cannot be
+// renewed [ErrReauthRequired]; the last two come in a [*StepUpError]. A provider that does not
+// answer is [providers.ErrUnavailable], and only once the token that is there has ended.
+func Token(ctx context.Context, provider string) (*providers.Token, error) {
+	return tokenOf(ctx, provider, false)
+}
+
+// Refresh is [Token], but renews the token although it has not ended: because somebody else says that
+// it has, say. A token that was renewed so within the last half minute is not renewed again.
+func Refresh(ctx context.Context, provider string) (*providers.Token, error) {
+	return tokenOf(ctx, provider, true)
+}
+
+func tokenOf(ctx context.Context, provider string, force bool) (*providers.Token, error) {
+	q, err := from(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := q.view()
+	g, err := s.connection(provider, labelOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if !force && !g.due(q.auth.now()) {
+		return g.token, nil
+	}
+	p := q.auth.providers[g.provider]
+	if p == nil {
+		return nil, fmt.Errorf("%w: %q is not configured", ErrNotConnected, g.provider)
+	}
+	next, err := q.auth.renew(ctx, s, g, force)
+	if err != nil {
+		return nil, err
+	}
+	if next.version != g.version {
+		q.learn(next)
+	}
+	return next.token, nil
+}
+
+// learn shows a grant that was renewed to the rest of the request.
+func (q *request) learn(g grant) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := *q.session.Load()
+	if !s.signedIn() {
+		return
+	}
+	rec, err := s.record.Apply(sessionstore.Change{Set: []sessionstore.Field{g.field()}})
+	if err != nil {
+		return
+	}
+	s.record = rec
+	q.session.Store(&s)
+}

@@ -1,0 +1,394 @@
+package middleware
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// The index of a person holds the ids of their sessions, one field each, so that all of them can be
+// found and ended without a walk through the store; and a mark that changes when that is done. A
+// sign-in writes the index, then the session, then looks at the mark again:
+//
+//   - killed after the first step, there is an entry without a session, which is passed over;
+//   - a sign-out of everything that comes in between finds the entry, or is seen by the third step.
+//
+// So there is never a session that [Auth.SignOutUser] cannot find.
+const (
+	kindIndex  = "index"
+	kindPerson = "person"
+	fieldMark  = "!" // no session has that id
+	indexRest  = time.Hour
+	maxDevice  = 256
+
+	maxSessions = 1000 // of one person
+)
+
+func indexKey(account string) sessionstore.Key {
+	return sessionstore.Key{Kind: kindIndex, ID: account}
+}
+
+// providerSessionKey is that of the index of a session at the provider, by issuer and sid claim: what a
+// logout that starts there names. OpenID Connect Back-Channel Logout 1.0, section 2.4.
+func providerSessionKey(issuer, sid string) sessionstore.Key {
+	b := packed.AppendString([]byte("sid"), issuer)
+	h := sha256.Sum256(packed.AppendString(b, sid))
+	return sessionstore.Key{Kind: kindIndex, ID: text(h[:])}
+}
+
+// personKey is that of the record that lists the accounts of one of the app's users: more than one
+// if they have linked providers.
+func personKey(user string) sessionstore.Key {
+	h := sha256.Sum256([]byte(user))
+	return sessionstore.Key{Kind: kindPerson, ID: text(h[:])}
+}
+
+// isEntry reports that a field of an index is a session's: its name is the id. Others are the mark, and
+// what a later version of this kit may add.
+func isEntry(name string) bool { return token(name, 22) }
+
+// enlist adds a session to an index, drops entries that have run out, and returns the mark.
+func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, deadline time.Time, device string) (mark uint64, err error) {
+	rec, err := a.store.Load(ctx, key)
+	if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
+		return 0, fmt.Errorf("middleware: index: %w", err)
+	}
+	now := a.now()
+	c := sessionstore.Change{
+		Mode:    sessionstore.MayExist,
+		Set:     []sessionstore.Field{{Name: sid, Value: entryValue(deadline, device)}},
+		Expires: deadline.Add(indexRest),
+		Tier:    sessionstore.Member,
+	}
+	if rec.Expires.After(c.Expires) {
+		c.Expires = rec.Expires
+	}
+	type listed struct {
+		sid   string
+		until time.Time
+	}
+	var live []listed
+	for f := range rec.All() {
+		if f.Name == fieldMark {
+			mark = f.Version
+		}
+		if !isEntry(f.Name) {
+			continue
+		}
+		until, was := unpackEntry(f.Value)
+		if f.Name == sid && device == "" {
+			c.Set[0].Value = entryValue(deadline, was)
+		}
+		if f.Name != sid && until.Add(indexRest).Before(now) {
+			c.Delete = append(c.Delete, f.Name)
+			continue
+		}
+		if f.Name != sid {
+			live = append(live, listed{f.Name, until})
+		}
+	}
+	if len(live) >= maxSessions {
+		// The ones that end first make room: no person piles up sessions without end.
+		slices.SortFunc(live, func(x, y listed) int { return x.until.Compare(y.until) })
+		for _, l := range live[:len(live)-maxSessions+1] {
+			if err := a.store.Delete(ctx, sessionstore.Key{Kind: kindSession, ID: l.sid}); err != nil {
+				return 0, fmt.Errorf("middleware: session: %w", err)
+			}
+			c.Delete = append(c.Delete, l.sid)
+		}
+	}
+	if err := a.store.Update(ctx, key, c); err != nil {
+		return 0, fmt.Errorf("middleware: index: %w", err)
+	}
+	return mark, nil
+}
+
+// An entry is a session's place in the indexes while it is being made.
+type entry struct {
+	sid    string
+	places []place
+}
+
+type place struct {
+	key  sessionstore.Key
+	mark uint64
+}
+
+// list lists a session that is about to be saved, under the person and under the session at the
+// provider that its sign-in belongs to.
+func (a *Auth) list(ctx context.Context, q *request, sid, account string, t *providers.Token, deadline time.Time) (entry, error) {
+	device := ""
+	if a.device != nil {
+		device = clip(a.device(q.r), maxDevice)
+	}
+	keys := []sessionstore.Key{indexKey(account)}
+	if t.Session != "" {
+		keys = append(keys, providerSessionKey(t.Issuer, t.Session))
+	}
+	e := entry{sid: sid}
+	for _, key := range keys {
+		mark, err := a.enlist(ctx, key, sid, deadline, device)
+		if err != nil {
+			return entry{}, err
+		}
+		e.places = append(e.places, place{key, mark})
+	}
+	return e, nil
+}
+
+var errEnded = errors.New("middleware: signed out everywhere while signing in")
+
+// confirm ends a session that was just saved, if somebody signed the person out meanwhile.
+func (a *Auth) confirm(ctx context.Context, e entry) error {
+	for _, p := range e.places {
+		ok, err := a.listed(ctx, p.key, e.sid, p.mark)
+		if ok {
+			continue
+		}
+		if err == nil {
+			err = errEnded
+		}
+		return errors.Join(err, a.store.Delete(ctx, sessionstore.Key{Kind: kindSession, ID: e.sid}))
+	}
+	return nil
+}
+
+// clip returns at most n bytes of s, and no half of a character.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}
+
+func entryValue(deadline time.Time, device string) string {
+	return string(packed.AppendString(packed.AppendTime(nil, deadline), device))
+}
+
+func unpackEntry(s string) (deadline time.Time, device string) {
+	r := packed.Read(s)
+	return r.Time(), r.String()
+}
+
+// listed reports whether a session that was just saved is still in the index, and nobody has signed
+// the person out everywhere since enlist returned mark.
+func (a *Auth) listed(ctx context.Context, key sessionstore.Key, sid string, mark uint64) (bool, error) {
+	rec, err := a.store.Load(ctx, key)
+	if errors.Is(err, sessionstore.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("middleware: index: %w", err)
+	}
+	_, there := rec.Field(sid)
+	now, _ := rec.Field(fieldMark)
+	return there && now.Version == mark, nil
+}
+
+// delist removes sessions that have ended from an index. An entry that stays is passed over.
+func (a *Auth) delist(ctx context.Context, account string, sids ...string) {
+	if account == "" || len(sids) == 0 {
+		return
+	}
+	_ = a.store.Update(ctx, indexKey(account), sessionstore.Change{Delete: sids})
+}
+
+// introduce makes the account findable by the app's user id.
+func (a *Auth) introduce(ctx context.Context, user, account string) error {
+	err := a.store.Update(ctx, personKey(user), sessionstore.Change{
+		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: account}},
+		Expires: a.now().Add(forGood), Tier: sessionstore.Member,
+	})
+	if err != nil {
+		return fmt.Errorf("middleware: person: %w", err)
+	}
+	return nil
+}
+
+// accounts returns the keys of the accounts of one of the app's users.
+func (a *Auth) accounts(ctx context.Context, user string) ([]string, error) {
+	rec, err := a.store.Load(ctx, personKey(user))
+	if errors.Is(err, sessionstore.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("middleware: person: %w", err)
+	}
+	var keys []string
+	for f := range rec.All() {
+		if token(f.Name, 43) { // as accountKey; what a later version adds is none
+			keys = append(keys, f.Name)
+		}
+	}
+	return keys, nil
+}
+
+// A Session is one of a person's sessions, for a list of the places where they are signed in.
+type Session struct {
+	ID       string // opens nothing; for [Auth.EndSession]
+	Provider string // of the sign-in
+	Device   string // what [Config].Device said at the sign-in
+	Current  bool   // the one of the request whose context was given
+
+	Created  time.Time // when the person signed in
+	LastSeen time.Time // to within a tenth of the idle timeout; without one, Created
+	Expires  time.Time // if it is not used any more
+}
+
+// SessionsOf returns the sessions in which user is signed in, the latest first. user is an
+// [Account].ID. It takes time in proportion to their number. ctx may be that of a request, or any.
+func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
+	accounts, err := a.accounts(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	here := ""
+	if q, err := from(ctx); err == nil && q.auth == a {
+		here = q.view().id
+	}
+	var all []Session
+	for _, account := range accounts {
+		rec, err := a.store.Load(ctx, indexKey(account))
+		if errors.Is(err, sessionstore.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("middleware: index: %w", err)
+		}
+		for f := range rec.All() {
+			if !isEntry(f.Name) {
+				continue
+			}
+			s, err := a.find(ctx, f.Name)
+			if err != nil {
+				return nil, err
+			}
+			if s.meta.user != account || !s.of(user) {
+				continue // ended, never came to be, or is of the user to whom OnLogin has given the account since
+			}
+			_, device := unpackEntry(f.Value)
+			e := Session{
+				ID: s.id, Provider: s.meta.provider, Device: device, Current: s.id == here,
+				Created: s.meta.signedIn, LastSeen: s.meta.signedIn, Expires: s.record.Expires,
+			}
+			if d := a.idle(&s.meta); d > 0 && s.record.Expires.Before(s.meta.deadline) {
+				e.LastSeen = s.record.Expires.Add(-d)
+			}
+			all = append(all, e)
+		}
+	}
+	slices.SortFunc(all, func(x, y Session) int { return y.Created.Compare(x.Created) })
+	return all, nil
+}
+
+// SignOutUser ends every session of user, an [Account].ID, wherever it is; one that a sign-in is
+// about to make included. It takes effect with the next request of each. ctx may be that of a
+// request, or any.
+func (a *Auth) SignOutUser(ctx context.Context, user string) error {
+	return a.endAll(ctx, user, "")
+}
+
+// SignOutOthers ends every session of whoever is signed in, except the one of this request. Nobody
+// signed in is [ErrSignedOut].
+func SignOutOthers(ctx context.Context) error {
+	q, err := from(ctx)
+	if err != nil {
+		return err
+	}
+	acc, err := q.user()
+	if err != nil {
+		return err
+	}
+	return q.auth.endAll(ctx, acc.ID, q.view().id)
+}
+
+// EndSession ends one session of user, by the id that [Auth.SessionsOf] gave. One that is not there,
+// or somebody else's, is no error and is left alone.
+func (a *Auth) EndSession(ctx context.Context, user, id string) error {
+	if !token(id, 22) {
+		return nil
+	}
+	s, err := a.find(ctx, id)
+	if err != nil || s.meta.user == "" {
+		return err
+	}
+	accounts, err := a.accounts(ctx, user)
+	if err != nil || !slices.Contains(accounts, s.meta.user) || !s.of(user) {
+		return err
+	}
+	if err := a.store.Delete(ctx, s.key()); err != nil {
+		return fmt.Errorf("middleware: session: %w", err)
+	}
+	a.delist(ctx, s.meta.user, id)
+	return nil
+}
+
+// endAll ends the sessions of user, except one.
+func (a *Auth) endAll(ctx context.Context, user, except string) error {
+	accounts, err := a.accounts(ctx, user)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, account := range accounts {
+		errs = append(errs, a.endAccount(ctx, account, user, except))
+	}
+	return errors.Join(errs...)
+}
+
+// endAccount ends the sessions of an account that are of user; "": of anybody.
+func (a *Auth) endAccount(ctx context.Context, account, user, except string) error {
+	key := indexKey(account)
+	rec, err := a.store.Load(ctx, key)
+	if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
+		return fmt.Errorf("middleware: index: %w", err)
+	}
+	// The mark comes first: a sign-in that is under way sees it, or its entry is seen here.
+	c := sessionstore.Change{
+		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: fieldMark, Version: version()}},
+		Expires: a.now().Add(a.sessions.Lifetime + indexRest), Tier: sessionstore.Member,
+	}
+	if rec.Expires.After(c.Expires) {
+		c.Expires = rec.Expires
+	}
+	if err := a.store.Update(ctx, key, c); err != nil {
+		return fmt.Errorf("middleware: index: %w", err)
+	}
+	rec, err = a.store.Load(ctx, key)
+	if err != nil {
+		return fmt.Errorf("middleware: index: %w", err)
+	}
+	var ended []string
+	var keys []sessionstore.Key
+	for f := range rec.All() {
+		if !isEntry(f.Name) || f.Name == except {
+			continue
+		}
+		s, err := a.find(ctx, f.Name)
+		if err != nil {
+			return err
+		}
+		if user != "" && !s.of(user) {
+			continue
+		}
+		keys = append(keys, sessionstore.Key{Kind: kindSession, ID: f.Name})
+		// An entry without a session may be of a sign-in that is about to write it. Should its process
+		// be killed before it sees the mark, the next sign-out of everything still finds it.
+		if s.standing != absent {
+			ended = append(ended, f.Name)
+		}
+	}
+	if err := a.store.Delete(ctx, keys...); err != nil {
+		return fmt.Errorf("middleware: session: %w", err)
+	}
+	a.delist(ctx, account, ended...)
+	return nil
+}

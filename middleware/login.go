@@ -1,0 +1,313 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/aead"
+	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/returnpath"
+	"github.com/returnleg/returnleg/providers"
+)
+
+// Parameters of a start. All others are ignored: they are the provider's business, and nobody
+// else's page may set them.
+const (
+	returnParam  = "return_to"
+	needParam    = "need"
+	purposeParam = "purpose"
+)
+
+// PageParam is the query parameter of a landing URL by which [Returned] finds what was saved. An
+// app that sends the person on to a page of its own keeps it.
+const PageParam = "rl"
+
+const (
+	beginTime = 15 * time.Second
+	needLife  = 24 * time.Hour // a page with a link to sign in may be open for long
+)
+
+// departure is what a sign-in starts from.
+type departure struct {
+	provider string
+	label    string // of the connection; "" for signIn
+	purpose  purpose
+	need     Need
+	takes    string // see flow
+	page     string // id of a page state
+	returnTo string
+	gate     string // the path of a gate that starts it by itself; "" if the person asked
+}
+
+// LoginURL returns the path that starts a sign-in for n, and comes back to returnTo. What
+// [SavePage] saved in this request comes back with it. The path is good for a day, for anybody:
+// it says what to ask for, not for whom. A returnTo that leaves the site becomes [Config].Home.
+// Where n leaves the provider open, and there are several, it is that of a page which lists them.
+//
+// For somebody who is signed in, a Need of the same provider asks for the step-up; one of another
+// provider signs in with that instead. To connect it as well, POST to the same path with the
+// parameter purpose=link, in the query or the form; a parameter label there, of 1 to 32 of a-z 0-9 -,
+// keeps several accounts at one provider apart.
+func LoginURL(ctx context.Context, n Need, returnTo string) (string, error) {
+	q, err := from(ctx)
+	if err != nil {
+		return "", err
+	}
+	return q.auth.loginURL(q, n, returnTo)
+}
+
+func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
+	name := n.Provider
+	if s := q.view(); name == "" && s.signedIn() {
+		name = s.meta.provider
+	}
+	if name == "" && len(a.names) == 1 {
+		name = a.names[0]
+	}
+	if name != "" && a.providers[name] == nil {
+		return "", fmt.Errorf("middleware: login url: no provider %q", name)
+	}
+	v := url.Values{}
+	if path, ok := returnpath.Clean(a.base, a.prefix, returnTo); ok {
+		v.Set(returnParam, path)
+	}
+	q.mu.Lock()
+	page := q.page
+	q.mu.Unlock()
+	if page != "" || n.special() {
+		sealed, err := a.sealNeed(n, page)
+		if err != nil {
+			return "", err
+		}
+		v.Set(needParam, sealed)
+	}
+	path := a.prefix + "/login" // which lists the providers
+	if name != "" {
+		path = a.prefix + "/" + name + "/login"
+	}
+	if len(v) > 0 {
+		path += "?" + v.Encode()
+	}
+	return path, nil
+}
+
+// sealNeed returns n for a URL: sealed, so that nobody else decides what is asked for.
+func (a *Auth) sealNeed(n Need, page string) (string, error) {
+	b := packed.AppendTime([]byte("n"), a.now().Add(needLife))
+	b = packed.AppendStrings(b, n.Scopes)
+	b = packed.AppendStrings(b, n.ACR)
+	b = packed.AppendUint(b, uint64(n.MaxAge/time.Second))
+	b = packed.AppendString(b, page)
+	b = packed.AppendString(b, n.Label)
+	b = packed.AppendBool(b, n.again)
+	return a.sealHop(b)
+}
+
+func (a *Auth) openNeed(s string) (n Need, page string, ok bool) {
+	b, ok := a.openHop(s)
+	if !ok || len(b) == 0 || b[0] != 'n' {
+		return Need{}, "", false
+	}
+	r := packed.Read(b[1:])
+	until := r.Time()
+	n = Need{Scopes: r.Strings(), ACR: r.Strings(), MaxAge: time.Duration(r.Uint()) * time.Second}
+	page = r.String()
+	n.Label, n.again = r.String(), r.Bool()
+	return n, page, r.Err() == nil && a.now().Before(until)
+}
+
+// sealHop seals what travels through a URL of ours.
+func (a *Auth) sealHop(plain []byte) (string, error) {
+	seed, err := a.seed()
+	if err != nil {
+		return "", err
+	}
+	k := &a.secrets[0]
+	return text(append([]byte{k.id}, aead.SealOnce(k.hop, seed, plain, []byte(a.origin))...)), nil
+}
+
+func (a *Auth) openHop(s string) (string, bool) {
+	sealed := raw(s)
+	if sealed == "" {
+		return "", false
+	}
+	for i := range a.secrets {
+		if a.secrets[i].id == sealed[0] {
+			if _, plain, err := aead.OpenOnce(a.secrets[i].hop, []byte(sealed[1:]), []byte(a.origin)); err == nil {
+				return string(plain), true
+			}
+		}
+	}
+	return "", false
+}
+
+// login answers the address that starts a sign-in.
+func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
+	r := q.r
+	if p := methods(w, r, http.MethodGet, http.MethodPost); p != nil {
+		return p
+	}
+	if r.Method == http.MethodPost && a.crossOrigin(r) {
+		return problem(ReasonCrossOrigin, nil)
+	}
+	if prefetch(r) || r.Header.Get("Sec-Fetch-Dest") != "" && !pageLoad(r) {
+		return problem(ReasonNavigation, nil)
+	}
+	s := q.session.Load()
+	if a.hopping(r) && s.id == "" {
+		a.again(w)
+		return nil
+	}
+	d := departure{provider: name, purpose: signIn}
+	form := r.URL.Query()
+	if r.Method == http.MethodPost {
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		if err := r.ParseForm(); err != nil {
+			return problem(ReasonParameter, err)
+		}
+		form = r.Form
+		if form.Get(purposeParam) == "link" {
+			d.purpose = link
+		}
+	}
+	d.returnTo = a.returnTo(q, form)
+	if sealed := form.Get(needParam); sealed != "" {
+		n, page, ok := a.openNeed(sealed)
+		if !ok {
+			return a.retryable(problem(ReasonParameter, nil), name, d.returnTo)
+		}
+		d.need, d.page = n, page
+	}
+	if p := a.aim(s, &d, form); p != nil {
+		return p
+	}
+	if s.signedIn() && d.purpose == signIn && name != s.meta.provider && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		// A link on another site must not replace who is signed in by whoever the other provider
+		// knows: the person says so on a page of ours.
+		return a.retryable(problem(ReasonSwitch, nil), name, d.returnTo)
+	}
+	return a.depart(w, q, d)
+}
+
+// returnTo returns the return address that a start carries: its parameter, or else the page that it
+// was clicked on. One that leaves the site is as good as none.
+func (a *Auth) returnTo(q *request, form url.Values) string {
+	given, named := form[returnParam]
+	if named {
+		if path, ok := returnpath.Clean(a.base, a.prefix, given[0]); ok && len(given) == 1 {
+			return path
+		}
+		a.event(q, slog.LevelInfo, "return address ignored", ReasonReturnTo)
+		return a.home
+	}
+	if path, ok := returnpath.Clean(a.base, a.prefix, q.r.Referer()); ok {
+		return path
+	}
+	return a.home
+}
+
+// depart sends the browser to the provider.
+func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
+	s, now := q.session.Load(), a.now()
+	if d.purpose != signIn && !s.signedIn() {
+		return a.retryable(problem(ReasonSignedOut, nil), d.provider, d.returnTo)
+	}
+	given := http.Header{} // cookies, if it comes to a start
+	b, err := a.bind(given, a.cookies.bindings(q.r), d.gate, now)
+	if err != nil {
+		return problem(ReasonRandom, err)
+	}
+	f := &flow{
+		provider: d.provider, label: d.label, purpose: d.purpose, session: s.id, expires: now.Add(flowLife),
+		page: d.page, returnTo: d.returnTo, need: d.need, takes: d.takes,
+	}
+	if d.purpose != signIn {
+		f.user = s.meta.user
+	}
+	if f.session == "" || s.standing == absent || s.standing == stale {
+		// Nothing is stored for it: the secret is derived, and whoever comes back with it is
+		// whoever it was given to.
+		if f.session, err = a.randomText(16); err != nil {
+			return problem(ReasonRandom, err)
+		}
+		a.cookies.setSession(given, f.session, a.secrets[0].first(f.session), now.Add(a.sessions.Lifetime), a.cookies.persist)
+	}
+	state, err := a.sealFlow(q, f, b.secret)
+	if errors.Is(err, errStateTooLong) {
+		return problem(ReasonParameter, err)
+	}
+	if err != nil {
+		return problem(ReasonRandom, err)
+	}
+	ctx, cancel := context.WithTimeout(a.outgoing(q), beginTime)
+	defer cancel()
+	to, err := a.providers[d.provider].Begin(ctx, a.visit(f, state, s))
+	if err != nil {
+		return a.retryable(beginProblem(err, d.provider), d.provider, d.returnTo)
+	}
+	h := w.Header()
+	h["Set-Cookie"] = append(h["Set-Cookie"], given["Set-Cookie"]...)
+	a.event(q, slog.LevelInfo, "sign-in started", "", slog.String("provider", d.provider))
+	redirect(w, to)
+	return nil
+}
+
+func beginProblem(err error, provider string) *Problem {
+	p := problem(ReasonUnavailable, err)
+	switch {
+	case errors.Is(err, providers.ErrUnmet):
+		p = problem(ReasonNeed, err) // it has no way to ask for that
+	case !errors.Is(err, providers.ErrUnavailable):
+		p.RetryAfter = 0
+	}
+	p.Provider = provider
+	return p
+}
+
+// retryable adds to p where to start again.
+func (a *Auth) retryable(p *Problem, provider, returnTo string) *Problem {
+	p.LoginURL = a.prefix + "/" + provider + "/login?" + url.Values{returnParam: {returnTo}}.Encode()
+	return p
+}
+
+// chooser lists the providers, or goes on where there is only one.
+func (a *Auth) chooser(w http.ResponseWriter, q *request) *Problem {
+	if p := methods(w, q.r, http.MethodGet, http.MethodHead); p != nil {
+		return p
+	}
+	given := q.r.URL.Query()
+	v := url.Values{returnParam: {a.returnTo(q, given)}}
+	if _, _, ok := a.openNeed(given.Get(needParam)); ok {
+		v.Set(needParam, given.Get(needParam))
+	}
+	query := v.Encode()
+	if len(a.names) == 1 {
+		redirect(w, a.prefix+"/"+a.names[0]+"/login?"+query)
+		return nil
+	}
+	page := problemPage{Problem: &Problem{Title: "Sign in", Detail: "Choose how you would like to sign in."}, Home: a.home}
+	for _, name := range a.names {
+		page.Choices = append(page.Choices, choice{Name: label(name), URL: a.prefix + "/" + name + "/login?" + query})
+	}
+	a.writePage(w, http.StatusOK, page)
+	return nil
+}
+
+// linkURL returns url as one that connects the provider, for a POST.
+func linkURL(url string) string {
+	sep := "?"
+	if strings.Contains(url, "?") {
+		sep = "&"
+	}
+	return url + sep + purposeParam + "=link"
+}
+
+func (a *Auth) chooserURL(returnTo string) string {
+	return a.prefix + "/login?" + url.Values{returnParam: {returnTo}}.Encode()
+}

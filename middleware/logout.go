@@ -1,0 +1,66 @@
+package middleware
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/returnleg/returnleg/internal/returnpath"
+)
+
+// logout answers {Prefix}/logout: a POST from a page of ours signs out, a GET asks.
+func (a *Auth) logout(w http.ResponseWriter, q *request) *Problem {
+	r := q.r
+	if p := methods(w, r, http.MethodGet, http.MethodHead, http.MethodPost); p != nil {
+		return p
+	}
+	if r.Method != http.MethodPost {
+		a.writePage(w, http.StatusOK, problemPage{
+			Problem: &Problem{Title: "Sign out?", Detail: "You will have to sign in again to come back."},
+			Home:    a.home, SignOut: a.prefix + "/logout",
+		})
+		return nil
+	}
+	if a.crossOrigin(r) {
+		return problem(ReasonCrossOrigin, nil)
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	if err := r.ParseForm(); err != nil {
+		return problem(ReasonParameter, err)
+	}
+	back, ok := returnpath.Clean(a.base, a.prefix, r.Form.Get(returnParam))
+	if !ok {
+		back = a.home
+	}
+	_ = SignOut(q) // q is a request of ours
+	if err := q.save(snapshot{}); err != nil {
+		// The cookie stays: a session that may still be there is one that can still be ended.
+		return problem(ReasonStore, err)
+	}
+	redirect(w, back)
+	return nil
+}
+
+// late tells the log what a handler changed after its answer had begun and did not save.
+func (q *request) late() {
+	q.mu.Lock()
+	loaded, pending := q.data.loaded != nil, len(q.pages)+len(q.forget) > 0 || q.signOut || q.renew
+	q.mu.Unlock()
+	if !loaded && !pending {
+		return
+	}
+	sn, err := q.snap()
+	if err == nil && !pending && sn.modified {
+		q.mu.Lock()
+		base := q.data.base
+		if base == nil {
+			base = baseline(q.session.Load())
+		}
+		q.mu.Unlock()
+		set, del := sn.diff(base)
+		pending = len(set)+len(del) > 0 || sn.ended || sn.renewed
+	}
+	if err != nil || pending {
+		q.auth.event(context.WithoutCancel(q), slog.LevelWarn, "session changed too late", ReasonLateWrite, slog.String("path", q.r.URL.Path))
+	}
+}

@@ -1,0 +1,96 @@
+package middleware
+
+import (
+	"slices"
+	"time"
+)
+
+// A Need is what a page asks of a session. The zero Need is: signed in.
+type Need struct {
+	// Provider is the one that has to be connected; "" is the one of the sign-in, or the first
+	// that is configured if nobody is signed in. A connection whose token has ended does not count.
+	Provider string
+
+	// Label names one of several accounts at the provider; "" is the one without a label. See
+	// [WithConnection].
+	Label string
+
+	// Scopes have to be granted, besides whatever else was. The person is asked when one is
+	// missing; what was granted before goes along in the request, because the new token takes the
+	// old one's place.
+	Scopes []string
+
+	// ACR lists authentication context classes, one of which the sign-in must have had
+	// (RFC 9470, section 4).
+	ACR []string
+
+	// MaxAge is how long ago the person may have proved who they are; 0 is any time.
+	MaxAge time.Duration
+
+	again bool // sign in anew, although the connection is there: of a [StepUpError]
+}
+
+// zero reports that n asks for nothing but a signed-in person.
+func (n Need) zero() bool {
+	return n.Provider == "" && !n.special()
+}
+
+// special reports that n asks for more than to be signed in with its provider.
+func (n Need) special() bool {
+	return n.Label != "" || n.again || len(n.Scopes) > 0 || len(n.ACR) > 0 || n.MaxAge > 0
+}
+
+// lack is how a session falls short of a Need.
+type lack uint8
+
+const (
+	lacksNothing  lack = iota
+	lacksUser          // nobody is signed in
+	lacksProvider      // the provider is not connected
+	lacksToken         // its token has ended
+	lacksScope
+	lacksLevel // ACR
+	lacksAge   // MaxAge
+)
+
+// lacks judges what a session holds against n, at now.
+func (n Need) lacks(s *session, now time.Time) lack {
+	if !s.signedIn() {
+		return lacksUser
+	}
+	if n.zero() {
+		return lacksNothing
+	}
+	provider := n.Provider
+	if provider == "" {
+		provider = s.meta.provider
+	}
+	g, ok := s.grant(connected(provider, n.Label))
+	if !ok {
+		return lacksProvider
+	}
+	if len(n.ACR) > 0 && !slices.Contains(n.ACR, g.acr) {
+		return lacksLevel
+	}
+	if n.MaxAge > 0 && now.Sub(g.proved()) > n.MaxAge {
+		return lacksAge
+	}
+	if len(missing(n.Scopes, g.token.Scopes)) > 0 {
+		return lacksScope
+	}
+	if (n.Provider != "" || n.Label != "" || len(n.Scopes) > 0) && g.over(now) {
+		return lacksToken
+	}
+	return lacksNothing
+}
+
+// missing returns the elements of want that are not in have.
+func missing(want, have []string) []string {
+	var m []string
+	for _, s := range want {
+		if !slices.Contains(have, s) && !slices.Contains(m, s) {
+			m = append(m, s)
+		}
+	}
+	return m
+}

@@ -1,0 +1,249 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers/providertest"
+)
+
+// border is the transport of an app: it notes every request that leaves it with a token.
+type border struct {
+	http.RoundTripper
+	mu   sync.Mutex
+	sent []string
+}
+
+func (b *border) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") {
+		b.mu.Lock()
+		b.sent = append(b.sent, r.URL.Scheme+"://"+r.URL.Host)
+		b.mu.Unlock()
+	}
+	// As a network does: the host has no case, and 443 is where https goes.
+	r.URL.Host = strings.TrimSuffix(strings.ToLower(r.URL.Host), ":443")
+	r.Host = ""
+	return b.RoundTripper.RoundTrip(r)
+}
+
+// clientOf signs ada in and returns the client that a handler gets, for use after it.
+func (k *kit) clientOf(b *browser, provider string) *http.Client {
+	var c *http.Client
+	k.handle("/client", func(_ http.ResponseWriter, r *http.Request) { c = middleware.Client(r.Context(), provider) })
+	b.open("/client")
+	return c
+}
+
+// 168: a token goes to the origins of its API, and is judged again on every hop.
+func TestClient_origins(t *testing.T) {
+	rows := []struct {
+		name, url string
+		want      error
+	}{
+		{"relative", "/me", nil},
+		{"relative, without a slash", "me", nil},
+		{"absolute", "https://plain.example/me", nil},
+		{"the default port", "https://plain.example:443/me", nil},
+		{"another case", "https://PLAIN.example/me", nil},
+		{"another host", "https://evil.example/me", middleware.ErrOrigin},
+		{"another provider", "https://idp.example/userinfo", middleware.ErrOrigin},
+		{"a host below it", "https://api.plain.example/me", middleware.ErrOrigin},
+		{"a host that begins like it", "https://plain.example.evil.example/me", middleware.ErrOrigin},
+		{"a trailing dot", "https://plain.example./me", middleware.ErrOrigin},
+		{"another port", "https://plain.example:8443/me", middleware.ErrOrigin},
+		{"plain http", "http://plain.example/me", middleware.ErrOrigin},
+		{"plain http at the port of https", "http://plain.example:443/me", middleware.ErrOrigin},
+		{"user information", "https://user:password@plain.example/me", middleware.ErrOrigin},
+		{"a host in the user information", "https://plain.example@evil.example/me", middleware.ErrOrigin},
+		{"relative to the scheme", "//evil.example/me", middleware.ErrOrigin},
+		{"another scheme", "ftp://plain.example/me", middleware.ErrOrigin},
+		{"no host", "https:///me", middleware.ErrOrigin},
+		{"opaque", "https:plain.example/me", middleware.ErrOrigin},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			k, b := borderKit(t)
+			c := k.clientOf(b, "plain")
+			k.border.sent = nil
+			resp, err := c.Get(row.url)
+			if !errors.Is(err, row.want) {
+				t.Fatalf("error %v, want %v", err, row.want)
+			}
+			if err == nil {
+				if got := text(resp); resp.StatusCode != 200 || !strings.Contains(got, "Ada Lovelace") {
+					t.Errorf("status %d: %s", resp.StatusCode, got)
+				}
+			}
+			want := 1
+			if row.want != nil {
+				want = 0
+			}
+			if got := len(k.border.sent); got != want {
+				t.Errorf("tokens went to %v, want %d of them", k.border.sent, want)
+			}
+		})
+	}
+}
+
+// borderKit is a kit whose transport is watched, with ada signed in.
+func borderKit(t *testing.T) (*borderedKit, *browser) {
+	w := &border{}
+	k := newKit(t, func(k *kit, c *middleware.Config) {
+		w.RoundTripper = k
+		c.HTTPClient = &http.Client{Transport: w}
+	})
+	b := k.browser()
+	b.signIn("plain", "ada", "/")
+	return &borderedKit{k, w}, b
+}
+
+type borderedKit struct {
+	*kit
+	border *border
+}
+
+func TestClient_redirects(t *testing.T) {
+	rows := []struct {
+		name   string
+		status int
+		to     string
+		want   error
+		body   string
+	}{
+		{"to another path", 302, "/me/videos", nil, ""},
+		{"to another host", 302, "https://evil.example/me", middleware.ErrOrigin, ""},
+		{"to another host, with the body", 307, "https://evil.example/me", middleware.ErrOrigin, "secret"},
+		{"to plain http", 301, "http://plain.example/me", middleware.ErrOrigin, ""},
+		{"to user information", 302, "https://x:y@plain.example/me", middleware.ErrOrigin, ""},
+		{"relative to the scheme", 302, "//evil.example/me", middleware.ErrOrigin, ""},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			k, b := borderKit(t)
+			c := k.clientOf(b, "plain")
+			k.plain.Set(func(b *providertest.Behavior) {
+				b.API = providertest.First(1, providertest.Redirect(row.status, row.to))
+			})
+			k.border.sent = nil
+			var err error
+			var resp *http.Response
+			if row.body == "" {
+				resp, err = c.Get("/me")
+			} else {
+				resp, err = c.Post("/me", "text/plain", strings.NewReader(row.body))
+			}
+			if !errors.Is(err, row.want) {
+				t.Errorf("error %v, want %v", err, row.want)
+			}
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			for _, origin := range k.border.sent {
+				if origin != "https://plain.example" {
+					t.Errorf("a token went to %s", origin)
+				}
+			}
+			want := 2
+			if row.want != nil {
+				want = 1
+			}
+			if got := len(k.border.sent); got != want {
+				t.Errorf("%d requests with a token, want %d", got, want)
+			}
+		})
+	}
+}
+
+// 171: a client that is kept belongs to its session and its person.
+func TestClient_kept(t *testing.T) {
+	rows := []struct {
+		name     string
+		provider string
+		then     func(b *browser)
+		want     error
+	}{
+		{"after the answer", "plain", func(*browser) {}, nil},
+		{"of the sign-in", "", func(*browser) {}, nil},
+		{"after another cookie", "plain", func(b *browser) { b.open("/renew") }, nil},
+		{"after another sign-in of the same", "plain", func(b *browser) { b.signIn("plain", "ada", "/") }, nil},
+		{"after a sign-out", "plain", func(b *browser) { b.post("/auth/logout", nil) }, middleware.ErrSignedOut},
+		{"after a sign-out and a new sign-in", "plain", func(b *browser) { b.post("/auth/logout", nil); b.signIn("plain", "ada", "/") }, middleware.ErrSignedOut},
+		{"after a sign-in as another", "plain", func(b *browser) { b.signIn("plain", "grace", "/") }, middleware.ErrSignedOut},
+		{"a provider that is not connected", "idp", func(*browser) {}, middleware.ErrNotConnected},
+		{"a provider that is not configured", "unknown", func(*browser) {}, middleware.ErrNotConnected},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				k.handle("/renew", func(_ http.ResponseWriter, r *http.Request) { _ = k.auth.Sessions().RenewToken(r.Context()) })
+				b := k.browser()
+				b.signIn("plain", "ada", "/")
+				c := k.clientOf(b, row.provider)
+				row.then(b)
+				before := k.plain.Ledger().Count("api")
+				got := make(chan error, 4)
+				for range 4 {
+					go func() {
+						resp, err := c.Get("/me")
+						if err == nil {
+							err = readAll(resp)
+						}
+						got <- err
+					}()
+				}
+				for range 4 {
+					if err := <-got; !errors.Is(err, row.want) {
+						t.Errorf("error %v, want %v", err, row.want)
+					}
+				}
+				if sent := k.plain.Ledger().Count("api") - before; (sent > 0) != (row.want == nil) {
+					t.Errorf("%d requests were sent", sent)
+				}
+			})
+		})
+	}
+}
+
+func readAll(resp *http.Response) error {
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && !strings.Contains(string(b), "Ada Lovelace") {
+		err = fmt.Errorf("answer %q", b)
+	}
+	return err
+}
+
+// Nobody's client sends nothing, and closes what it was given.
+func TestClient_nobody(t *testing.T) {
+	k := newKit(t)
+	c := k.clientOf(k.browser(), "plain")
+	for name, client := range map[string]*http.Client{"nobody": c, "no middleware": middleware.Client(context.Background(), "plain")} {
+		want := map[string]error{"nobody": middleware.ErrSignedOut, "no middleware": middleware.ErrNoMiddleware}[name]
+		body := &closing{Reader: strings.NewReader("x")}
+		_, err := client.Post("/me", "text/plain", body)
+		if !errors.Is(err, want) || !body.closed {
+			t.Errorf("%s: error %v, want %v; body closed: %v", name, err, want, body.closed)
+		}
+	}
+	if n := k.plain.Ledger().Count("api"); n != 0 {
+		t.Errorf("%d requests were sent", n)
+	}
+}
+
+type closing struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closing) Close() error {
+	c.closed = true
+	return nil
+}

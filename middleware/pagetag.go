@@ -1,0 +1,94 @@
+package middleware
+
+import (
+	"context"
+	"net/http"
+)
+
+// Where a request carries its page tag.
+const (
+	pageTagHeader = "Page-Tag"
+	pageTagField  = "page_tag"
+)
+
+const maxTagged = 10 << 20 // bytes of a form that is read for its tag
+
+// PageTag returns a value that stands for the session and whoever is signed in. A page that puts it
+// into its forms, as a field "page_tag", or into its fetches, as a header "Page-Tag", is not acted
+// on as somebody else who has signed in meanwhile: see [Auth.CheckPageTag]. It opens nothing. A
+// context that did not pass [Auth.Handler] has the empty tag, which is never right.
+func PageTag(ctx context.Context) string {
+	q, err := from(ctx)
+	if err != nil {
+		return ""
+	}
+	return q.pageTag()
+}
+
+func (q *request) pageTag() string { return q.auth.pageTag(&q.auth.secrets[0], q.view()) }
+
+// nobody is the tag of a page that was made for nobody, before there was a session.
+const nobody = "nobody"
+
+func (a *Auth) pageTag(k *secrets, s *session) string {
+	if !s.signedIn() && !s.anonymous() {
+		return nobody
+	}
+	user := ""
+	if s.signedIn() {
+		user = s.meta.user
+	}
+	return tagOf(k, s.id, user)
+}
+
+func tagOf(k *secrets, session, user string) string {
+	m := mac(&k.page, session, user)
+	return text(m[:16])
+}
+
+// CheckPageTag answers 409 to a request that would change something, by any method but GET, HEAD,
+// OPTIONS and TRACE, when the page that it comes from was made for somebody else: its tag is
+// missing, or is not [PageTag]. A page that was made for nobody is good for whoever signed in
+// to its session since, because that is the page which the person left to sign in.
+//
+// It reads the form of the request where the header is missing, of at most 10 MB: where less is
+// right, limit the body outside of it. And it does not tell whose page sent the request: against
+// other sites, wrap the app in [http.CrossOriginProtection] as well.
+func (a *Auth) CheckPageTag(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+			next.ServeHTTP(w, r)
+			return
+		}
+		q, err := from(r.Context())
+		if err != nil || q.auth != a {
+			a.refuse(w, r, problem(ReasonPageTag, ErrNoMiddleware))
+			return
+		}
+		tag := r.Header.Get(pageTagHeader)
+		if tag == "" {
+			r.Body = http.MaxBytesReader(w, r.Body, maxTagged) // parts of a form would go to disk without end
+			tag = r.PostFormValue(pageTagField)
+		}
+		if !a.fits(q, tag) {
+			a.refuse(w, r, problem(ReasonPageTag, nil))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *Auth) fits(q *request, tag string) bool {
+	if tag == nobody {
+		return true
+	}
+	s := q.view()
+	for i := range a.secrets {
+		k := &a.secrets[i]
+		if same(tag, a.pageTag(k, s)) || s.signedIn() && same(tag, tagOf(k, s.id, "")) {
+			return true
+		}
+	}
+	return false
+}

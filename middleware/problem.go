@@ -1,0 +1,127 @@
+package middleware
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// A Problem is why a request was not served, and what the person can do about it. It is an error,
+// and as JSON a problem document (RFC 9457).
+type Problem struct {
+	Status int    `json:"status"` // of the answer
+	Title  string `json:"title"`  // for the person, as Detail: what happened
+	Detail string `json:"detail"` // and what they can do
+	Reason Reason `json:"reason"` // for the program
+
+	// Provider is the name of the one that it was about, if any.
+	Provider string `json:"provider,omitempty"`
+
+	// ProviderCode is what a provider said no with (RFC 6749, section 4.1.2.1), such as
+	// "access_denied"; "" if it was not one of the codes that the standards name.
+	ProviderCode string `json:"provider_code,omitempty"`
+
+	// LoginURL starts the sign-in, or starts it again. If LoginPost is set it takes the POST of
+	// an empty form: a link must not do, because other sites could have one.
+	LoginURL  string `json:"login_url,omitempty"`
+	LoginPost bool   `json:"login_post,omitempty"`
+
+	// BackURL is where the person was when they left, with what they had filled in.
+	BackURL string `json:"back_url,omitempty"`
+
+	// RetryAfter is how long to wait before trying again; 0 if that would not help.
+	RetryAfter time.Duration `json:"-"`
+
+	// Hints are the usual causes, for a developer. They are there on loopback only.
+	Hints []string `json:"hints,omitempty"`
+
+	cause error
+}
+
+// Error names the reason and the cause.
+func (p *Problem) Error() string {
+	s := "middleware: " + string(p.Reason)
+	if p.cause != nil {
+		s += ": " + p.cause.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (p *Problem) Unwrap() error { return p.cause }
+
+// MarshalJSON returns the problem document.
+func (p *Problem) MarshalJSON() ([]byte, error) {
+	type plain Problem
+	return json.Marshal(struct {
+		Type string `json:"type"`
+		*plain
+	}{"about:blank", (*plain)(p)})
+}
+
+// problem returns the Problem of a reason.
+func problem(reason Reason, cause error) *Problem {
+	if errors.Is(cause, sessionstore.ErrFull) {
+		reason = ReasonFull
+	}
+	t := answers[reason]
+	p := &Problem{Status: t.status, Title: t.title, Detail: t.detail, Reason: reason, cause: cause}
+	if p.Status == http.StatusServiceUnavailable {
+		p.RetryAfter = 5 * time.Second
+	}
+	var refused *providers.Error
+	if errors.As(cause, &refused) {
+		p.Provider, p.ProviderCode = refused.Provider, refused.KnownCode()
+	}
+	return p
+}
+
+// refuse turns a problem into an answer: this is the one place that does. A page load gets a page,
+// everything else the problem document.
+func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
+	attrs := []slog.Attr{slog.Int("status", p.Status)}
+	if p.Provider != "" {
+		attrs = append(attrs, slog.String("provider", p.Provider))
+	}
+	if p.ProviderCode != "" {
+		attrs = append(attrs, slog.String("provider_code", p.ProviderCode))
+	}
+	if p.cause != nil {
+		attrs = append(attrs, slog.String("error", p.cause.Error()))
+	}
+	level := slog.LevelInfo
+	if p.Status >= 500 {
+		level = slog.LevelError
+	}
+	a.event(r.Context(), level, "refused", p.Reason, attrs...)
+
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(p.RetryAfter.Seconds())))
+	}
+	if p.Status == http.StatusUnauthorized {
+		// "The server generating a 401 response MUST send a WWW-Authenticate header field
+		// containing at least one challenge." RFC 9110, section 15.5.2.
+		h.Set("WWW-Authenticate", `Cookie realm="`+a.origin+`"`)
+	}
+	if !pageLoad(r) {
+		h.Set("Content-Type", "application/problem+json")
+		h.Set("X-Content-Type-Options", "nosniff")
+		w.WriteHeader(p.Status)
+		_ = json.NewEncoder(w).Encode(p)
+		return
+	}
+	p.Hints = a.hints(p.Reason, r)
+	if a.errorPage != nil {
+		a.errorPage(w, r, p)
+		return
+	}
+	a.writePage(w, p.Status, problemPage{Problem: p, Home: a.home})
+}

@@ -1,0 +1,123 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// A redemption is the record that makes sure that a flow's code is redeemed at most once, by
+// whichever process comes first, and that tells everybody else how it ended. It is written when a
+// callback has passed every check, and not before.
+type redemption struct {
+	phase   phase
+	until   time.Time // redeeming: when its process must be dead
+	at      time.Time // done: when
+	landing string    // done
+	session string    // done: id
+	user    string    // done
+	reason  Reason    // failed
+	code    string    // failed: what the provider said, if it was one of the standard codes
+	version uint64
+}
+
+type phase uint8
+
+const (
+	redeeming phase = 1 + iota
+	done
+	failed
+)
+
+const (
+	redeemTime     = 40 * time.Second // for the provider, OnLogin and the store together
+	redemptionRest = 10 * time.Minute // past the end of the flow
+	fieldPhase     = "phase"
+)
+
+func redemptionKey(f *flow) sessionstore.Key {
+	m := mac(&f.secrets.flow, "redemption", string(f.seed[:]))
+	return sessionstore.Key{Kind: kindRedemption, ID: text(m[:])}
+}
+
+func (r *redemption) pack() string {
+	b := make([]byte, 0, 128+len(r.landing))
+	b = append(b, byte(r.phase))
+	b = packed.AppendTime(b, r.until)
+	b = packed.AppendTime(b, r.at)
+	b = packed.AppendString(b, r.landing)
+	b = packed.AppendString(b, r.session)
+	b = packed.AppendString(b, r.user)
+	b = packed.AppendString(b, string(r.reason))
+	return string(packed.AppendString(b, r.code))
+}
+
+// recall returns the redemption of f; nil if there is none.
+func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
+	rec, err := a.store.Load(ctx, redemptionKey(f))
+	if errors.Is(err, sessionstore.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("middleware: redemption: %w", err)
+	}
+	field, ok := rec.Field(fieldPhase)
+	p := packed.Read(field.Value)
+	r := &redemption{
+		phase: phase(p.Uint()), until: p.Time(), at: p.Time(), landing: p.String(), session: p.String(),
+		user: p.String(), reason: Reason(p.String()), code: p.String(), version: field.Version,
+	}
+	if !ok || p.Err() != nil {
+		// Somebody redeemed, and what came of it cannot be read: never redeem again.
+		return &redemption{phase: failed, reason: ReasonInterrupted}, nil
+	}
+	return r, nil
+}
+
+// claim makes this process the one that redeems f. It returns [sessionstore.ErrExists] if another was first.
+func (a *Auth) claim(ctx context.Context, f *flow) (*redemption, error) {
+	r := &redemption{phase: redeeming, until: a.now().Add(redeemTime), version: version()}
+	err := a.store.Update(ctx, redemptionKey(f), sessionstore.Change{
+		Mode:    sessionstore.MustNotExist,
+		Set:     []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
+		Expires: f.expires.Add(redemptionRest),
+		Tier:    sessionstore.Member, // only a provider's answer to this very browser gets here
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// conclude says how r ended.
+func (a *Auth) conclude(ctx context.Context, f *flow, r *redemption) error {
+	was := r.version
+	r.version, r.at = version(), a.now()
+	return a.store.Update(ctx, redemptionKey(f), sessionstore.Change{
+		If:  []sessionstore.Match{{Name: fieldPhase, Version: was}},
+		Set: []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
+	})
+}
+
+// await returns the redemption of f once it has ended, or when its process must be dead.
+func (a *Auth) await(ctx context.Context, f *flow, r *redemption) (*redemption, error) {
+	wait := 5 * time.Millisecond
+	for r != nil && r.phase == redeeming && a.now().Before(r.until) {
+		if err := pause(ctx, wait); err != nil {
+			return nil, err
+		}
+		wait = min(2*wait, 100*time.Millisecond)
+		var err error
+		if r, err = a.recall(ctx, f); err != nil {
+			return nil, err
+		}
+	}
+	if r == nil || r.phase == redeeming {
+		return &redemption{phase: failed, reason: ReasonInterrupted}, nil
+	}
+	return r, nil
+}

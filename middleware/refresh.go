@@ -1,0 +1,124 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/returnleg/returnleg/providers"
+)
+
+// A TokenChange is what [Config].OnToken is told.
+type TokenChange struct {
+	Account         *Account // who is signed in, as of the sign-in
+	Provider, Label string
+	Token           *providers.Token // the new one; nil: the provider has ended the connection
+}
+
+// flight is the one refresh of a grant in this process. Whoever needs its result waits for it.
+type flight struct {
+	done  chan struct{} // closed when the others are set
+	grant grant
+	err   error
+}
+
+type flightKey struct {
+	session string
+	born    uint64
+	id      string // of the grant
+}
+
+type flights struct {
+	mu    sync.Mutex
+	under map[flightKey]*flight
+}
+
+const (
+	refreshTime = 30 * time.Second // for waiting, asking and trying again; saving comes on top
+	forcedRest  = 30 * time.Second
+)
+
+// renew returns what g becomes: itself while it is good and its renewal can go on alongside. With
+// force it is renewed whatever its age.
+func (a *Auth) renew(ctx context.Context, s *session, g grant, force bool) (grant, error) {
+	now := a.now()
+	switch {
+	case g.dead, g.token.Refresh == "" && (force || g.ended(now)):
+		return grant{}, g.reauth()
+	case g.token.Refresh == "", force && now.Sub(g.forced).Abs() < forcedRest && !g.ended(now):
+		return g, nil
+	}
+	for range 2 {
+		f := a.join(ctx, s, g, force)
+		if f == nil { // nothing may be sent now
+			if !force && !g.ended(now) {
+				return g, nil
+			}
+			return grant{}, a.resting(s, &g)
+		}
+		if !force && g.lasts(now) {
+			select {
+			case <-f.done:
+			default:
+				return g, nil
+			}
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return grant{}, ctx.Err()
+		}
+		switch {
+		case f.err != nil && !force && !final(f.err) && !g.ended(a.now()):
+			return g, nil // a provider that is down takes nothing away before its time
+		case f.err != nil:
+			return grant{}, f.err
+		case f.grant.version != g.version:
+			return f.grant, nil
+		}
+		// It was a refresh that ended with what the caller has already, and wants another of.
+	}
+	return g, nil
+}
+
+// final reports that err will be the same next time.
+func final(err error) bool {
+	return errors.Is(err, ErrReauthRequired) || errors.Is(err, ErrSignedOut) || errors.Is(err, ErrNotConnected)
+}
+
+// join returns the refresh of g in this process; it starts one if there is none. It is nil if nothing
+// may be sent now.
+func (a *Auth) join(ctx context.Context, s *session, g grant, force bool) *flight {
+	k := flightKey{s.id, s.born, g.id()}
+	a.flights.mu.Lock()
+	defer a.flights.mu.Unlock()
+	if f := a.flights.under[k]; f != nil {
+		return f
+	}
+	if a.rest(s, &g) > 0 || !a.enter() {
+		return nil
+	}
+	f := &flight{done: make(chan struct{})}
+	a.flights.under[k] = f
+	r := &renewal{auth: a, key: k, flight: f, provider: a.providers[g.provider], breaker: a.breakers[g.provider], seen: g.version, force: force}
+	go r.fly(context.WithoutCancel(ctx), *s)
+	return f
+}
+
+// rest returns for how long no refresh of g should be tried.
+func (a *Auth) rest(s *session, g *grant) time.Duration {
+	m := s.mark(g)
+	if m.owner != "" {
+		return 0 // another process is at it, or was
+	}
+	return max(a.breakers[g.provider].rest(), m.rest(a.now()))
+}
+
+// resting is the error while a.rest lasts.
+func (a *Auth) resting(s *session, g *grant) error {
+	if d := a.rest(s, g); d > 0 {
+		return unavailable(g.provider, d)
+	}
+	return problem(ReasonClosing, nil)
+}

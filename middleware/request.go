@@ -1,0 +1,159 @@
+package middleware
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/returnleg/returnleg/internal/values"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// request is one request on its way through [Auth.Handler]. It is the request's context, so that
+// what handlers ask of the context costs no further layer; and it holds the response writer.
+type request struct {
+	context.Context
+	auth   *Auth
+	r      *http.Request // with this context
+	writer writer
+
+	first   session                 // as it was loaded
+	session atomic.Pointer[session] // as it is now: &first until something was saved
+
+	inherited bool // the session was taken over just now; see [Former]
+
+	mu      sync.Mutex // guards what follows, and saving
+	data    scsData
+	pages   []sessionstore.Field // page states to save
+	forget  []string             // page states to forget
+	page    string               // id of the one saved last
+	settled *outcome             // of the sign-in that this request finished
+	signOut bool                 // to be done with the next save
+	renew   bool                 // likewise
+}
+
+type requestKey struct{}
+
+// Value answers for the request itself and for the data of the scs manager, which it decodes when
+// it is asked for: a handler that does not use the session pays nothing for it.
+func (q *request) Value(key any) any {
+	if _, ok := key.(requestKey); ok {
+		return q
+	}
+	if key == q.auth.sessionKey {
+		return q.scs()
+	}
+	return q.Context.Value(key)
+}
+
+// from returns the request that ctx belongs to.
+func from(ctx context.Context) (*request, error) {
+	q, ok := ctx.Value(requestKey{}).(*request)
+	if !ok {
+		return nil, ErrNoMiddleware
+	}
+	return q, nil
+}
+
+// view returns the session as it is now. Once somebody looked at it, the answer depends on the cookie.
+func (q *request) view() *session {
+	q.writer.varied.Store(true)
+	return q.session.Load()
+}
+
+func (q *request) user() (*Account, error) {
+	s := q.view()
+	if !s.signedIn() {
+		return nil, ErrSignedOut
+	}
+	f, ok := s.record.Field(fieldUser)
+	if !ok {
+		return nil, ErrSignedOut
+	}
+	acc, err := unpackAccount(f.Value)
+	if err != nil {
+		return nil, ErrSignedOut
+	}
+	return acc, nil
+}
+
+// of reports that s, which is listed under an account of user, is not of somebody else to whom
+// OnLogin has given that account since, or who had it before. One that does not say counts as user's.
+func (s *session) of(user string) bool {
+	f, ok := s.record.Field(fieldUser)
+	if !ok {
+		return true
+	}
+	acc, err := unpackAccount(f.Value)
+	return err != nil || acc.ID == user
+}
+
+// scsData is the session data as the scs manager sees it.
+type scsData struct {
+	loaded any               // what the manager keeps in a context
+	base   map[string]string // the frames of values as they are stored, by key
+	values map[string]any    // guarded by the manager's own lock
+
+	deleted bool // the manager was asked to delete: by Destroy or RenewToken
+
+	shown *session // to OnLogin, in place of the request's; nil everywhere else
+}
+
+// foreseen makes s the session whose values are shown; nil: the request's own again.
+func (q *request) foreseen(s *session) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.data = scsData{shown: s}
+}
+
+// scs returns what the manager keeps in a context, decoding it the first time.
+func (q *request) scs() any {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.data.loaded == nil {
+		s := q.view()
+		if q.data.shown != nil {
+			s = q.data.shown
+		}
+		q.data.values = decode(s)
+		q.data.loaded = q.auth.present(s, q.data.values)
+	}
+	return q.data.loaded
+}
+
+// decode returns the app's values. One that cannot be decoded is lost to this request, and stays
+// as it is in the store: a later version of the app may have written it.
+func decode(s *session) map[string]any {
+	m := make(map[string]any, 8)
+	s.app(func(key, frame string) {
+		if v, err := values.Decode(frame); err == nil {
+			m[key] = v
+		}
+	})
+	return m
+}
+
+// baseline returns the frames of the values that decode returns.
+func baseline(s *session) map[string]string {
+	base := make(map[string]string, 8)
+	s.app(func(key, frame string) {
+		if _, err := values.Decode(frame); err == nil {
+			base[key] = frame
+		}
+	})
+	return base
+}
+
+// app calls f for each of the app's values.
+func (s *session) app(f func(key, frame string)) {
+	if !s.opens() {
+		return
+	}
+	for field := range s.record.All() {
+		if key, ok := strings.CutPrefix(field.Name, prefixApp); ok {
+			f(key, field.Value)
+		}
+	}
+}

@@ -1,0 +1,308 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// storeTime is how long a change of the session may take. It is not bound to the client: what a
+// handler wrote is saved although the person has closed the tab.
+const storeTime = 5 * time.Second
+
+// Save saves what the handler changed in the session so far. An answer that has not begun is saved
+// by itself; Save is for streams, and for whoever wants to know the error. It returns [ErrNotSaved]
+// if the session ended meanwhile, if the request never had a right to it, or if it would need a
+// cookie and the answer's header has left.
+func Save(ctx context.Context) error {
+	q, err := from(ctx)
+	if err != nil {
+		return err
+	}
+	sn, err := q.snap()
+	if err != nil {
+		return err
+	}
+	return q.save(sn)
+}
+
+// SignOut ends the session of this request, in the store and in the browser, when the answer
+// begins. Nobody signed in is no error. Where the answer has begun, call [Save] next.
+func SignOut(ctx context.Context) error {
+	q, err := from(ctx)
+	if err != nil {
+		return err
+	}
+	q.mu.Lock()
+	q.signOut = true
+	q.mu.Unlock()
+	return nil
+}
+
+// version returns a version for a field that is written anew: random, so that a field that was
+// deleted and made again is not mistaken for its predecessor.
+func version() uint64 { return rand.Uint64() | 1 }
+
+// commit saves what the request changed, before its answer begins.
+func (q *request) commit() error {
+	sn, err := q.snap()
+	if err != nil {
+		return err
+	}
+	err = q.save(sn)
+	if errors.Is(err, ErrNotSaved) {
+		// The session ended while the handler worked, or was never the request's to write. That
+		// is no fault of the answer.
+		q.auth.event(q, slog.LevelInfo, "session not saved", ReasonSessionGone)
+		return nil
+	}
+	return err
+}
+
+// save writes sn and whatever else is to be written. One request saves one thing at a time.
+func (q *request) save(sn snapshot) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.signOut = q.signOut || sn.ended
+	q.renew = q.renew || sn.renewed
+
+	s := q.session.Load()
+	if q.signOut {
+		if err := q.end(s); err != nil {
+			return err
+		}
+		q.signOut, q.renew = false, false
+		q.data.base = map[string]string{}
+		s = &session{}
+		q.session.Store(s)
+	}
+	if sn.modified && q.data.shown != nil && q.data.shown.id != s.id {
+		return fmt.Errorf("%w: what OnLogin changes is saved with the sign-in", ErrNotSaved)
+	}
+	if q.data.base == nil && sn.modified {
+		q.data.base = baseline(s)
+	}
+	set, del := sn.diff(q.data.base)
+	slices.Sort(q.forget) // by two calls of SavePage, or of ClearPage: a change names a field once
+	set, del = append(set, q.pages...), append(del, slices.Compact(q.forget)...)
+
+	var err error
+	switch {
+	case s.opens():
+		err = q.update(s, &sn, set, del)
+	case len(set) == 0:
+		q.renew = false
+		return nil // nothing to keep
+	case s.standing == withheld:
+		return fmt.Errorf("%w: the path is free of sessions", ErrNotSaved)
+	case s.standing == before || s.standing == stale:
+		return fmt.Errorf("%w: the cookie has been replaced", ErrNotSaved)
+	default:
+		err = q.create(s, &sn, set)
+	}
+	if err != nil {
+		return err
+	}
+	q.pages, q.forget, q.renew = nil, nil, false
+	if sn.modified {
+		q.data.base = sn.frames
+	}
+	return nil
+}
+
+// update changes the record of s.
+func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del []string) error {
+	a := q.auth
+	if len(set)+len(del) == 0 && !sn.modified && !q.renew && a.rests(s, a.now()) {
+		return nil // as most requests: before anything is made that only a write needs
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context), storeTime)
+	defer cancel()
+	// What the handler changed is judged against what it saw, not against what others made of it since.
+	moved := sn.modified && !sn.deadline.Equal(s.meta.deadline)
+	remembers := sn.modified && sn.frames[rememberMe] != q.data.base[rememberMe]
+	for {
+		now := a.now()
+		m := s.meta
+		secret := s.secret
+		// A secret that was replaced meanwhile, by a sign-in say, makes no other one and sets no
+		// cookie: the browser may have a better one already.
+		if q.renew && s.standing == current {
+			secret = a.secrets[0].next(s.id, s.secret, m.user, s.born)
+			m.rotate(secret, true, now)
+		}
+		if moved && s.opens() {
+			m.deadline = sn.deadline.UTC().Truncate(time.Millisecond)
+		}
+		if remembers && s.opens() {
+			m.persist = sn.persist
+		}
+		if secret == s.secret && s.shown(now) {
+			m.previousUntil = now.Add(previousRest) // the browser has the current secret
+		}
+		c := sessionstore.Change{If: []sessionstore.Match{s.lineage()}, Set: set, Delete: del, Expires: a.touch(s, now)}
+		newMeta := m != s.meta
+		if newMeta {
+			c.If = append(c.If, sessionstore.Match{Name: fieldMeta, Version: s.metaVersion})
+			c.Set = append(c.Set[:len(c.Set):len(c.Set)], sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()})
+			if e := a.expiry(&m, now); moved || e.After(s.record.Expires) {
+				c.Expires = e
+			}
+		}
+		if moved && m.user != "" { // the index first: it must not forget a session that lives on
+			if _, err := a.enlist(ctx, indexKey(m.user), s.id, m.deadline, ""); err != nil {
+				return err
+			}
+		}
+		if len(c.Set) == 0 && len(c.Delete) == 0 && c.Expires.IsZero() {
+			return nil
+		}
+		err := a.store.Update(ctx, s.key(), c)
+		if len(set) == 0 && len(del) == 0 && !q.renew && !sn.modified {
+			if err != nil && !contested(err) {
+				a.event(q, slog.LevelWarn, "session not touched", ReasonStore, slog.Any("error", err))
+			}
+			return nil // the next request will do it
+		}
+		if contested(err) {
+			again, found := a.load(ctx, s.id, s.secret)
+			if found != nil {
+				return found
+			}
+			if again.born != s.born {
+				return fmt.Errorf("%w: the session has ended", ErrNotSaved)
+			}
+			if q.data.base == nil && q.data.loaded != nil {
+				q.data.base = baseline(q.session.Load()) // what the handler saw
+			}
+			// Its values are still taken: it had a right to write them when it came. What others
+			// made of the session since it sees only if its cookie still opens it.
+			s = &again
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("middleware: session: %w", err)
+		}
+		q.became(s, c, m)
+		if h := q.writer.open(); h != nil && s.standing == current && (secret != s.secret || m.persist != s.meta.persist || !m.deadline.Equal(s.meta.deadline)) {
+			a.cookies.setSession(h, s.id, secret, m.deadline, a.cookies.persist || m.persist)
+		}
+		return nil
+	}
+}
+
+// create makes the record of a session that nothing was stored for.
+func (q *request) create(s *session, sn *snapshot, set []sessionstore.Field) error {
+	a := q.auth
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context), storeTime)
+	defer cancel()
+	h := q.writer.open()
+	n := session{id: s.id, secret: s.secret, standing: current, born: version(), metaVersion: version()}
+	given := s.standing == unborn && !q.renew // RenewToken: whoever else knows the cookie loses it
+	if !given {
+		if h == nil {
+			return fmt.Errorf("%w: a new session needs a cookie, and the header has left", ErrNotSaved)
+		}
+		id, err := a.randomText(16)
+		if err != nil {
+			return err
+		}
+		n.id, n.secret = id, a.secrets[0].first(id)
+	}
+	now := a.now()
+	n.meta = meta{created: now, deadline: now.Add(a.sessions.Lifetime), current: hash(n.secret), persist: sn.persist}
+	if sn.modified {
+		n.meta.deadline = sn.deadline
+	}
+	c := sessionstore.Change{
+		Mode: sessionstore.MustNotExist,
+		Set: append([]sessionstore.Field{
+			{Name: fieldBorn, Version: n.born},
+			{Name: fieldMeta, Value: n.meta.pack(), Version: n.metaVersion},
+		}, set...),
+		Expires: a.expiry(&n.meta, now),
+		Tier:    sessionstore.Guest,
+	}
+	err := a.store.Update(ctx, n.key(), c)
+	if errors.Is(err, sessionstore.ErrExists) && given {
+		// Another tab of this browser was first.
+		again, err := a.load(ctx, s.id, s.secret)
+		if err != nil {
+			return err
+		}
+		if !again.opens() {
+			return fmt.Errorf("%w: the cookie has been replaced", ErrNotSaved)
+		}
+		sn.deadline = again.meta.deadline
+		return q.update(&again, sn, set, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("middleware: session: %w", err)
+	}
+	q.became(&n, c, n.meta)
+	if h != nil && (!given || sn.persist) { // else the browser has it
+		a.cookies.setSession(h, n.id, n.secret, n.meta.deadline, a.cookies.persist || sn.persist)
+	}
+	return nil
+}
+
+// became notes what c made of s, for the rest of the request.
+func (q *request) became(s *session, c sessionstore.Change, m meta) {
+	n := *s
+	c.If = nil
+	if rec, err := s.record.Apply(c); err == nil {
+		n.record = rec
+	}
+	if f, ok := n.record.Field(fieldMeta); ok {
+		n.metaVersion = f.Version
+	}
+	n.meta = m
+	q.session.Store(&n)
+}
+
+// taken notes that Take has removed key.
+func (q *request) taken(key string, c sessionstore.Change) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.session.Load()
+	q.became(s, c, s.meta)
+	if q.data.base == nil {
+		return
+	}
+	delete(q.data.base, key)
+}
+
+// end signs out.
+func (q *request) end(s *session) error {
+	a := q.auth
+	if s.standing == before || s.standing == stale {
+		return nil // not its session, and the browser's cookie may be a better one by now
+	}
+	if s.opens() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context), storeTime)
+		defer cancel()
+		if err := a.store.Delete(ctx, s.key()); err != nil {
+			return fmt.Errorf("middleware: session: %w", err)
+		}
+		a.delist(ctx, s.meta.user, s.id)
+		a.event(q, slog.LevelInfo, "signed out", "")
+	}
+	if h := q.writer.open(); h != nil && s.id != "" {
+		a.cookies.clear(h, a.cookies.session, a.cookies.sameSite)
+	}
+	return nil
+}
+
+// dropForeign removes the cookie that an inner LoadAndSave of the app's manager adds: the session has ours.
+func (a *Auth) dropForeign(h http.Header) {
+	if !a.ownManager {
+		dropCookie(h, a.sessions.Cookie.Name)
+	}
+}

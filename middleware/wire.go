@@ -1,0 +1,108 @@
+package middleware
+
+import (
+	"crypto/tls"
+	"errors"
+	"mime"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/returnleg/returnleg/providers"
+)
+
+// A wire notes what became of the one request of a refresh that carries the token: whoever sends it
+// again without an answer may send one that was traded already.
+type wire struct {
+	base http.RoundTripper
+
+	mu     sync.Mutex
+	sent   bool
+	status int  // 0: no answer
+	form   bool // the answer is of the type that tokens come in
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodPost {
+		return w.base.RoundTrip(r)
+	}
+	resp, err := w.base.RoundTrip(r)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.sent = !dialing(err)
+		return nil, err
+	}
+	w.sent, w.status, w.form = true, resp.StatusCode, tokenAnswer(resp)
+	return resp, nil
+}
+
+// verdict is what a refresh came to.
+type verdict uint8
+
+const (
+	renewed  verdict = iota
+	spent            // invalid_grant
+	refused          // any other error code: somebody has to look at the configuration
+	busy             // nothing was traded: try again
+	lost             // no answer: it may have been traded
+	unusable         // traded, for something that does not verify
+	foreign          // traded, for somebody else's
+	unsent           // nobody was asked
+)
+
+// judge returns what err stands for.
+func (w *wire) judge(err error) verdict {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var e *providers.Error
+	coded := errors.As(err, &e)
+	traded := w.status == http.StatusOK && w.form
+	switch {
+	case err == nil:
+		return renewed
+	case errors.Is(err, providers.ErrNoRefresh):
+		return spent
+	case coded && errors.Is(err, providers.ErrUnavailable):
+		return busy
+	case coded && e.Code == "invalid_grant":
+		return spent
+	case coded:
+		return refused
+	case errors.Is(err, providers.ErrSubject):
+		return foreign
+	case errors.Is(err, providers.ErrUnavailable) && traded, w.sent && w.status == 0:
+		return lost
+	case errors.Is(err, providers.ErrToken) && (traded || !w.sent):
+		return unusable
+	}
+	return busy // not sent, or a page in the place of an answer
+}
+
+// dialing reports that nothing was sent, because there was no connection.
+func dialing(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	var cert *tls.CertificateVerificationError
+	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns) || errors.As(err, &cert)
+}
+
+// tokenAnswer reports that an answer is of a type that tokens come in, and not a page about something else.
+func tokenAnswer(resp *http.Response) bool {
+	t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		return false
+	}
+	return t == "application/x-www-form-urlencoded" || t == "text/plain" ||
+		strings.HasPrefix(t, "application/") && strings.HasSuffix(t, "json")
+}
+
+// transport returns what c sends requests by.
+func transport(c *http.Client) http.RoundTripper {
+	if c.Transport == nil {
+		return http.DefaultTransport
+	}
+	return c.Transport
+}
