@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/returnleg/returnleg/middleware"
+)
+
+type shareData struct {
+	Form    invitation
+	Errors  mistakes
+	Shelf   []video
+	Sent    []invitation
+	Label   string // of the service
+	Needs   bool   // it wants to be asked before others may watch
+	Granted bool   // and has been
+}
+
+// shareNeed is what letting others watch needs of the person who signed in with s: one scope more
+// than signing in did. It is asked for when somebody first shares, not before.
+func (s *service) shareNeed() middleware.Need {
+	return middleware.Need{Provider: s.Name, Scopes: []string{s.share}}
+}
+
+// granted reports whether the person of ctx has allowed all of n, and whether they have lately said no
+// to some of it.
+func granted(ctx context.Context, n middleware.Need) (yes, declined bool, err error) {
+	all, err := middleware.Connections(ctx)
+	if err != nil {
+		return false, false, err
+	}
+	for _, c := range all {
+		if c.Provider != n.Provider || c.Label != n.Label {
+			continue
+		}
+		yes = !c.Ended
+		for _, s := range n.Scopes {
+			yes = yes && slices.Contains(c.Scopes, s)
+			declined = declined || slices.Contains(c.Declined, s)
+		}
+	}
+	return yes, declined, nil
+}
+
+// showShare shows the form: as it was left by the tab that comes back from allowing more, else empty.
+func (a *app) showShare(w http.ResponseWriter, r *http.Request) error {
+	var i invitation
+	if err := middleware.Returned(r.Context(), &i); err != nil && !errors.Is(err, middleware.ErrNoPage) {
+		return err
+	}
+	return a.shareForm(w, r, http.StatusOK, i, nil, "")
+}
+
+func (a *app) shareForm(w http.ResponseWriter, r *http.Request, status int, i invitation, wrong mistakes, notice string) error {
+	ctx := r.Context()
+	pg := a.page(r, "Share your library")
+	if pg.Account == nil {
+		return middleware.ErrSignedOut
+	}
+	p := a.people.find(pg.Account.ID)
+	s := a.signedInWith(ctx)
+	data := shareData{Form: i, Errors: wrong, Shelf: p.Videos, Sent: p.Invitations, Label: s.Label, Needs: s.share != ""}
+	if data.Needs {
+		yes, declined, err := granted(ctx, s.shareNeed())
+		if err != nil {
+			return err
+		}
+		data.Granted = yes
+		if declined && !yes && notice == "" && wrong == nil {
+			notice = s.Label + " still does not let others watch: that box was left empty. What you have filled in is still here."
+		}
+	}
+	w.Header().Set("Content-Security-Policy", a.policy("")) // see formPage
+	pg.Notice, pg.Data = notice, data
+	return a.pages.render(w, status, "share", pg)
+}
+
+// allowShare leaves in the middle of the form, to ask for what sharing needs and is not allowed yet. A no
+// takes nothing away that was allowed before.
+func (a *app) allowShare(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	i := invitationOf(r)
+	if wrong := i.tooLong(); wrong != nil {
+		return a.shareForm(w, r, http.StatusUnprocessableEntity, i, wrong, "")
+	}
+	s := a.signedInWith(ctx)
+	if s.share == "" {
+		return a.shareForm(w, r, http.StatusOK, i, nil, "There is nothing to allow at "+s.Label+": just send the invitation.")
+	}
+	switch yes, _, err := granted(ctx, s.shareNeed()); {
+	case err != nil:
+		return err
+	case yes:
+		return a.shareForm(w, r, http.StatusOK, i, nil, "It is allowed already. What you have filled in is still here.")
+	}
+	to, err := a.leaveShare(ctx, i, s.shareNeed())
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// leaveShare keeps the form, and returns where what n lacks is asked for.
+func (a *app) leaveShare(ctx context.Context, i invitation, n middleware.Need) (string, error) {
+	if err := middleware.SavePage(ctx, i); err != nil {
+		return "", err
+	}
+	return middleware.LoginURL(ctx, n, "/share")
+}
+
+// share takes the finished form. A real library would tell the provider's API now, with the new scope.
+func (a *app) share(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	acc, err := middleware.User(ctx)
+	if err != nil {
+		return err
+	}
+	i := invitationOf(r).from(a.people.find(acc.ID).Videos)
+	s := a.signedInWith(ctx)
+	if s.share != "" {
+		yes, _, err := granted(ctx, s.shareNeed())
+		if err != nil {
+			return err
+		}
+		if !yes {
+			return a.shareForm(w, r, http.StatusForbidden, i, nil, "Allow sharing at "+s.Label+" first. What you have filled in is still here.")
+		}
+	}
+	if wrong := i.mistakes(); wrong != nil {
+		return a.shareForm(w, r, http.StatusUnprocessableEntity, i, wrong, "")
+	}
+	a.people.change(acc.ID, func(p *person) {
+		p.Invitations = slices.Insert(p.Invitations, 0, i)
+		p.Invitations = p.Invitations[:min(len(p.Invitations), maxInvitations)]
+	})
+	http.Redirect(w, r, "/share", http.StatusSeeOther)
+	return nil
+}
+
+// shareChanged answers a form whose person is not signed in any more, or somebody else is, by another
+// tab. Nothing is sent in the wrong name, and nothing is lost.
+func (a *app) shareChanged(w http.ResponseWriter, r *http.Request) error {
+	i := invitationOf(r)
+	_, err := middleware.User(r.Context())
+	if err == nil {
+		return a.shareForm(w, r, http.StatusConflict, i, nil, "You are signed in differently than when you opened this page. Nothing was sent: look it over, then go on.")
+	}
+	to, err := a.leaveShare(r.Context(), i, middleware.Need{})
+	if err != nil {
+		return err
+	}
+	a.showTrouble(w, r, http.StatusConflict, trouble{
+		Title: "You were signed out", Detail: "It happened in another tab. Nothing was sent, and what you have filled in is kept while you sign in again.",
+		Retry: to, RetryLabel: "Sign in", Back: "/",
+	})
+	return nil
+}

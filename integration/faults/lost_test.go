@@ -1,0 +1,231 @@
+package faults_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/sessionstore"
+	"github.com/returnleg/returnleg/sessionstore/redisstore"
+)
+
+// comesBack opens a gated page after the session was lost, and goes through one sign-in: the gate
+// starts it, and nothing on the way is an error.
+func (b *browser) comesBack() error {
+	a := b.open("/gated/page")
+	if a.status != http.StatusSeeOther {
+		return fmt.Errorf("gate: %v", a)
+	}
+	callback, err := b.approve(a.header.Get("Location"))
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if a = b.open(callback); a.status != http.StatusSeeOther || a.header.Get("Location") != "/gated/page" {
+		return fmt.Errorf("callback: %v", a)
+	}
+	if took := time.Since(began); took > time.Second+slack {
+		return fmt.Errorf("callback took %v", took)
+	}
+	if a = b.open("/gated/page"); a.body != b.subject() {
+		return fmt.Errorf("afterwards: %v", a)
+	}
+	return nil
+}
+
+// TestLost takes sessions away from people who were signed in: each signs in once more, cleanly.
+func TestLost(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name string
+		lose func(t *testing.T, w *world)
+	}{
+		{"F9 restart without persistence", func(t *testing.T, w *world) {
+			w.redis.Kill()
+			w.redis.Restart(t)
+		}},
+		{"F14 evicted", func(t *testing.T, w *world) {
+			w.redis.Do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+			w.redis.Do(t, "CONFIG", "SET", "maxmemory", 3<<20)
+			junk := strings.Repeat("x", 16<<10)
+			for i := 0; w.size() > 0 && len(w.ids("session"))+len(w.ids("account")) > 0; i++ {
+				if i == 10_000 {
+					t.Fatal("nothing was evicted")
+				}
+				w.redis.Do(t, "SET", fmt.Sprint("junk", i), junk)
+			}
+			w.redis.Do(t, "FLUSHALL")
+		}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			a := w.app(w.settings())
+			c := newCrowd(w, a.addr, 6)
+			authorized := w.idp.Count("authorize")
+			row.lose(t, w)
+			for _, b := range c.members {
+				was := b.cookies()["rl-8088"]
+				if err := b.comesBack(); err != nil {
+					t.Errorf("%s: %v", b.who, err)
+				}
+				if b.cookies()["rl-8088"] == was {
+					t.Errorf("%s has the cookie of before", b.who)
+				}
+			}
+			t.Logf("%d requests to the provider's page for %d people", w.idp.Count("authorize")-authorized, len(c.members))
+		})
+	}
+}
+
+// TestKeys changes the key ring while people are signed in: F37.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	next := newKey()
+	ring := func(keys string) settings {
+		s := w.settings()
+		s.Keys = keys
+		return s
+	}
+	old, both, alone := w.app(ring(w.keys)), w.app(ring(next+","+w.keys)), w.app(ring(next))
+	b := w.browser("ada", old.addr).sure()
+	callback := b.leave("/who")
+	b.to(both.addr)
+	if got := b.open("/who"); got.body != b.subject() {
+		t.Errorf("with the new key in front: got %v, want %s", got, b.subject())
+	}
+	if got := b.open(callback); got.status != http.StatusSeeOther || got.header.Get("Location") != "/who" {
+		t.Errorf("callback of a start under the old key: got %v, want the page", got)
+	}
+	b.to(alone.addr)
+	if got := b.open("/who"); got.status != http.StatusOK || got.body != nobody {
+		t.Errorf("without the old key: got %v, want %s", got, nobody)
+	}
+	if err := b.comesBack(); err != nil {
+		t.Errorf("sign in again, without the old key: %v", err)
+	}
+	w.onceOnly()
+}
+
+// TestVersions reads records that a later version of the kit has written: with fields that nobody
+// here knows, and values that go on where ours end. F38.
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.app(w.settings())
+	b := w.browser("ada", a.addr).sure()
+	b.open("/put?v=kept")
+	callback := b.leave("/value")
+	keys, err := sessionstore.ParseKeyring(w.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := redisstore.NewPool(redisstore.Server{URL: w.redis.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	later := sessionstore.Sealed(redisstore.New(pool), keys)
+	for _, kind := range []string{"session", "index", "account", "person", "redemption"} {
+		for _, id := range w.ids(kind) {
+			k := sessionstore.Key{Kind: kind, ID: id}
+			rec, err := later.Load(t.Context(), k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := sessionstore.Change{Set: []sessionstore.Field{{Name: "zz:later", Value: "\xff\x00 of another form", Version: 7}}}
+			if kind == "session" {
+				c.Set = append(c.Set, sessionstore.Field{Name: "v:later", Value: "\xff\x00 of another form", Version: 7})
+			}
+			for f := range rec.All() {
+				if f.Value == "" || strings.HasPrefix(f.Name, "v:") {
+					continue
+				}
+				f.Value = string(packed.AppendString([]byte(f.Value), "one more"))
+				f.Version += 2
+				c.Set = append(c.Set, f)
+			}
+			if err := later.Update(t.Context(), k, c); err != nil {
+				t.Fatal(err)
+			}
+			// And a field that is not even sealed.
+			w.redis.Do(t, "HSET", "rl:"+kind+":"+id, "plain", "1")
+		}
+	}
+	for _, row := range []struct{ path, want string }{
+		{"/who", b.subject()}, {"/gated/page", b.subject()}, {"/value", "kept"},
+	} {
+		if got := b.open(row.path); got.status != http.StatusOK || got.body != row.want {
+			t.Errorf("%s: got %v, want %q", row.path, got, row.want)
+		}
+	}
+	if got := b.open("/token"); got.status != http.StatusOK {
+		t.Errorf("refresh: got %v, want 200", got)
+	}
+	if got := b.open(callback); got.status != http.StatusSeeOther {
+		t.Errorf("callback: got %v, want 303", got)
+	}
+	if got := b.open("/put?v=new"); got.status != http.StatusOK {
+		t.Errorf("put: got %v, want 200", got)
+	}
+	if got := b.open("/value"); got.body != "new" {
+		t.Errorf("value: got %v, want new", got)
+	}
+	sessions, err := a.auth.SessionsOf(t.Context(), w.idp.Issuer()+"|"+b.subject())
+	if err != nil || len(sessions) != 1 {
+		t.Errorf("SessionsOf: got %d, %v, want 1", len(sessions), err)
+	}
+	if err := a.auth.SignOutUser(t.Context(), w.idp.Issuer()+"|"+b.subject()); err != nil {
+		t.Error(err)
+	}
+	if got := b.open("/who"); got.body != nobody {
+		t.Errorf("after SignOutUser: got %v, want %s", got, nobody)
+	}
+}
+
+// TestMemoryTwice gives each of two replicas a memory of its own, by mistake: F25. People bounce to
+// the provider, and a gate stops that after one automatic sign-in.
+func TestMemoryTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.settings()
+	s.Redis = ""
+	first, second := w.app(s, memory), w.app(s, memory)
+	b := w.browser("ada", first.addr).sure()
+	b.to(second.addr)
+	if got := b.open("/who"); got.status != http.StatusOK || got.body != nobody {
+		t.Errorf("on the other one: got %v, want %s", got, nobody)
+	}
+	starts := 0
+	for i := range 10 {
+		b.to([]string{second.addr, first.addr}[i%2])
+		a := b.open("/gated/page")
+		if a.status != http.StatusSeeOther {
+			if a.status >= 500 {
+				t.Errorf("gate: got %v", a)
+			}
+			continue
+		}
+		starts++
+		callback, err := b.approve(a.header.Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.to([]string{first.addr, second.addr}[i%2]) // back at the other one
+		if a := b.open(callback); a.status != http.StatusSeeOther {
+			t.Errorf("callback: got %v, want 303", a)
+		}
+	}
+	if starts > 2 {
+		t.Errorf("the gates started %d sign-ins within a minute, want one or two", starts)
+	}
+	w.onceOnly()
+}
+
+func memory(c *middleware.Config) { c.Store = &sessionstore.Memory{} }

@@ -1,0 +1,337 @@
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/faultproxy"
+	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers/providertest"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// TestPool asks with many more requests at once than there are connections, and a slow network: F19.
+func TestPool(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.settings()
+	s.MaxActive = 4
+	a := w.spawn(s)
+	b := w.browser("ada", a.addr).sure()
+	begin := w.rest(a)
+	w.proxy.Set(faultproxy.Fault{Delay: 100 * time.Millisecond})
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	statuses, slowest := map[int]int{}, time.Duration(0)
+	for range 300 {
+		wg.Go(func() {
+			got := b.open("/gated/page")
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[got.status]++
+			slowest = max(slowest, got.took)
+			if got.status == http.StatusOK && got.body != b.subject() || len(got.cleared) > 0 ||
+				got.status != http.StatusOK && got.status != http.StatusServiceUnavailable {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%v; the slowest took %v", statuses, slowest)
+	if limit := time.Second + 2*slack; slowest > limit {
+		t.Errorf("the slowest took %v, want %v at most", slowest, limit)
+	}
+	if statuses[http.StatusOK] == 0 || statuses[http.StatusServiceUnavailable] == 0 {
+		t.Errorf("got %v, want both", statuses)
+	}
+	w.proxy.Set(faultproxy.Fault{})
+	if got := b.open("/gated/page"); got.body != b.subject() {
+		t.Errorf("afterwards: got %v, want %s", got, b.subject())
+	}
+	w.atRest(a, begin)
+}
+
+// TestDisconnect closes the browser's connection at a random moment of a callback: F26. The same
+// address works afterwards, and its code is sent once.
+func TestDisconnect(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.idp.Set(func(b *providertest.Behavior) { b.Token = providertest.Linger(5 * time.Millisecond) })
+	a := w.spawn(w.settings())
+	cut := 0
+	for i := range trials(t, "RETURNLEG_CUTS", 40) {
+		b := w.browser(person(i), a.addr)
+		callback := b.leave("/who")
+		ctx, cancel := context.WithTimeout(t.Context(), rand.N(30*time.Millisecond))
+		if got := b.do(b.request(http.MethodGet, callback, nil).WithContext(ctx)); got.err != nil {
+			cut++
+		}
+		cancel()
+		if got := b.open(callback); got.status != http.StatusSeeOther || got.header.Get("Location") != "/who" {
+			t.Errorf("again: got %v, want the page", got)
+		}
+		if got := b.open("/who"); got.body != b.subject() {
+			t.Errorf("afterwards: got %v, want %s", got, b.subject())
+		}
+	}
+	if cut == 0 {
+		t.Error("no request was cut")
+	}
+	w.onceOnly()
+}
+
+// TestTwice opens a callback twice at once, at two processes: F28.
+func TestTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	addrs := []string{w.spawn(w.settings()).addr, w.spawn(w.settings()).addr}
+	for i := range 20 {
+		b := w.browser(person(i), addrs[i%2])
+		callback := b.leave("/who")
+		before := w.idp.Count("token")
+		var wg sync.WaitGroup
+		for _, addr := range addrs {
+			r := b.request(http.MethodGet, callback, nil)
+			wg.Go(func() {
+				b.to(addr) // of these two requests; whichever comes second takes both
+				if got := b.do(r); got.status != http.StatusSeeOther || got.header.Get("Location") != "/who" {
+					t.Errorf("got %v, want the page", got)
+				}
+			})
+		}
+		wg.Wait()
+		if n := w.idp.Count("token") - before; n != 1 {
+			t.Errorf("%d token requests, want 1", n)
+		}
+		for _, addr := range addrs {
+			b.to(addr)
+			if got := b.open("/who"); got.body != b.subject() {
+				t.Errorf("afterwards: got %v, want %s", got, b.subject())
+			}
+		}
+	}
+	w.onceOnly()
+}
+
+// TestTerminate ends a process by SIGTERM while people come back and tokens are renewed: F29.
+func TestTerminate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p, other := w.spawn(w.settings()), w.spawn(w.settings())
+	const n = 20
+	var back, renew []*browser
+	var callbacks []string
+	for i := range n {
+		back = append(back, w.browser(person(i), p.addr))
+		callbacks = append(callbacks, back[i].leave("/who"))
+		renew = append(renew, w.browser(person(n+i), p.addr).sure())
+	}
+	w.idp.Set(func(b *providertest.Behavior) { b.Token = providertest.Linger(500 * time.Millisecond) })
+	before := w.idp.Count("token")
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			if got := back[i].open(callbacks[i]); got.status != http.StatusSeeOther {
+				t.Errorf("callback: got %v, want 303", got)
+			}
+		})
+		wg.Go(func() {
+			if got := renew[i].open("/token"); got.status != http.StatusOK {
+				t.Errorf("refresh: got %v, want 200", got)
+			}
+		})
+	}
+	await(t, "all token requests", 10*time.Second, func() bool { return w.idp.Count("token") == before+2*n })
+	began := time.Now()
+	if err := p.Stop(); err != nil {
+		t.Errorf("SIGTERM: the process ended with %v", err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the process took %v to end", took)
+	}
+	wg.Wait()
+	w.idp.Set(func(b *providertest.Behavior) { b.Token = nil })
+	for _, b := range append(back, renew...) {
+		b.to(other.addr)
+		if got := b.open("/who"); got.body != b.subject() {
+			t.Errorf("afterwards: got %v, want %s", got, b.subject())
+		}
+	}
+	for _, b := range back { // those of renew were renewed a moment ago
+		if got := b.open("/token"); got.status != http.StatusOK {
+			t.Errorf("refresh afterwards: got %v, want 200", got)
+		}
+	}
+	if reused := w.idp.Ledger().Reused(); len(reused) > 0 {
+		t.Errorf("%d refresh tokens were sent again", len(reused))
+	}
+	w.onceOnly()
+}
+
+// TestFiles lets a process have 64 files, and more connections than that: F34.
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.settings()
+	s.Files = 64
+	a := w.spawn(s)
+	b := w.browser("ada", a.addr).sure()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	for range 200 {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			got := b.do(b.request(http.MethodGet, "/gated/page", nil).WithContext(ctx))
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[got.status]++
+			if len(got.cleared) > 0 || got.err == nil && got.status != http.StatusServiceUnavailable && got.body != b.subject() {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+	wg.Wait()
+	b.network.CloseIdleConnections()
+	t.Logf("%v", statuses)
+	await(t, "a good answer", 5*time.Second, func() bool { return b.open("/gated/page").body == b.subject() })
+	select {
+	case <-a.Ended():
+		t.Error("the process has ended")
+	default:
+	}
+}
+
+// TestPanic panics in what belongs to the app: F36. The process goes on, and so does the person.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var inLogin, inStore trigger
+	a := w.app(w.settings(), func(c *middleware.Config) {
+		c.OnLogin = func(context.Context, *middleware.Login) error { inLogin.pull(); return nil }
+		c.Store = &fragile{c.Store, &inStore}
+	})
+	b := w.browser("ada", a.addr).sure()
+	b.network.DisableKeepAlives = true // or else the request would be sent again, as browsers do
+	b.open("/put?v=kept")
+
+	if got := b.open("/panic"); got.err == nil {
+		t.Errorf("handler: got %v, want a connection that ends", got)
+	}
+	if got := b.open("/value"); got.body != "kept" {
+		t.Errorf("after a panic in a handler: got %v, want kept", got)
+	}
+
+	inStore.arm(1)
+	if got := b.open("/put?v=lost"); got.err == nil {
+		t.Errorf("store: got %v, want a connection that ends", got)
+	}
+	if got := b.open("/value"); got.body != "kept" {
+		t.Errorf("after a panic in the store: got %v, want kept", got)
+	}
+
+	for n := 1; n <= 5; n++ { // of the writes of a sign-in of somebody who is known
+		w.browser(person(n), a.addr).sure()
+		late := w.browser(person(n), a.addr)
+		late.network.DisableKeepAlives = true
+		callback := late.leave("/gated/page")
+		sent := len(w.idp.Ledger().Redeems())
+		inStore.arm(n)
+		if got := late.open(callback); got.err == nil {
+			t.Errorf("store, write %d: got %v, want a connection that ends", n, got)
+		}
+		late.goesOn(callback, len(w.idp.Ledger().Redeems()) > sent)
+	}
+
+	late := w.browser("grace", a.addr)
+	late.network.DisableKeepAlives = true
+	callback := late.leave("/gated/page")
+	inLogin.arm(1)
+	if got := late.open(callback); got.err == nil {
+		t.Errorf("OnLogin: got %v, want a connection that ends", got)
+	}
+	late.goesOn(callback, true)
+	w.onceOnly()
+}
+
+// A trigger panics once, at the n-th call after it was armed.
+type trigger struct {
+	mu   sync.Mutex
+	left int
+}
+
+func (g *trigger) arm(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.left = n
+}
+
+func (g *trigger) pull() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.left == 0 {
+		return
+	}
+	if g.left--; g.left == 0 {
+		panic(http.ErrAbortHandler) // the one that net/http does not log
+	}
+}
+
+// A fragile store panics in Update.
+type fragile struct {
+	sessionstore.Store
+	trigger *trigger
+}
+
+func (f *fragile) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	f.trigger.pull()
+	return f.Store.Update(ctx, k, c)
+}
+
+// TestLogFull writes the log to a disk that is full: F35.
+func TestLogFull(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, err := newApp(w.settings(), full{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := w.browser("ada", w.listen(a)).sure()
+	if got := b.open("/auth/idp/callback?state=x&code=y"); got.status != http.StatusSeeOther {
+		t.Errorf("a callback of the history: got %v, want 303", got)
+	}
+}
+
+// full is a disk that is.
+type full struct{}
+
+func (full) Write(p []byte) (int, error) { return 0, fmt.Errorf("write: no space left on device") }
+
+// TestRoundTrips counts what requests of somebody who is signed in cost Redis: F12.
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.browser("ada", w.app(w.settings()).addr).sure()
+	before := w.redis.Commands(t)
+	const n = 50
+	for range n {
+		if got := b.open("/gated/page"); got.body != b.subject() {
+			t.Fatalf("got %v, want %s", got, b.subject())
+		}
+	}
+	after := w.redis.Commands(t)
+	for _, row := range []struct {
+		command string
+		want    int
+	}{{"HGETALL", n}, {"EVALSHA", 0}, {"EVAL", 0}, {"DEL", 0}} {
+		if got := after[row.command] - before[row.command]; got != row.want {
+			t.Errorf("%s: got %d, want %d", row.command, got, row.want)
+		}
+	}
+}

@@ -1,0 +1,260 @@
+#!/usr/bin/env bash
+# Everything that has to hold before a change is merged, on a machine that has Go and nothing else:
+# what is missing is installed first (Debian, as root or with sudo). It goes on after a failure, so
+# that one run tells everything, and ends with what it counted:
+#
+#     N passed, N failed, N skipped
+#
+# The seeds of every fuzz target run as tests. FUZZ_TIME=10s also looks for new inputs, so long for
+# each target and FUZZ_BUDGET (300) seconds for all: a search ends differently each time, so it is
+# no condition for a merge.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
+fuzz_time=${FUZZ_TIME:-}
+fuzz_budget=${FUZZ_BUDGET:-300}
+
+export RETURNLEG_REQUIRE=1 # nothing may be skipped
+
+logs=$(mktemp -d "${TMPDIR:-/tmp}/returnleg-test.XXXXXX")
+step_group=
+failed_steps=()
+ran_steps=()
+
+# stop_group ends whatever a step has left running. Every step is a process group of its own.
+stop_group() {
+	[[ -n $step_group ]] || return 0
+	kill -TERM -- "-$step_group" 2>/dev/null || true
+	step_group=
+}
+
+finish() {
+	local code=$?
+	stop_group
+	if ((code == 0)); then rm -rf "$logs"; else echo "logs: $logs"; fi
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# step NAME COMMAND... runs a command with its output in a file, and says how it went.
+step() {
+	local name=$1 log began=$SECONDS code=0
+	shift
+	log=$logs/$(printf '%02d' "${#ran_steps[@]}")-${name//[^a-zA-Z0-9]/-}.log
+	ran_steps+=("$name")
+	set -m
+	"$@" >"$log" 2>&1 </dev/null &
+	step_group=$!
+	set +m
+	wait "$step_group" || code=$?
+	stop_group
+	if ((code == 0)); then
+		printf 'ok    %4ds  %s\n' $((SECONDS - began)) "$name"
+		return
+	fi
+	printf 'FAIL  %4ds  %s\n' $((SECONDS - began)) "$name"
+	failed_steps+=("$name")
+	readable "$log" | tail -n 60 | sed 's/^/      | /'
+}
+
+# readable turns the output of go test -json into the text of what failed, and leaves other text alone.
+readable() {
+	awk '
+		function field(name,    s) {
+			if (!match($0, "\"" name "\":\"")) return ""
+			s = substr($0, RSTART + RLENGTH)
+			sub(/".*/, "", s)
+			return s
+		}
+		function output(    s) {
+			s = substr($0, index($0, "\"Output\":\"") + 10)
+			sub(/"(,"OutputType":"[^"]*")?}$/, "", s)
+			sub(/\\n$/, "\n", s); gsub(/\\t/, "\t", s); gsub(/\\"/, "\"", s)
+			gsub(/\\u003c/, "<", s); gsub(/\\u003e/, ">", s); gsub(/\\u0026/, "\\&", s); gsub(/\\\\/, "\\", s)
+			return s
+		}
+		!/^\{"(Time|Action|ImportPath)":/ { print; next }
+		{ action = field("Action"); key = field("Package") " " field("Test") }
+		action == "build-output" { printf "%s", output() }
+		action == "output" && !/"Output":"=== / { text[key] = text[key] output() }
+		action == "fail" { printf "%s", text[key] }
+	' "$1"
+}
+
+# modules prints the folder of every module.
+modules() {
+	find . -name node_modules -prune -o -name go.mod -printf '%h\n' | sort
+}
+
+# each COMMAND... runs a command in every module, on its own: a user of one has no workspace.
+each() {
+	local module code=0
+	for module in $(modules); do
+		echo "# $module: $*"
+		(cd "$module" && GOWORK=off "$@") || code=1
+	done
+	return "$code"
+}
+
+as_root() {
+	if [[ $(id -u) -eq 0 ]]; then "$@"; else sudo "$@"; fi
+}
+
+have() {
+	local name
+	for name; do
+		if command -v "$name" >/dev/null; then return; fi
+	done
+	return 1
+}
+
+install_missing() {
+	local packages=()
+	have gcc cc || packages+=(gcc libc6-dev) # the race detector needs it
+	have redis-server || packages+=(redis-server)
+	[[ -n ${CHROMIUM:-} ]] || have chromium chromium-browser google-chrome google-chrome-stable || packages+=(chromium)
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have initdb || packages+=(postgresql)
+	have node || packages+=(nodejs)
+	have npm || packages+=(npm)
+	if ((${#packages[@]} > 0)); then
+		echo "installing ${packages[*]}"
+		as_root apt-get update -q
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${packages[@]}"
+	fi
+	(cd integration/idp && { npm ls >/dev/null 2>&1 || npm ci --no-audit --no-fund; })
+	# Debian 12 has Node 18, which is too old for the identity provider.
+	if (($(node -p 'process.versions.node.split(".")[0]') < 20)); then
+		npm install --no-audit --no-fund --no-save --prefix "$logs/node" node@22
+	fi
+}
+
+format() {
+	local files
+	files=$(gofmt -l .)
+	[[ -z $files ]] || { echo "gofmt -w:" && echo "$files" && return 1; }
+}
+
+# body prints what is inside a function of a file.
+body() {
+	sed -n "/^func $1() {\$/,/^}\$/p" "$2" | sed '1d;$d'
+}
+
+# house checks what CONTRIBUTING.md says about files.
+house() {
+	local file lines limit code=0
+	while IFS= read -r file; do
+		limit=400
+		[[ $file == *_test.go ]] && limit=600
+		lines=$(wc -l <"$file")
+		((lines <= limit)) || { echo "$file has $lines lines, more than $limit" && code=1; }
+	done < <(find . -name node_modules -prune -o -name '*.go' -print)
+	if find . -name node_modules -prune -o -name '*.go' -print | grep -E '/(utils?|helpers?|types|constants)(_test)?\.go$'; then
+		echo "these names say nothing: a file is named after the noun that it holds" && code=1
+	fi
+	if grep -rnE --include='*.go' --exclude-dir=node_modules '^func init\(\)|\b(TO[D]O|FIX[M]E)\b' .; then
+		echo "no init, nothing left to do" && code=1
+	fi
+	while IFS= read -r file; do
+		grep -q '"testing/synctest"' "$file" || { echo "$file sleeps, and time is not synctest's" && code=1; }
+	done < <(grep -rl --include='*_test.go' --exclude='*_bench_test.go' --exclude-dir=node_modules 'time\.Sleep(' . || true)
+	if ! diff <(body main README.md) <(body Example middleware/example_test.go); then
+		echo "the program in README.md is not the Example of package middleware" && code=1
+	fi
+	return "$code"
+}
+
+# tests runs the tests of one module; the browser tests are those of integration.
+tests() {
+	cd "$1" && GOWORK=off go test -json -race -shuffle=on -timeout 10m ./...
+}
+
+# fuzz gives each fuzz target a moment, beyond its seeds, which go test has run.
+fuzz() {
+	local module package target began=$SECONDS code=0
+	for module in $(modules); do
+		(cd "$module" && GOWORK=off go test -list '^Fuzz' ./...) >"$logs/fuzz.list" || code=1
+		while read -r package target; do
+			if ((SECONDS - began > fuzz_budget)); then
+				echo "the budget of $fuzz_budget s is spent before $package $target"
+				continue
+			fi
+			fuzz_one "$module" "$package" "$target" || code=1
+		done < <(awk '/^Fuzz/ { names[++n] = $1 }
+			/^ok/ { for (i = 1; i <= n; i++) print $2, names[i]; n = 0 }' "$logs/fuzz.list")
+	done
+	return "$code"
+}
+
+# fuzz_one tries once more if time ran out while a worker was busy, which is no finding.
+fuzz_one() {
+	local out=$logs/fuzz.out
+	for _ in 1 2; do
+		if (cd "$1" && GOWORK=off go test -run=NONE -fuzz="^$3\$" -fuzztime="$fuzz_time" -parallel=2 "$2") >"$out" 2>&1; then
+			echo "$2 $3: $(grep '^fuzz:' "$out" | tail -n 1)" && return
+		fi
+		cat "$out"
+		grep -q 'context deadline exceeded' "$out" && ! grep -q 'Failing input' "$out" || return 1
+	done
+	return 1
+}
+
+benchmarks() {
+	cd bench && GOWORK=off go test -run=NONE -bench=. -benchtime=1x ./...
+}
+
+# count ACTION prints how many tests, rows of tables included, ended that way.
+count() {
+	cat "$logs"/*-tests-*.log 2>/dev/null | grep -c "^{.*\"Action\":\"$1\".*\"Test\":\"" || true
+}
+
+# targets prints how many fuzz targets passed with their seeds.
+targets() {
+	cat "$logs"/*-tests-*.log 2>/dev/null | grep -c '^{.*"Action":"pass".*"Test":"Fuzz[^/"]*"' || true
+}
+
+# broken prints the packages that failed without a failed test: they did not build, or ended early.
+broken() {
+	cat "$logs"/*-tests-*.log 2>/dev/null | awk -F'"' '
+		/"Action":"fail"/ {
+			package = ""; test = 0
+			for (i = 1; i < NF; i++) { if ($i == "Package") package = $(i + 2); if ($i == "Test") test = 1 }
+			if (test) tested[package] = 1; else failed[package] = 1
+		}
+		END { for (p in failed) if (!(p in tested)) print p }'
+}
+
+skipped() {
+	cat "$logs"/*-tests-*.log 2>/dev/null | sed -nE 's/^\{.*"Action":"skip","Package":"([^"]*)","Test":"([^"]*)".*/\1 \2/p'
+}
+
+echo "$(go version), $(nproc) processors"
+step "install what is missing" install_missing
+PATH=$logs/node/node_modules/.bin:$PATH
+step "gofmt" format
+step "house rules" house
+step "go mod tidy" each go mod tidy -diff
+step "workspace" go build -o "$logs/example" ./example
+step "go vet" each go vet ./...
+step "staticcheck" each go run "$staticcheck" ./...
+for module in $(modules); do
+	step "tests of $module" tests "$module"
+done
+[[ -z $fuzz_time ]] || step "fuzzing ($fuzz_time each)" fuzz
+[[ ! -d bench ]] || step "benchmarks (once each)" benchmarks
+
+passed=$(count pass)
+failed=$(($(count fail) + $(broken | wc -l)))
+skipped=$(count skip)
+if ((skipped > 0)); then
+	echo "skipped:" && skipped | sed 's/^/      /'
+	failed_steps+=("nothing may be skipped")
+fi
+((passed > 0)) || failed_steps+=("no test ran")
+
+join() { local IFS=,; echo "${*}" | sed 's/,/, /g'; }
+echo
+echo "ran in $((SECONDS / 60)) min $((SECONDS % 60)) s: $(join "${ran_steps[@]}") ($(targets) fuzz targets, by their seeds${fuzz_time:+ and $fuzz_time each})"
+((${#failed_steps[@]} == 0)) || echo "FAILED: $(join "${failed_steps[@]}")"
+echo "$passed passed, $failed failed, $skipped skipped"
+((${#failed_steps[@]} == 0 && failed == 0))
