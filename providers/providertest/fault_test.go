@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -150,7 +149,6 @@ func TestElsewhere(t *testing.T) {
 func TestTimeoutWithoutSockets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := providertest.New(providertest.Config{Behavior: providertest.Behavior{Token: providertest.Hang}})
-		before := runtime.NumGoroutine()
 		c := s.Client()
 		c.Timeout = 10 * time.Second
 		start := time.Now()
@@ -162,9 +160,6 @@ func TestTimeoutWithoutSockets(t *testing.T) {
 		if got := time.Since(start); got != 10*time.Second {
 			t.Errorf("took %v", got)
 		}
-		synctest.Wait()
-		if got := runtime.NumGoroutine(); got > before {
-			t.Errorf("%d goroutines, %d before", got, before)
-		}
+		// Nothing is left running: the bubble would not end.
 	})
 }
