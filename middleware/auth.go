@@ -42,6 +42,7 @@ type Auth struct {
 	log           *slog.Logger
 	client        *http.Client
 	anonymousIdle time.Duration
+	tally         *tally
 
 	now    func() time.Time
 	random io.Reader
@@ -85,6 +86,7 @@ func New(cfg Config) (*Auth, error) {
 		log:           cfg.logger(),
 		client:        cfg.httpClient(),
 		anonymousIdle: cfg.anonymousIdle(),
+		tally:         newTally(cfg.maxGuests(), cfg.anonymousIdle()),
 		now:           time.Now,
 		random:        rand.Reader,
 	}

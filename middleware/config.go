@@ -106,12 +106,26 @@ type Config struct {
 	// AnonymousIdle is how long the session of somebody who never signed in is kept after its
 	// last use. The default is 30 minutes.
 	AnonymousIdle time.Duration
+
+	// MaxGuests is how many sessions of people who never signed in there are at most, in all
+	// processes that share the store together. At most half of them begin within one window of
+	// nine eighths of AnonymousIdle: with the defaults, 50,000 within 34 minutes. Past it, what a
+	// handler keeps for somebody new, a page state included, is not saved, and the answer is 503
+	// with [ReasonFull] in the log; that ends when the next window begins, or the one after it.
+	// Who has a session keeps and uses it, requests that keep nothing are served, and people sign
+	// in as ever. It bounds the number of sessions, not their bytes, which are the app's choice.
+	//
+	// Give it and AnonymousIdle the same value everywhere. Where MaxGuests differs the largest one
+	// holds; processes whose AnonymousIdle differs count apart. It holds as long as no process's
+	// clock is ahead of the store's by more than an eighth of AnonymousIdle. The default is 100,000.
+	MaxGuests int
 }
 
 const (
 	defaultPrefix        = "/auth"
 	defaultLifetime      = 24 * time.Hour
 	defaultAnonymousIdle = 30 * time.Minute
+	defaultMaxGuests     = 100_000
 )
 
 func (c *Config) prefix() string {
@@ -133,6 +147,13 @@ func (c *Config) anonymousIdle() time.Duration {
 		return defaultAnonymousIdle
 	}
 	return c.AnonymousIdle
+}
+
+func (c *Config) maxGuests() int {
+	if c.MaxGuests == 0 {
+		return defaultMaxGuests
+	}
+	return c.MaxGuests
 }
 
 func (c *Config) logger() *slog.Logger {
@@ -235,6 +256,9 @@ func (c *Config) check() (*url.URL, error) {
 	}
 	if c.AnonymousIdle < 0 {
 		add("AnonymousIdle %v: want 0 or more", c.AnonymousIdle)
+	}
+	if c.MaxGuests < 0 {
+		add("MaxGuests %d: want 0 or more", c.MaxGuests)
 	}
 	return base, errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -118,6 +119,9 @@ func TestNew_mistakes(t *testing.T) {
 			c.Sessions = manager(func(s *scs.SessionManager) { s.Cookie.SameSite = http.SameSiteStrictMode })
 		}, ""},
 		{"negative AnonymousIdle", func(c *middleware.Config) { c.AnonymousIdle = -time.Second }, "AnonymousIdle"},
+		{"negative MaxGuests", func(c *middleware.Config) { c.MaxGuests = -1 }, "MaxGuests -1"},
+		{"any number of guests", func(c *middleware.Config) { c.MaxGuests = math.MaxInt }, ""},
+		{"AnonymousIdle of no length", func(c *middleware.Config) { c.AnonymousIdle = 1 }, ""},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -147,6 +151,7 @@ func TestNew_everyMistakeAtOnce(t *testing.T) {
 		Store:         sealed{&sessionstore.Memory{}},
 		Prefix:        "auth/",
 		AnonymousIdle: -1,
+		MaxGuests:     -1,
 		Sessions: manager(func(s *scs.SessionManager) {
 			s.Cookie.Domain, s.Cookie.Path, s.Lifetime, s.IdleTimeout = "example", "/app", 0, -1
 			s.Cookie.SameSite, s.HashTokenInStore = http.SameSiteNoneMode, true
@@ -156,7 +161,7 @@ func TestNew_everyMistakeAtOnce(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"BaseURL", "Providers[0]", `name "logout"`, "corp: ClientID", "corp: Issuer", "Keys", "Prefix", "AnonymousIdle",
+		"BaseURL", "Providers[0]", `name "logout"`, "corp: ClientID", "corp: Issuer", "Keys", "Prefix", "AnonymousIdle", "MaxGuests",
 		"Domain", "Path", "Lifetime", "IdleTimeout", "SameSite", "HashTokenInStore",
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -33,7 +33,7 @@ import (
 //
 // Replicas that still run the app as it was do not see sessions that were taken over, and may write
 // to one that is being so: have none of them left when the first new one starts, or accept that.
-// The session takes its place among those of [sessionstore.Member].
+// The session takes its place among those of [sessionstore.Member], and none of [Config].MaxGuests.
 type Former struct {
 	Store scs.Store // as the manager had it. A CtxStore is called by its methods with a context
 	Codec scs.Codec // as the manager had it; nil: scs.GobCodec
@@ -48,6 +48,9 @@ type Former struct {
 // fieldKept is in the record of a session that was taken over by two requests at once: the one that
 // did not make the record has put it there, before it deleted the old session.
 const fieldKept = "kept"
+
+// fieldFormer is in the record of every session that was taken over.
+const fieldFormer = "former"
 
 const maxKey = 128 - len(prefixApp) // bytes of a session value's key
 
@@ -215,6 +218,7 @@ func (a *Auth) takeOver(ctx context.Context, token string) (session, *Problem) {
 		Set: append(fields,
 			sessionstore.Field{Name: fieldBorn, Version: version()},
 			sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()},
+			sessionstore.Field{Name: fieldFormer},
 		),
 		// Whoever it was may have been signed in by the app, and not have an anonymous visitor's patience.
 		Expires: deadline,

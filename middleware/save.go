@@ -161,6 +161,9 @@ func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del
 				return err
 			}
 		}
+		if a.tally.owes(s, c.Expires, now) && !q.prolong(ctx, now) {
+			c.Expires = time.Time{} // it lasts as long as it would have
+		}
 		if len(c.Set) == 0 && len(c.Delete) == 0 && c.Expires.IsZero() {
 			return nil
 		}
@@ -198,6 +201,16 @@ func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del
 	}
 }
 
+// prolong pays for a longer life of the session of a guest, and reports whether it gets one.
+func (q *request) prolong(ctx context.Context, now time.Time) bool {
+	a := q.auth
+	err := a.tally.pay(ctx, a.store, prolonging, now)
+	if err != nil {
+		a.event(q, slog.LevelWarn, "session not touched", ReasonStore, slog.Any("error", err))
+	}
+	return err == nil
+}
+
 // create makes the record of a session that nothing was stored for.
 func (q *request) create(s *session, sn *snapshot, set []sessionstore.Field) error {
 	a := q.auth
@@ -230,18 +243,23 @@ func (q *request) create(s *session, sn *snapshot, set []sessionstore.Field) err
 		Expires: a.expiry(&n.meta, now),
 		Tier:    sessionstore.Guest,
 	}
-	err := a.store.Update(ctx, n.key(), c)
-	if errors.Is(err, sessionstore.ErrExists) && given {
-		// Another tab of this browser was first.
-		again, err := a.load(ctx, s.id, s.secret)
-		if err != nil {
-			return err
+	err := a.tally.pay(ctx, a.store, birth, now)
+	if err == nil {
+		err = a.store.Update(ctx, n.key(), c)
+	}
+	if given && (errors.Is(err, sessionstore.ErrExists) || errors.Is(err, sessionstore.ErrFull)) {
+		// Another tab of this browser was first, with the last place for a guest maybe.
+		again, failed := a.load(ctx, s.id, s.secret)
+		if failed != nil {
+			return failed
 		}
-		if !again.opens() {
+		if again.opens() {
+			sn.deadline = again.meta.deadline
+			return q.update(&again, sn, set, nil)
+		}
+		if errors.Is(err, sessionstore.ErrExists) {
 			return fmt.Errorf("%w: the cookie has been replaced", ErrNotSaved)
 		}
-		sn.deadline = again.meta.deadline
-		return q.update(&again, sn, set, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("middleware: session: %w", err)

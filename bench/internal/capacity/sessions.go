@@ -5,6 +5,7 @@ package capacity
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime"
 
@@ -29,6 +30,7 @@ func app(store *sessionstore.Memory, fill func(put func(key, value string))) (ht
 		BaseURL:    visit.Site,
 		Providers:  []providers.Provider{idp.OIDC("idp")},
 		Store:      store,
+		MaxGuests:  math.MaxInt,
 		Logger:     slog.New(slog.DiscardHandler),
 		HTTPClient: idp.Client(),
 	})

@@ -1,0 +1,295 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// A tally keeps the number of guests' sessions below a budget, among all processes that share the
+// store, without ever looking at one of them. A guest is whoever has not signed in: anybody who can
+// reach the app can make it create such a session.
+//
+// Time is cut into windows that are a little longer than a guest's session lasts unused. A session
+// pays a unit in the window in which it is born, and one in each later window in which it is
+// prolonged; its own end tells whether it has paid already. What lives has therefore paid in this
+// window or in the one before, and at most this many do:
+//
+//	paid for in the window before + born in this one ≤ budget
+//
+// A birth that would break this is refused. Who is there already is prolonged whatever comes: that
+// takes a session from the first summand along, and adds none. Of the budget only half is for the
+// births of one window, so that a rush that ends is over when the window is.
+//
+// The units are counted in one record, by compare-and-set. A process takes a thousandth of the
+// budget at a time, so that it is asked seldom; what is left of that when the window ends is lost.
+type tally struct {
+	budget uint64
+	idle   time.Duration
+	length time.Duration // of a window
+
+	mu     sync.Mutex
+	purses [2]purse // by charge
+}
+
+// A charge is what a unit is paid for.
+type charge uint8
+
+const (
+	birth charge = iota
+	prolonging
+)
+
+const (
+	kindTally  = "tally"
+	fieldCount = "count"
+	tranches   = 1024 // in a budget
+)
+
+// newTally returns the tally of sessions that last for idle. A window is an eighth longer, because
+// the store ends sessions by its clock and a window ends by the fastest one of the processes: the
+// sum holds while none is further ahead of the store than this eighth. While one is, by less than a
+// window, sessions of a third window may be alive, half a budget more. A clock that is behind changes
+// nothing: what it makes ends early.
+func newTally(budget int, idle time.Duration) *tally {
+	return &tally{budget: uint64(budget), idle: idle, length: max(idle+idle/8, time.Millisecond)}
+}
+
+func (t *tally) window(at time.Time) int64 { return at.UnixMilli() / t.length.Milliseconds() }
+
+// key is another one for windows of another length, which are not the same time.
+func (t *tally) key() sessionstore.Key {
+	return sessionstore.Key{Kind: kindTally, ID: "guests-" + strconv.FormatInt(t.length.Milliseconds(), 10)}
+}
+
+// owes reports that s has to pay for a life until expires. What was taken over from another
+// kind of session never does: strangers cannot make more of those, and they do not fill up with guests.
+func (t *tally) owes(s *session, expires, now time.Time) bool {
+	if s.meta.user != "" || !expires.After(s.record.Expires) {
+		return false
+	}
+	// It lasts for idle from when it was last prolonged. Where a deadline cuts that short it pays
+	// twice, which is no harm.
+	if t.window(s.record.Expires.Add(-t.idle)) >= t.window(now) {
+		return false
+	}
+	_, former := s.record.Field(fieldFormer)
+	return !former
+}
+
+// A purse holds the units of one process.
+type purse struct {
+	window  int64
+	units   uint64
+	over    bool // no more of them are to be had in this window
+	errand  *errand
+	waiting uint64 // how many need a unit when it comes back
+}
+
+// good reports whether p is one for window w, in which the next one's units are as good.
+func (p *purse) good(w int64) bool { return p.window == w || p.window == w+1 }
+
+// An errand fetches units from the store. Who needs one meanwhile waits for it: many requests
+// that come together ask once, and a store that hangs keeps nobody longer than one operation.
+type errand struct {
+	done chan struct{}
+	err  error // read it after done
+}
+
+// pay takes a unit for a session whose end is counted from now. For a birth it returns
+// [sessionstore.ErrFull] if there is no room; otherwise an error is the store's.
+func (t *tally) pay(ctx context.Context, store sessionstore.Store, c charge, now time.Time) error {
+	w := t.window(now)
+	for {
+		e, mine, err := t.draw(c, w)
+		if e == nil {
+			return err
+		}
+		if mine {
+			t.fetch(ctx, store, c, w, e)
+		}
+		select {
+		case <-e.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if e.err != nil {
+			return e.err
+		}
+	}
+}
+
+// draw takes a unit out of the purse. If there is none it returns the errand that brings more, and
+// whether the caller is to run it.
+func (t *tally) draw(c charge, w int64) (e *errand, mine bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := &t.purses[c]
+	switch good := p.good(w); {
+	case good && p.units > 0:
+		p.units--
+		return nil, false, nil
+	case good && p.over && c == birth:
+		return nil, false, sessionstore.ErrFull
+	case good && p.over:
+		return nil, false, nil // the whole budget is taken to live on: nothing is left to count
+	}
+	p.waiting++
+	if p.errand == nil {
+		p.errand, mine = &errand{done: make(chan struct{})}, true
+	}
+	return p.errand, mine, nil
+}
+
+// fetch runs e.
+func (t *tally) fetch(ctx context.Context, store sessionstore.Store, c charge, w int64, e *errand) {
+	t.mu.Lock()
+	want := max(t.purses[c].waiting, t.budget/tranches, 1)
+	t.mu.Unlock()
+	var n count
+	var units uint64
+	var over bool
+	e.err = errCutOff
+	defer func() { // also when the store panics: nobody is to wait for what never comes
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		p := &t.purses[c]
+		p.errand, p.waiting = nil, 0
+		if e.err == nil && n.window != p.window {
+			p.window, p.units = n.window, 0
+		}
+		if e.err == nil {
+			p.units, p.over = p.units+units, over
+		}
+		close(e.done)
+	}()
+	n, units, over, e.err = t.take(ctx, store, c, w, want)
+}
+
+var errCutOff = errors.New("middleware: guests: cut off")
+
+// take moves up to so many units from the record to this process. It says whether those were the
+// last, and as of which count.
+func (t *tally) take(
+	ctx context.Context, store sessionstore.Store, c charge, w int64, want uint64,
+) (n count, units uint64, over bool, err error) {
+	for ctx.Err() == nil {
+		n, ends, err := t.load(ctx, store)
+		if err != nil {
+			return n, 0, false, err
+		}
+		turned := n.turn(w)
+		left := n.left(c, t.budget)
+		units = min(want, left)
+		if units == 0 && !turned {
+			return n, 0, true, nil
+		}
+		n.pay(c, units)
+		err = store.Update(ctx, t.key(), t.change(&n, ends))
+		if err == nil {
+			return n, units, units == left, nil
+		}
+		if !contested(err) {
+			return n, 0, false, err
+		}
+	}
+	return n, 0, false, ctx.Err()
+}
+
+// load returns the count, and when its record ends: never, if there is none.
+func (t *tally) load(ctx context.Context, store sessionstore.Store) (count, time.Time, error) {
+	rec, err := store.Load(ctx, t.key())
+	if errors.Is(err, sessionstore.ErrNotFound) {
+		return count{}, time.Time{}, nil
+	}
+	if err != nil {
+		return count{}, time.Time{}, err
+	}
+	f, ok := rec.Field(fieldCount)
+	if !ok { // sealed with a key that is gone: it counts anew
+		return count{}, time.Time{}, store.Delete(ctx, t.key())
+	}
+	return unpackCount(f), rec.Expires, nil
+}
+
+// change is that of the record, which ends then, into n. The record is of use until both its windows
+// are over, by the clock that is the furthest ahead.
+func (t *tally) change(n *count, ends time.Time) sessionstore.Change {
+	c := sessionstore.Change{Set: []sessionstore.Field{n.field()}, Tier: sessionstore.Member}
+	if ends.IsZero() {
+		c.Mode = sessionstore.MustNotExist
+	} else {
+		c.If = []sessionstore.Match{{Name: fieldCount, Version: n.version}}
+	}
+	if e := time.UnixMilli((n.window + 2) * t.length.Milliseconds()); e.After(ends) {
+		c.Expires = e
+	}
+	return c
+}
+
+// A count is what the record of a tally holds.
+type count struct {
+	window  int64
+	before  uint64 // units of the window before
+	paid    uint64 // of this one
+	born    uint64 // those of paid that were for births
+	version uint64 // of the field as it was read
+}
+
+// turn makes c that of window w. A clock that is a little ahead of this one has turned it already:
+// then it stays, so that all processes pay in one window.
+func (c *count) turn(w int64) (turned bool) {
+	switch w - c.window {
+	case 0, -1:
+		return false
+	case 1:
+		c.before = c.paid
+	default:
+		// Clocks that are more than a window apart, because a record that old has ended. All that
+		// may be alive counts on, however often they turn it to and fro.
+		c.before += c.born
+	}
+	c.window, c.paid, c.born = w, 0, 0
+	return true
+}
+
+// left returns how many units are to be had.
+func (c *count) left(what charge, budget uint64) uint64 {
+	if what == prolonging {
+		return less(budget, c.paid)
+	}
+	return less(min((budget+1)/2, less(budget, c.before)), c.born)
+}
+
+func (c *count) pay(what charge, units uint64) {
+	c.paid += units
+	if what == birth {
+		c.born += units
+	}
+}
+
+// less is a - b, or 0: another process may have a larger budget.
+func less(a, b uint64) uint64 { return a - min(a, b) }
+
+func (c *count) field() sessionstore.Field {
+	b := packed.AppendUint(nil, uint64(c.window))
+	b = packed.AppendUint(b, c.before)
+	b = packed.AppendUint(b, c.paid)
+	b = packed.AppendUint(b, c.born)
+	return sessionstore.Field{Name: fieldCount, Value: string(b), Version: version()}
+}
+
+// unpackCount returns the count in f. One of another layout counts anew.
+func unpackCount(f sessionstore.Field) count {
+	r := packed.Read(f.Value)
+	c := count{window: int64(r.Uint()), before: r.Uint(), paid: r.Uint(), born: r.Uint(), version: f.Version}
+	if r.Err() != nil {
+		return count{version: f.Version}
+	}
+	return c
+}
