@@ -46,6 +46,8 @@ type settings struct {
 	Timeout   time.Duration // of the store
 	MaxActive int           // connections to Redis
 	Files     uint64        // that the process may have open; 0: as many as it may
+	MaxGuests int
+	GuestIdle time.Duration // of sessions of guests
 
 	// On is the path whose requests the next two fields are about, and writes to the store are
 	// counted from 1 during them.
@@ -102,6 +104,9 @@ func newApp(s settings, logs io.Writer, change ...func(*middleware.Config)) (*ap
 		Keys:        keys,
 		SessionFree: func(r *http.Request) bool { return r.URL.Path == "/free" || r.URL.Path == "/state" },
 		Logger:      slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+
+		MaxGuests:     s.MaxGuests,
+		AnonymousIdle: s.GuestIdle,
 	}
 	for _, f := range change {
 		f(&cfg)

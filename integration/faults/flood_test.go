@@ -179,6 +179,86 @@ func TestGuests(t *testing.T) {
 	})
 }
 
+// TestBudget lets strangers for whom the app keeps something flood two processes of one Redis. They
+// stay within the budget together, at any moment; people stay signed in, and others sign in.
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.settings()
+	// Half of it within a window, and the one that lasts until 2034: no second one begins in the test.
+	s.MaxGuests, s.GuestIdle = 60, 100_000*time.Hour
+	s.Timeout = 10 * time.Second // of a busy machine: a birth that fails has spent its place
+	const half, members, others = 30, 3, 5
+	a, addrs := w.app(s), []string{w.spawn(s).addr, w.spawn(s).addr}
+	c := newCrowd(w, addrs[0], members)
+	stop := c.run()
+	guest := w.browser("ada", addrs[0])
+	guest.open("/put?v=kept")
+
+	var let, turned atomic.Int64
+	flooded := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 60 {
+				resp, err := http.Get("http://" + addrs[i%2] + "/put?v=" + strings.Repeat("x", 500))
+				if err != nil {
+					t.Errorf("flood: %v", err)
+					return
+				}
+				resp.Body.Close()
+				switch resp.StatusCode {
+				case http.StatusOK:
+					let.Add(1)
+				case http.StatusServiceUnavailable:
+					turned.Add(1)
+				default:
+					t.Errorf("flood: got %d, want 200 or 503", resp.StatusCode)
+				}
+			}
+		})
+	}
+	go func() { wg.Wait(); close(flooded) }()
+	var came []*browser
+	for over := false; !over || len(came) < others; {
+		select {
+		case <-flooded:
+			over = true
+		default:
+		}
+		if len(came) < others {
+			came = append(came, w.browser(person(members+len(came)), addrs[len(came)%2]).sure())
+		}
+		if n := len(w.ids("session")); n > half+members+len(came) {
+			t.Fatalf("%d sessions, want %d guests and %d people at most", n, half, members+len(came))
+		}
+	}
+	stop()
+	c.check()
+	t.Logf("let in %d, turned away %d", let.Load(), turned.Load())
+	guests := 0
+	for _, id := range w.ids("session") {
+		if !isMember(t, a, id) {
+			guests++
+		}
+	}
+	if guests != half || let.Load() != half-1 {
+		t.Errorf("%d guests, of whom %d came in the flood, want %d and %d", guests, let.Load(), half, half-1)
+	}
+	for _, b := range append(came, c.members...) {
+		if got := b.open("/gated/page"); got.body != b.subject() {
+			t.Errorf("afterwards: got %v, want %s", got, b.subject())
+		}
+	}
+	if got := guest.open("/value"); got.body != "kept" {
+		t.Errorf("the guest who came first has %v, want kept", got)
+	}
+	guest.sure() // signs in, in that session
+	if got := guest.open("/value"); got.body != "kept" {
+		t.Errorf("the guest who signed in has %v, want kept", got)
+	}
+}
+
 func isMember(t *testing.T, a *local, id string) bool {
 	t.Helper()
 	rec, err := a.store.Load(t.Context(), sessionstore.Key{Kind: "session", ID: id})
