@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -135,7 +136,7 @@ func (t *tally) draw(c charge, w int64) (e *errand, mine bool, err error) {
 		p.units--
 		return nil, false, nil
 	case good && p.over && c == birth:
-		return nil, false, sessionstore.ErrFull
+		return nil, false, errNoPlace
 	case good && p.over:
 		return nil, false, nil // the whole budget is taken to live on: nothing is left to count
 	}
@@ -171,7 +172,10 @@ func (t *tally) fetch(ctx context.Context, store sessionstore.Store, c charge, w
 	n, units, over, e.err = t.take(ctx, store, c, w, want)
 }
 
-var errCutOff = errors.New("middleware: guests: cut off")
+var (
+	errNoPlace = fmt.Errorf("guests: %w", sessionstore.ErrFull)
+	errCutOff  = errors.New("guests: cut off")
+)
 
 // take moves up to so many units from the record to this process. It says whether those were the
 // last, and as of which count.

@@ -79,8 +79,8 @@ func TestGuests(t *testing.T) {
 				if got, want := w.records("session"), row.want+1; got != want {
 					t.Errorf("%d sessions, want %d", got, want)
 				}
-				if !strings.Contains(k.log.String(), "reason=store_full") {
-					t.Errorf("no event with reason store_full in the log:\n%s", k.log)
+				if log := k.log.String(); !strings.Contains(log, "reason=store_full") || !strings.Contains(log, "guests: sessionstore: full") {
+					t.Errorf("no event with reason store_full that names guests in the log:\n%s", log)
 				}
 
 				stranger := k.browser()
