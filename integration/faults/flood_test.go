@@ -192,6 +192,7 @@ func TestBudget(t *testing.T) {
 	a, addrs := w.app(s), []string{w.spawn(s).addr, w.spawn(s).addr}
 	c := newCrowd(w, addrs[0], members)
 	stop := c.run()
+	defer stop()
 	guest := w.browser("ada", addrs[0])
 	guest.open("/put?v=kept")
 
@@ -218,6 +219,7 @@ func TestBudget(t *testing.T) {
 			}
 		})
 	}
+	defer wg.Wait()
 	go func() { wg.Wait(); close(flooded) }()
 	var came []*browser
 	for over := false; !over || len(came) < others; {
