@@ -254,8 +254,8 @@ func (c *count) turn(w int64) (turned bool) {
 	case 1:
 		c.before = c.paid
 	default:
-		// Clocks that are more than a window apart, because a record that old has ended. All that
-		// may be alive counts on, however often they turn it to and fro.
+		// A record that old has ended, so these are clocks more than a window apart. All that may be
+		// alive counts on, however often they turn it to and fro.
 		c.before += c.born
 	}
 	c.window, c.paid, c.born = w, 0, 0
