@@ -184,83 +184,89 @@ func (c *Config) sessions() *scs.SessionManager {
 
 // check returns every mistake of c, joined.
 func (c *Config) check() (*url.URL, error) {
-	var errs []error
-	add := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("middleware: config: "+format, args...))
-	}
 	base, err := checkBaseURL(c.BaseURL)
-	if err != nil {
-		errs = append(errs, err)
-	}
+	errs := mistakes{err}
 	if p := c.prefix(); !strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") || !plainPath(p) {
-		add("Prefix %q: want a plain path such as /auth", p)
+		errs.add("Prefix %q: want a plain path such as /auth", p)
 	}
 	if base != nil {
 		if _, ok := returnpath.Clean(base, c.prefix(), c.home()); !ok {
-			add("Home %q: want a path of this site outside of Prefix", c.home())
+			errs.add("Home %q: want a path of this site outside of Prefix", c.home())
 		}
 	}
-	if len(c.Providers) == 0 {
-		add("Providers: want at least one")
+	errs = append(errs, checkProviders(c.Providers)...)
+	if _, local := c.Store.(*sessionstore.Memory); c.Keys == nil && c.Store != nil && !local {
+		errs.add("Keys: needed with a store that outlives the process")
+	}
+	if c.Keys != nil {
+		errs = append(errs, c.Keys.Validate())
+	}
+	errs = append(errs, checkSessions(c.Sessions)...)
+	errs = append(errs, c.Former.check(base))
+	if c.AnonymousIdle < 0 {
+		errs.add("AnonymousIdle %v: want 0 or more", c.AnonymousIdle)
+	}
+	if c.MaxGuests < 0 {
+		errs.add("MaxGuests %d: want 0 or more", c.MaxGuests)
+	}
+	return base, errors.Join(errs...)
+}
+
+// mistakes are those of a Config.
+type mistakes []error
+
+func (m *mistakes) add(format string, args ...any) {
+	*m = append(*m, fmt.Errorf("middleware: config: "+format, args...))
+}
+
+func checkProviders(ps []providers.Provider) (errs mistakes) {
+	if len(ps) == 0 {
+		errs.add("Providers: want at least one")
 	}
 	seen := map[string]bool{}
-	for i, p := range c.Providers {
+	for i, p := range ps {
 		if p == nil {
-			add("Providers[%d]: nil", i)
+			errs.add("Providers[%d]: nil", i)
 			continue
 		}
 		name := p.Name()
 		if !validName(name) {
-			add("Providers[%d]: name %q: want 1 to 32 of a-z 0-9 -, other than login, logout and status", i, name)
+			errs.add("Providers[%d]: name %q: want 1 to 32 of a-z 0-9 -, other than login, logout and status", i, name)
 		}
 		if seen[name] {
-			add("Providers[%d]: name %q: used twice", i, name)
+			errs.add("Providers[%d]: name %q: used twice", i, name)
 		}
 		seen[name] = true
 		if v, ok := p.(providers.Validator); ok {
-			if err := v.Validate(); err != nil {
-				errs = append(errs, err)
-			}
+			errs = append(errs, v.Validate())
 		}
 	}
-	if _, local := c.Store.(*sessionstore.Memory); c.Keys == nil && c.Store != nil && !local {
-		add("Keys: needed with a store that outlives the process")
+	return errs
+}
+
+func checkSessions(s *scs.SessionManager) (errs mistakes) {
+	if s == nil {
+		return nil
 	}
-	if c.Keys != nil {
-		if err := c.Keys.Validate(); err != nil {
-			errs = append(errs, err)
-		}
+	if s.Cookie.Domain != "" {
+		errs.add("Sessions.Cookie.Domain %q: the session belongs to one host; leave it empty", s.Cookie.Domain)
 	}
-	if s := c.Sessions; s != nil {
-		if s.Cookie.Domain != "" {
-			add("Sessions.Cookie.Domain %q: the session belongs to one host; leave it empty", s.Cookie.Domain)
-		}
-		if s.Cookie.Path != "/" && s.Cookie.Path != "" {
-			add("Sessions.Cookie.Path %q: the session belongs to the whole site; leave it \"/\"", s.Cookie.Path)
-		}
-		if s.Cookie.SameSite == http.SameSiteNoneMode {
-			add("Sessions.Cookie.SameSite: None sends the session along with other sites' requests; want Lax or Strict")
-		}
-		if s.Lifetime <= 0 {
-			add("Sessions.Lifetime %v: want more than 0", s.Lifetime)
-		}
-		if s.IdleTimeout < 0 {
-			add("Sessions.IdleTimeout %v: want 0 or more", s.IdleTimeout)
-		}
-		if s.HashTokenInStore {
-			add("Sessions.HashTokenInStore: has no meaning here, the store never holds what a cookie does")
-		}
+	if s.Cookie.Path != "/" && s.Cookie.Path != "" {
+		errs.add("Sessions.Cookie.Path %q: the session belongs to the whole site; leave it \"/\"", s.Cookie.Path)
 	}
-	if err := c.Former.check(base); err != nil {
-		errs = append(errs, err)
+	if s.Cookie.SameSite == http.SameSiteNoneMode {
+		errs.add("Sessions.Cookie.SameSite: None sends the session along with other sites' requests; want Lax or Strict")
 	}
-	if c.AnonymousIdle < 0 {
-		add("AnonymousIdle %v: want 0 or more", c.AnonymousIdle)
+	if s.Lifetime <= 0 {
+		errs.add("Sessions.Lifetime %v: want more than 0", s.Lifetime)
 	}
-	if c.MaxGuests < 0 {
-		add("MaxGuests %d: want 0 or more", c.MaxGuests)
+	if s.IdleTimeout < 0 {
+		errs.add("Sessions.IdleTimeout %v: want 0 or more", s.IdleTimeout)
 	}
-	return base, errors.Join(errs...)
+	if s.HashTokenInStore {
+		errs.add("Sessions.HashTokenInStore: has no meaning here, the store never holds what a cookie does")
+	}
+	return errs
 }
 
 func checkBaseURL(s string) (*url.URL, error) {
