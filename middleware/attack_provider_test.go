@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,8 +19,7 @@ import (
 // provider that misbehaves, and what a person and the app see of it.
 //
 // Not here, because the kit cannot be asked for it: 14 pushed requests, 15 private_key_jwt and 67
-// sender-constrained tokens come with the FAPI profile; the refreshed tokens of R2 and R3 are
-// refused by the provider packages, and by the tests of refreshing.
+// sender-constrained tokens come with the FAPI profile.
 
 func TestConformance(t *testing.T) {
 	for _, c := range providertest.Conformance() {
@@ -71,7 +71,8 @@ func meets(t *testing.T, c providertest.Case, provider string) {
 		}
 		synctest.Wait() // tokens are revoked meanwhile
 		want := c.Outcome
-		if want == providertest.RefreshRefused {
+		refresh := want == providertest.RefreshRefused || want == providertest.RefreshForeign || want == providertest.RefreshFailed
+		if refresh {
 			want = providertest.SignedIn
 		}
 		if !want.Allows(got) {
@@ -90,6 +91,9 @@ func meets(t *testing.T, c providertest.Case, provider string) {
 		}
 		if got == providertest.SignedIn {
 			b.is(ada)
+			if refresh {
+				k.renewed(b, provider, c.Outcome)
+			}
 			return
 		}
 		b.is(nobody)
@@ -152,6 +156,48 @@ func (b *browser) visit(provider string) (providertest.Outcome, string) {
 		return providertest.Declined, authURL
 	}
 	return providertest.Unredeemed, authURL
+}
+
+// renewed judges what becomes of the session and its token, once that has ended and is renewed.
+func (k *arena) renewed(b *browser, provider string, o providertest.Outcome) {
+	k.t.Helper()
+	want := map[providertest.Outcome]struct {
+		now, later error  // of Token: while the provider misbehaves, and when it does no more
+		person     string // who is signed in
+		api        int    // requests that a client sends once it does no more
+	}{
+		providertest.RefreshRefused: {middleware.ErrReauthRequired, middleware.ErrReauthRequired, ada, 0},
+		providertest.RefreshForeign: {middleware.ErrSignedOut, middleware.ErrSignedOut, nobody, 0},
+		providertest.RefreshFailed:  {providers.ErrUnavailable, nil, ada, 1},
+	}[o]
+	s := k.provider(provider)
+	client, before := k.clientOf(b, provider), s.Count("api")
+	time.Sleep(time.Hour)
+	for range 2 {
+		if got := k.token(b, provider); !errors.Is(got.err, want.now) {
+			k.t.Errorf("error %v, want %v", got.err, want.now)
+		}
+		if _, err := client.Get("/me"); !errors.Is(err, want.now) {
+			k.t.Errorf("a client that was kept: %v, want %v", err, want.now)
+		}
+	}
+	b.is(want.person)
+	if got := s.Count("userinfo") + s.Count("api") - before; got != 0 {
+		k.t.Errorf("%d requests with a token after the refresh", got)
+	}
+	s.SetBehavior(providertest.Behavior{})
+	time.Sleep(time.Minute + time.Second)
+	if got := k.token(b, provider); !errors.Is(got.err, want.later) {
+		k.t.Errorf("later: error %v, want %v", got.err, want.later)
+	}
+	if resp, err := client.Get("/me"); err == nil {
+		_ = resp.Body.Close()
+	}
+	if got := s.Count("api") - before; got != want.api {
+		k.t.Errorf("later: %d requests to the API, want %d", got, want.api)
+	}
+	b.is(want.person)
+	k.refreshes(s)
 }
 
 // goesOn shows that a sign-in that was refused before redeeming can still be finished by the right

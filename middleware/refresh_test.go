@@ -192,7 +192,8 @@ func TestRefresh_answers(t *testing.T) {
 		{"cut off before", "plain", providertest.Reset, nil, unavailable, 2, nil, true},
 		{"118 bad signature", "idp", nil, func(b *providertest.Behavior) { b.IDToken = providertest.Flipped }, reauth, 1, reauth, true},
 		{"118 other aud", "idp", nil, func(b *providertest.Behavior) { b.Claims = providertest.With("aud", "other") }, reauth, 1, reauth, true},
-		{"118 other iss", "idp", nil, func(b *providertest.Behavior) { b.Claims = providertest.With("iss", "https://other.example") }, reauth, 1, reauth, true},
+		{"118 other iss", "idp", nil, func(b *providertest.Behavior) { b.Claims = providertest.With("iss", "https://other.example") }, middleware.ErrSignedOut, 1, middleware.ErrSignedOut, false},
+		{"118 no iss", "idp", nil, func(b *providertest.Behavior) { b.Claims = providertest.Without("iss") }, reauth, 1, reauth, true},
 		{"118 other sub", "idp", nil, func(b *providertest.Behavior) { b.Claims = providertest.With("sub", "other") }, middleware.ErrSignedOut, 1, middleware.ErrSignedOut, false},
 		{"118 other nonce", "idp", nil, func(b *providertest.Behavior) { b.Claims = providertest.With("nonce", "other") }, reauth, 1, reauth, true},
 		{"118 older", "idp", nil, func(b *providertest.Behavior) { b.Claims = providertest.With("iat", 1) }, reauth, 1, reauth, true},
@@ -238,6 +239,29 @@ func TestRefresh_answers(t *testing.T) {
 						t.Error("a refresh changed the cookie")
 					}
 				})
+			})
+		})
+	}
+}
+
+// 118 of an account that was linked: the connection is over, and whoever is signed in by another one stays.
+func TestRefresh_linkedForeign(t *testing.T) {
+	for _, claim := range []string{"iss", "sub"} {
+		t.Run(claim, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newKit(t)
+				b := k.browser()
+				b.signIn("plain", "ada", "/")
+				b.link("idp", "", "grace")
+				time.Sleep(time.Hour)
+				k.idp.Set(func(b *providertest.Behavior) { b.Claims = providertest.With(claim, "https://other.example") })
+				if got := k.token(b, "idp"); !errors.Is(got.err, middleware.ErrReauthRequired) {
+					t.Errorf("error %v", got.err)
+				}
+				b.is(ada)
+				if got := k.token(b, "plain"); got.err != nil {
+					t.Errorf("the other connection: %v", got.err)
+				}
 			})
 		})
 	}

@@ -27,6 +27,9 @@ type idToken struct {
 	issued, authTime             time.Time
 }
 
+// errIssuer says that a token was issued by somebody else.
+var errIssuer = reject("iss")
+
 func reject(what string) error { return fmt.Errorf("%s: %w", what, ErrToken) }
 
 // verify verifies the ID token of t: OpenID Connect Core 1.0, section 3.1.3.7, and RFC 8725. The
@@ -143,13 +146,16 @@ func compact(s string) bool {
 // read checks the claims that do not depend on a flow.
 func (o *OIDC) read(c strictjson.Object, now time.Time) (*idToken, error) {
 	v := &idToken{claims: c}
-	if iss, ok := c.String("iss"); !ok || iss != o.Issuer {
+	iss, ok := c.String("iss")
+	if !ok {
 		return nil, reject("iss")
+	}
+	if iss != o.Issuer {
+		return nil, errIssuer
 	}
 	if err := o.audience(c); err != nil {
 		return nil, err
 	}
-	var ok bool
 	if v.subject, ok = c.String("sub"); !ok || !subject(v.subject) {
 		return nil, reject("sub")
 	}

@@ -270,9 +270,10 @@ func merged(unsigned, signed strictjson.Object) strictjson.Object {
 
 // Refresh trades t for a token that lasts longer. An ID token that comes with it is verified like the
 // first one, and must be of the same person: OpenID Connect Core 1.0, section 12.2. If it is not, the
-// error is [ErrToken], and [ErrSubject] if it is somebody else's.
+// error is [ErrToken], and [ErrSubject] if it is signed and has another issuer or subject. A token of
+// another issuer than o's, as there is after o.Issuer was changed, is sent nowhere: [ErrNoRefresh].
 func (o *OIDC) Refresh(ctx context.Context, t *Token) (*Token, error) {
-	if t.Refresh == "" {
+	if t.Refresh == "" || t.Issuer != "" && t.Issuer != o.Issuer {
 		return nil, ErrNoRefresh
 	}
 	p, m, err := o.known(ctx)
@@ -293,6 +294,10 @@ func (o *OIDC) Refresh(ctx context.Context, t *Token) (*Token, error) {
 		// section 12.2), so this one counts as not brought: what was rotated must not be lost.
 		next.ID = t.ID
 		return next, nil
+	}
+	if errors.Is(err, errIssuer) {
+		// A subject is somebody only together with its issuer.
+		return nil, fmt.Errorf("%w: %w", err, ErrSubject)
 	}
 	if err != nil {
 		return nil, err

@@ -72,13 +72,18 @@ func TestRefresh_idToken(t *testing.T) {
 	}{
 		{"the same", nil, nil, nil, false},
 		{"the same nonce again", providertest.With("nonce", "nonce-1"), nil, nil, false},
-		{"118, R2 oidcc-client-test-refresh-token-invalid-issuer", providertest.With("iss", "https://other.example"), nil, providers.ErrToken, false},
+		{"118, R2 oidcc-client-test-refresh-token-invalid-issuer", providertest.With("iss", "https://other.example"), nil, providers.ErrToken, true},
+		{"118 iss missing", providertest.Without("iss"), nil, providers.ErrToken, false},
 		{"118, R3 oidcc-client-test-refresh-token-invalid-sub", providertest.With("sub", "practice-grace"), nil, providers.ErrToken, true},
 		{"118 aud of another app", providertest.With("aud", "other"), nil, providers.ErrToken, false},
 		{"118 another nonce", providertest.With("nonce", "nonce-2"), nil, providers.ErrToken, false},
 		{"118 iat before the first", providertest.With("iat", now.Add(-time.Hour).Unix()), nil, providers.ErrToken, false},
 		{"118 expired", providertest.With("exp", now.Add(-time.Hour).Unix()), nil, providers.ErrToken, false},
 		{"118 bad signature", nil, providertest.Flipped, providers.ErrToken, false},
+		{"118 iss of another, which nobody has signed", nil, func(d *draft) string {
+			d.Claims["iss"] = "https://other.example"
+			return providertest.WrongKey(d)
+		}, providers.ErrToken, false},
 		{"118 no signature", nil, providertest.Unsigned, providers.ErrToken, false},
 		{"118 at_hash of another token", providertest.With("at_hash", "AAAAAAAAAAAAAAAAAAAAAA"), nil, providers.ErrToken, false},
 	} {
@@ -105,6 +110,17 @@ func TestRefresh_idToken(t *testing.T) {
 			v.requests("userinfo", 0)
 		})
 	}
+}
+
+// A refresh token goes to nobody but the issuer that it is from.
+func TestRefresh_otherIssuer(t *testing.T) {
+	v := newVisit(t, providertest.Behavior{})
+	tok, _ := v.mustFinish()
+	tok.Issuer = "https://former.example"
+	before := v.s.Ledger().Count("token")
+	_, err := v.p.Refresh(v.ctx, tok)
+	is(t, err, providers.ErrNoRefresh)
+	v.requests("token", before)
 }
 
 // What ends a grant, and what does not.

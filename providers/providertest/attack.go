@@ -10,11 +10,11 @@ import (
 )
 
 // Attacks returns the ways in which a hostile or broken provider answers, by group: the
-// authorization answer, the exchange, the token answer, the ID token, userinfo, and what it publishes. No case
+// authorization answer, the exchange, the token answer, the ID token, userinfo, refreshing, and what it publishes. No case
 // depends on another one.
 func Attacks() []Case {
 	var all []Case
-	for _, group := range [][]Case{answerAttacks(), exchangeAttacks(), tokenAttacks(), idTokenAttacks(), publishedAttacks()} {
+	for _, group := range [][]Case{answerAttacks(), exchangeAttacks(), tokenAttacks(), idTokenAttacks(), refreshAttacks(), publishedAttacks()} {
 		all = append(all, group...)
 	}
 	return all

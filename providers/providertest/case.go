@@ -30,18 +30,32 @@ const (
 	Unredeemed
 	// Declined: the provider said no. Nothing is sent, and the sign-in is over.
 	Declined
-	// RefreshRefused: the sign-in is good; the first refresh is not.
+	// RefreshRefused: the sign-in is good; the first refresh is not, and the token has ended.
 	RefreshRefused
+	// RefreshForeign: the sign-in is good; the first refresh brings somebody else's token, so that it is
+	// not known any more whose session this is.
+	RefreshForeign
+	// RefreshFailed: the sign-in is good; the first refresh comes to nothing, and the next may succeed.
+	RefreshFailed
 )
 
 // String returns the outcome in words.
 func (o Outcome) String() string {
-	return [...]string{"signed in", "either", "refused", "refused before redeeming", "declined", "refused at refresh"}[o]
+	return [...]string{"signed in", "either", "refused", "refused before redeeming", "declined", "refused at refresh", "somebody else at refresh", "no refresh"}[o]
 }
 
-// Allows reports whether a party did right that came to got: what is refused may be refused early.
+// Allows reports whether a party did right that came to got: what is refused may be refused early,
+// and a party that has no session to end may take each refresh that failed for refused.
 func (o Outcome) Allows(got Outcome) bool {
-	return o == got || o == Either || o == Refused && got == Unredeemed
+	switch o {
+	case Either:
+		return true
+	case Refused:
+		return got == Refused || got == Unredeemed
+	case RefreshForeign, RefreshFailed:
+		return got == o || got == RefreshRefused
+	}
+	return o == got
 }
 
 // join runs several changes.

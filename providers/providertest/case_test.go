@@ -36,6 +36,8 @@ var peers = map[string]providertest.Outcome{
 	"91 typ logout+jwt":                                              providertest.SignedIn,
 	"92 white space":                                                 providertest.SignedIn,
 	"92 JSON serialisation":                                          providertest.SignedIn,
+	"118 refreshed ID token: iat before the first one":               providertest.SignedIn,
+	"118 refreshed ID token: nonce of another sign-in":               providertest.SignedIn,
 	"101 discovery gzip bomb":                                        providertest.SignedIn,
 	"101 keys gzip bomb":                                             providertest.SignedIn,
 	"Q discovery behind a redirect to the same host":                 providertest.Refused, // the client here follows none

@@ -124,8 +124,15 @@ func visit(t *testing.T, s *providertest.Server, p providers.Provider) (provider
 	if err != nil {
 		return providertest.Refused, err
 	}
-	if _, err := p.Refresh(ctx, tok); err != nil {
-		return providertest.RefreshRefused, err
+	_, err = p.Refresh(ctx, tok)
+	var no *providers.Error
+	switch {
+	case err == nil:
+		return providertest.SignedIn, nil
+	case errors.Is(err, providers.ErrSubject):
+		return providertest.RefreshForeign, err
+	case errors.As(err, &no) && no.Code != "invalid_grant":
+		return providertest.RefreshFailed, err
 	}
-	return providertest.SignedIn, nil
+	return providertest.RefreshRefused, err
 }
