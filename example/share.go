@@ -25,24 +25,26 @@ func (s *service) shareNeed() middleware.Need {
 	return middleware.Need{Provider: s.Name, Scopes: []string{s.share}}
 }
 
-// granted reports whether the person of ctx has allowed all of n, and whether they have lately said no
-// to some of it.
-func granted(ctx context.Context, n middleware.Need) (yes, declined bool, err error) {
+// granted reports whether the person of ctx has allowed all of n.
+func granted(ctx context.Context, n middleware.Need) (bool, error) {
+	err := middleware.Check(ctx, n)
+	var lacks *middleware.StepUpError
+	if errors.As(err, &lacks) && !errors.Is(err, middleware.ErrSignedOut) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// declined reports whether the person of ctx has lately said no to some of n.
+func declined(ctx context.Context, n middleware.Need) (bool, error) {
 	all, err := middleware.Connections(ctx)
 	if err != nil {
-		return false, false, err
+		return false, err
 	}
-	for _, c := range all {
-		if c.Provider != n.Provider || c.Label != n.Label {
-			continue
-		}
-		yes = !c.Ended
-		for _, s := range n.Scopes {
-			yes = yes && slices.Contains(c.Scopes, s)
-			declined = declined || slices.Contains(c.Declined, s)
-		}
-	}
-	return yes, declined, nil
+	return slices.ContainsFunc(all, func(c middleware.Connection) bool {
+		return c.Provider == n.Provider && c.Label == n.Label &&
+			slices.ContainsFunc(n.Scopes, func(s string) bool { return slices.Contains(c.Declined, s) })
+	}), nil
 }
 
 // showShare shows the form: as it was left by the tab that comes back from allowing more, else empty.
@@ -64,12 +66,16 @@ func (a *app) shareForm(w http.ResponseWriter, r *http.Request, status int, i in
 	s := a.signedInWith(ctx)
 	data := shareData{Form: i, Errors: wrong, Shelf: p.Videos, Sent: p.Invitations, Label: s.Label, Needs: s.share != ""}
 	if data.Needs {
-		yes, declined, err := granted(ctx, s.shareNeed())
+		yes, err := granted(ctx, s.shareNeed())
+		if err != nil {
+			return err
+		}
+		no, err := declined(ctx, s.shareNeed())
 		if err != nil {
 			return err
 		}
 		data.Granted = yes
-		if declined && !yes && notice == "" && wrong == nil {
+		if no && !yes && notice == "" && wrong == nil {
 			notice = s.Label + " still does not let others watch: that box was left empty. What you have filled in is still here."
 		}
 	}
@@ -90,7 +96,7 @@ func (a *app) allowShare(w http.ResponseWriter, r *http.Request) error {
 	if s.share == "" {
 		return a.shareForm(w, r, http.StatusOK, i, nil, "There is nothing to allow at "+s.Label+": just send the invitation.")
 	}
-	switch yes, _, err := granted(ctx, s.shareNeed()); {
+	switch yes, err := granted(ctx, s.shareNeed()); {
 	case err != nil:
 		return err
 	case yes:
@@ -122,7 +128,7 @@ func (a *app) share(w http.ResponseWriter, r *http.Request) error {
 	i := invitationOf(r).from(a.people.find(acc.ID).Videos)
 	s := a.signedInWith(ctx)
 	if s.share != "" {
-		yes, _, err := granted(ctx, s.shareNeed())
+		yes, err := granted(ctx, s.shareNeed())
 		if err != nil {
 			return err
 		}

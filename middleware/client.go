@@ -51,7 +51,7 @@ func Client(ctx context.Context, provider string) *http.Client {
 	}
 	p := a.providers[provider]
 	if p == nil {
-		return &http.Client{Transport: failing{fmt.Errorf("%w: %q is not configured", ErrNotConnected, provider)}}
+		return &http.Client{Transport: failing{notConfigured(provider)}}
 	}
 	t := &apiTransport{auth: a, provider: p, label: labelOf(ctx), session: s.id, born: s.born, user: s.meta.user}
 	if api, ok := p.(providers.API); ok {

@@ -10,9 +10,9 @@ import (
 )
 
 // Require protects handlers: next is called when the session meets n. Otherwise the load of a page
-// is sent to the provider, and comes back to the same URL; anything else (a fetch, a WebSocket, a
-// form that was posted) gets 401 or 403 with a problem document, or a page, that carries the URL
-// to sign in at.
+// is sent to the provider, and comes back to the same URL. Anything else is told where to do that:
+// a script, a WebSocket and whatever else loads no page by 401 and a problem document, a form that was
+// posted by a page. [Check] is the same judgment without the answer.
 //
 // A gate sends a browser away at most once a minute for a path. When that did not help, it shows
 // a page with a button instead. Another provider than the one of the sign-in is connected with a
@@ -30,12 +30,11 @@ func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
 				a.refuse(w, r, problem(ReasonStore, ErrNoMiddleware)) // a gate fails closed
 				return
 			}
-			l := n.lacks(q.view(), a.now())
-			if l == lacksNothing {
+			if err = q.check(n); err == nil {
 				next.ServeHTTP(w, r)
 				return
 			}
-			if p := a.stop(w, q, r, n, l); p != nil {
+			if p := a.judge(w, q, r, err); p != nil {
 				a.refuse(w, r, p)
 			}
 		})
@@ -74,6 +73,9 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 	p := problem(ReasonSignedOut, nil)
 	if l != lacksUser {
 		p = problem(ReasonNeed, nil)
+	}
+	if !pageLoad(r) {
+		p.Status = http.StatusUnauthorized // for a script both are one: there is somewhere to sign in
 	}
 	anyProvider := l == lacksUser && len(a.names) > 1 && n.Provider == ""
 	if !anyProvider {

@@ -217,12 +217,17 @@ func (s *session) connection(provider, label string) (grant, error) {
 // notConnected says that there is no grant of that id.
 func notConnected(id string) error {
 	provider, label, _ := strings.Cut(id, ":")
-	return &StepUpError{Need: Need{Provider: provider, Label: label}, cause: ErrNotConnected}
+	return &StepUpError{Need: Need{Provider: provider, Label: label}, lacks: lacksProvider}
+}
+
+// notConfigured says that nobody can be connected with provider.
+func notConfigured(provider string) error {
+	return fmt.Errorf("%w, and not configured", notConnected(provider))
 }
 
 // reauth says that g has ended.
 func (g *grant) reauth() error {
-	return &StepUpError{Need: Need{Provider: g.provider, Label: g.label, again: true}, cause: ErrReauthRequired}
+	return &StepUpError{Need: Need{Provider: g.provider, Label: g.label, again: true}, lacks: lacksToken}
 }
 
 // Token returns a token of whoever is signed in that is good now: provider "" is the one of the
@@ -258,7 +263,7 @@ func tokenOf(ctx context.Context, provider string, force bool) (*providers.Token
 	}
 	p := q.auth.providers[g.provider]
 	if p == nil {
-		return nil, fmt.Errorf("%w: %q is not configured", ErrNotConnected, g.provider)
+		return nil, notConfigured(g.provider)
 	}
 	next, err := q.auth.renew(ctx, s, g, force)
 	if err != nil {

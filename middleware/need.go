@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"slices"
 	"time"
 )
@@ -28,6 +29,38 @@ type Need struct {
 	MaxAge time.Duration
 
 	again bool // sign in anew, although the connection is there: of a [StepUpError]
+}
+
+// Check reports how the session of ctx falls short of n; nil if it meets it. It is what [Auth.Require]
+// asks before it lets a request through, for handlers that show something else instead, or need it for a
+// part of what they do.
+//
+// The error is a [*StepUpError], whose Need leads to what is missing with [LoginURL] or [Answer]. Behind
+// it is [ErrSignedOut] if nobody is signed in, [ErrNotConnected] if the provider is not connected,
+// [ErrReauthRequired] if its token has ended, and [ErrStepUp] if scopes are missing or the sign-in is
+// too weak or too long ago. A context that did not pass [Auth.Handler] is [ErrNoMiddleware].
+func Check(ctx context.Context, n Need) error {
+	q, err := from(ctx)
+	if err != nil {
+		return err
+	}
+	return q.check(n)
+}
+
+func (q *request) check(n Need) error {
+	s := q.view()
+	l := n.lacks(s, q.auth.now())
+	switch l {
+	case lacksNothing:
+		return nil
+	case lacksUser:
+		return &StepUpError{Need: n, lacks: l}
+	}
+	if n.Provider == "" {
+		n.Provider = s.meta.provider
+	}
+	n.again = l != lacksProvider
+	return &StepUpError{Need: n, lacks: l}
 }
 
 // zero reports that n asks for nothing but a signed-in person.

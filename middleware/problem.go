@@ -1,6 +1,8 @@
 package middleware
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -82,9 +84,30 @@ func problem(reason Reason, cause error) *Problem {
 	return p
 }
 
+// whole returns a copy of p that can be answered: one that an app made may have nothing but a reason,
+// or not even that.
+func (p *Problem) whole() *Problem {
+	if p == nil {
+		return problem(ReasonHandler, nil)
+	}
+	own := *p
+	t, known := answers[own.Reason]
+	if !known {
+		t = answers[ReasonHandler]
+	}
+	own.Reason, own.Title, own.Detail = cmp.Or(own.Reason, ReasonHandler), cmp.Or(own.Title, t.title), cmp.Or(own.Detail, t.detail)
+	if own.Status < 400 || own.Status > 599 {
+		own.Status = t.status
+	}
+	return &own
+}
+
 // refuse turns a problem into an answer: this is the one place that does. A page load gets a page,
 // everything else the problem document.
 func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
+	if errors.Is(p.cause, context.Canceled) && r.Context().Err() != nil {
+		p = problem(ReasonClientGone, p.cause) // whatever it was that came to nothing: nobody waits for it
+	}
 	attrs := []slog.Attr{slog.Int("status", p.Status)}
 	if p.Provider != "" {
 		attrs = append(attrs, slog.String("provider", p.Provider))

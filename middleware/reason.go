@@ -43,7 +43,11 @@ const (
 	ReasonRefresh        Reason = "refresh"             // a token could not be renewed
 	ReasonProviderDown   Reason = "api_down"            // a provider does not answer while somebody is signed in
 	ReasonHandler        Reason = "handler"             // a handler gave an error to Answer
+	ReasonClientGone     Reason = "client_gone"         // the client did not wait for the answer
 )
+
+// statusClientGone is what other servers write into their logs for it. No client sees it.
+const statusClientGone = 499
 
 // answers are what a person is told, and the status. Text for people says what happened and what
 // to do; it never repeats what came in.
@@ -81,5 +85,6 @@ var answers = map[Reason]struct {
 	ReasonRandom:         {http.StatusInternalServerError, "Something went wrong", "Please try again."},
 	ReasonProviderDown:   {http.StatusServiceUnavailable, "The service does not answer", "It cannot be reached right now. You are still signed in. Please try again in a moment."},
 	ReasonHandler:        {http.StatusInternalServerError, "Something went wrong", "Please try again."},
+	ReasonClientGone:     {statusClientGone, "Nobody is waiting", "The request was given up before there was an answer."},
 	ReasonClosing:        {http.StatusServiceUnavailable, "One moment, please", "We are restarting. Please try again shortly."},
 }

@@ -177,7 +177,7 @@ func TestSeed_R19_scopes(t *testing.T) {
 	})
 	var p middleware.Problem
 	resp := b.fetch("/videos")
-	if err := json.Unmarshal([]byte(text(resp)), &p); err != nil || resp.StatusCode != http.StatusForbidden || p.Reason != middleware.ReasonNeed {
+	if err := json.Unmarshal([]byte(text(resp)), &p); err != nil || resp.StatusCode != http.StatusUnauthorized || p.Reason != middleware.ReasonNeed {
 		t.Errorf("status %d, reason %q, %v", resp.StatusCode, p.Reason, err)
 	}
 	if got := query(t, k.location(b.open(p.LoginURL))).Get("scope"); !slices.Contains(strings.Fields(got), "videos") {

@@ -15,60 +15,60 @@ import (
 // there again, allow more, or prove better who they are. Give it to [Answer], which sends them
 // there, or its Need to [LoginURL].
 //
-// [errors.Is] finds what is behind it: [ErrNotConnected], [ErrReauthRequired] or [ErrStepUp].
+// [errors.Is] finds what is behind it: [ErrNotConnected], [ErrReauthRequired], [ErrStepUp], or of
+// [Check] also [ErrSignedOut].
 type StepUpError struct {
 	Need  Need
-	cause error
+	lacks lack
 }
 
 // Error says which connection it is about, and why.
 func (e *StepUpError) Error() string {
+	if e.Need.Provider == "" {
+		return e.Unwrap().Error()
+	}
 	return "middleware: " + connected(e.Need.Provider, e.Need.Label) + ": " + strings.TrimPrefix(e.Unwrap().Error(), "middleware: ")
 }
 
 // Unwrap returns the cause.
 func (e *StepUpError) Unwrap() error {
-	if e.cause == nil {
+	switch e.lacks {
+	case lacksUser:
+		return ErrSignedOut
+	case lacksProvider:
+		return ErrNotConnected
+	case lacksToken:
+		return ErrReauthRequired
+	default:
 		return ErrStepUp
 	}
-	return e.cause
 }
 
-// lack returns how the session falls short, as the gate sees it.
-func (e *StepUpError) lack() lack {
-	switch {
-	case errors.Is(e, ErrNotConnected):
-		return lacksProvider
-	case errors.Is(e, ErrReauthRequired):
-		return lacksToken
-	case len(e.Need.ACR) > 0:
-		return lacksLevel
-	case e.Need.MaxAge > 0:
-		return lacksAge
-	}
-	return lacksScope
-}
-
-// stepUp returns what an API's refusal asks for; nil if it is about something else. RFC 6750,
+// stepUpOf returns what an API's refusal asks for; nil if it is about something else. RFC 6750,
 // section 3.1, and RFC 9470, section 3.
 func stepUpOf(c providers.Challenge, provider, label string) error {
 	n := Need{Provider: provider, Label: label, again: true}
 	switch c.Error {
 	case "insufficient_scope":
 		n.Scopes = c.Scopes
+		return &StepUpError{Need: n, lacks: lacksScope}
 	case "insufficient_user_authentication":
 		n.ACR, n.MaxAge = c.ACR, c.MaxAge
-	default:
-		return nil
+		return &StepUpError{Need: n, lacks: lacksLevel}
 	}
-	return &StepUpError{Need: n}
+	return nil
 }
 
 // Answer answers a request whose handler met err, which may come from [Token], [Client] (in the
-// *url.Error of a request) or [User]. Somebody who has to sign in, connect a provider or step up is
-// sent there and comes back to the same URL, if they were loading a page; everything else gets 401
-// and a problem document (RFC 9457) that has the URL to do that at. A provider or store that does
-// not answer is 503, and an error of any other kind 500; their text stays in the log.
+// *url.Error of a request), [Check] or [User], wrapped or not. Somebody who has to sign in, connect a
+// provider or step up is sent there and comes back to the same URL, if they were loading a page;
+// everything else gets 401 and a problem document (RFC 9457) that has the URL to do that at. An
+// [ErrReauthRequired], [ErrNotConnected] or [ErrStepUp] that does not say which connection it is
+// about, because it is not of a [*StepUpError], is about that of the sign-in.
+//
+// A provider or store that does not answer is 503; a [*Problem] is itself, and what it leaves out
+// follows from its Reason; an error of any other kind is 500, and its text stays in the log. When
+// the client has gone the answer is for nobody, and the log says so instead of naming a fault.
 //
 // It does what [Auth.Require] does, a moment later: a page that came back and still lacks what it
 // went for is shown with a button instead. The handler must not have begun its answer, and
@@ -97,19 +97,20 @@ func Answer(w http.ResponseWriter, r *http.Request, err error) {
 
 // judge answers by a redirect, or returns the problem that err is.
 func (a *Auth) judge(w http.ResponseWriter, q *request, r *http.Request, err error) *Problem {
-	var step *StepUpError
 	var given *Problem
-	switch {
-	case errors.As(err, &given):
-		own := *given // all who wait for one refresh are given one error
-		return &own
-	case errors.As(err, &step) && q.view().signedIn():
-		if a.providers[step.Need.Provider] == nil {
+	if errors.As(err, &given) {
+		return given.whole() // a copy: all who wait for one refresh are given one error
+	}
+	if n, l := lackOf(err); l != lacksNothing {
+		if l != lacksUser && !q.view().signedIn() {
+			n, l = Need{}, lacksUser // first they sign in
+		}
+		if n.Provider != "" && a.providers[n.Provider] == nil {
 			return problem(ReasonHandler, err)
 		}
-		return unauthorized(a.stop(w, q, r, step.Need, step.lack()))
-	case errors.Is(err, ErrSignedOut), step != nil:
-		return a.stop(w, q, r, Need{}, lacksUser)
+		return a.stop(w, q, r, n, l)
+	}
+	switch {
 	case errors.Is(err, providers.ErrUnavailable):
 		p := problem(ReasonProviderDown, err)
 		var e *providers.Error
@@ -123,13 +124,22 @@ func (a *Auth) judge(w http.ResponseWriter, q *request, r *http.Request, err err
 	return problem(ReasonHandler, err)
 }
 
-// unauthorized makes a refusal for what an API asked one that scripts take for "sign in": the
-// document carries where.
-func unauthorized(p *Problem) *Problem {
-	if p != nil && p.Reason == ReasonNeed {
-		p.Status = http.StatusUnauthorized
+// lackOf returns what a session lacks, as err says.
+func lackOf(err error) (Need, lack) {
+	var step *StepUpError
+	switch {
+	case errors.As(err, &step) && step.lacks == lacksNothing:
+		return step.Need, lacksScope // one that the app has made itself
+	case step != nil:
+		return step.Need, step.lacks
+	case errors.Is(err, ErrSignedOut):
+		return Need{}, lacksUser
+	case errors.Is(err, ErrNotConnected):
+		return Need{}, lacksProvider
+	case errors.Is(err, ErrReauthRequired), errors.Is(err, ErrStepUp):
+		return Need{}, lacksToken
 	}
-	return p
+	return Need{}, lacksNothing
 }
 
 // HandlerFunc is a handler that may fail: [Answer] answers for it then.
