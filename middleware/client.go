@@ -21,7 +21,8 @@ import (
 //
 // is all it takes. The token goes to the origins that the provider declares (and to its userinfo
 // endpoint, see [providers.Informer]), and nowhere else: a request to another one, or a redirect to
-// it, fails with [ErrOrigin] and is not sent. Bodies are streamed. A request whose context is of
+// it, or one whose Host or URL.Opaque names another host than its URL, fails with [ErrOrigin] and is
+// not sent. Bodies are streamed. A request whose context is of
 // [WithoutToken] goes anywhere, without the token.
 //
 // Tokens are renewed as [Token] does. When the API says that one is not good although it has not
@@ -126,7 +127,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return transport(t.auth.client).RoundTrip(out)
 	}
-	if err := t.allowed(out.URL); err != nil && !t.userInfo(r.Context(), out.URL) {
+	if err := t.allowed(out); err != nil {
 		closeBody(r)
 		return nil, err
 	}
@@ -166,7 +167,7 @@ func (t *apiTransport) resolve(r *http.Request) *http.Request {
 	out := r.Clone(r.Context())
 	if t.base != nil && out.URL.Host == "" && out.URL.Scheme == "" && out.URL.Opaque == "" {
 		out.URL = t.base.ResolveReference(out.URL)
-		out.Host = ""
+		out.Host = "" // the base is a host, too
 	}
 	return out
 }
@@ -212,8 +213,22 @@ func replay(r *http.Request) (*http.Request, bool) {
 	return again, true
 }
 
-// allowed refuses a URL that is not of a declared origin.
-func (t *apiTransport) allowed(u *url.URL) error {
+// allowed refuses a request that would take the token anywhere but to a declared origin.
+func (t *apiTransport) allowed(r *http.Request) error {
+	// Many hosts may live behind one address: the one in the header, or in a target of the caller's
+	// own making, is the one that answers.
+	if r.URL.Opaque != "" || r.Host != "" && !strings.EqualFold(r.Host, r.URL.Host) {
+		return fmt.Errorf("%w: %s: the request names another host than its URL", ErrOrigin, t.provider.Name())
+	}
+	err := t.origin(r.URL)
+	if err != nil && t.userInfo(r.Context(), r.URL) {
+		return nil
+	}
+	return err
+}
+
+// origin refuses a URL that is not of a declared origin.
+func (t *apiTransport) origin(u *url.URL) error {
 	host := strings.ToLower(u.Host)
 	if p := u.Port(); p == "443" && u.Scheme == "https" || p == "80" && u.Scheme == "http" {
 		host = strings.TrimSuffix(host, ":"+p)

@@ -1,11 +1,13 @@
 package middleware_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -17,14 +19,16 @@ import (
 // border is the transport of an app: it notes every request that leaves it with a token.
 type border struct {
 	http.RoundTripper
-	mu   sync.Mutex
-	sent []string
+	mu    sync.Mutex
+	sent  []string
+	hosts []string // that those requests name
 }
 
 func (b *border) RoundTrip(r *http.Request) (*http.Response, error) {
 	if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") {
 		b.mu.Lock()
 		b.sent = append(b.sent, r.URL.Scheme+"://"+r.URL.Host)
+		b.hosts = append(b.hosts, cmp.Or(r.Host, r.URL.Host))
 		b.mu.Unlock()
 	}
 	// As a network does: the host has no case, and 443 is where https goes.
@@ -66,6 +70,16 @@ func TestClient_origins(t *testing.T) {
 		{"another scheme", "ftp://plain.example/me", middleware.ErrOrigin},
 		{"no host", "https:///me", middleware.ErrOrigin},
 		{"opaque", "https:plain.example/me", middleware.ErrOrigin},
+		{"an empty port", "https://plain.example:/me", nil},
+		{"a port with a zero before it", "https://plain.example:0443/me", middleware.ErrOrigin},
+		{"a letter that looks alike", "https://pl\u0430in.example/me", middleware.ErrOrigin},
+		{"a wide letter", "https://\uff50lain.example/me", middleware.ErrOrigin},
+		{"a wide dot", "https://plain\u3002example/me", middleware.ErrOrigin},
+		{"an address", "https://[::1]/me", middleware.ErrOrigin},
+		{"an address with a zone", "https://[fe80::1%25eth0]/me", middleware.ErrOrigin},
+		{"plain http to loopback", "http://127.0.0.1/me", middleware.ErrOrigin},
+		{"another host in the path", "/me/..//evil.example/me", errStays},
+		{"another host behind a backslash", "/\\evil.example/me", errStays},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -73,6 +87,12 @@ func TestClient_origins(t *testing.T) {
 			c := k.clientOf(b, "plain")
 			k.border.sent = nil
 			resp, err := c.Get(row.url)
+			if row.want == errStays {
+				if err != nil || len(k.border.sent) != 1 || k.border.sent[0] != "https://plain.example" {
+					t.Errorf("error %v, tokens went to %v", err, k.border.sent)
+				}
+				return
+			}
 			if !errors.Is(err, row.want) {
 				t.Fatalf("error %v, want %v", err, row.want)
 			}
@@ -87,6 +107,66 @@ func TestClient_origins(t *testing.T) {
 			}
 			if got := len(k.border.sent); got != want {
 				t.Errorf("tokens went to %v, want %d of them", k.border.sent, want)
+			}
+		})
+	}
+}
+
+// errAny stands for whatever net/http has against a URL.
+var errAny = errors.New("any")
+
+// errStays stands for a path that looks like another host, and is none.
+var errStays = errors.New("stays")
+
+// 168: what a caller can write into a request besides its URL takes the token nowhere else, and the
+// request is the caller's: nothing is written into it.
+func TestClient_request(t *testing.T) {
+	rows := []struct {
+		name, url string
+		change    func(r *http.Request)
+		want      error
+	}{
+		{"as it is", "https://plain.example/me", func(*http.Request) {}, nil},
+		{"the same host", "https://plain.example/me", func(r *http.Request) { r.Host = "PLAIN.example" }, nil},
+		{"another host", "https://plain.example/me", func(r *http.Request) { r.Host = "evil.example" }, middleware.ErrOrigin},
+		{"another port", "https://plain.example/me", func(r *http.Request) { r.Host = "plain.example:8443" }, middleware.ErrOrigin},
+		{"of a relative URL, which has the base's", "/me", func(r *http.Request) { r.Host = "evil.example" }, nil},
+		{"a header of that name, which is not sent", "https://plain.example/me", func(r *http.Request) { r.Header.Set("Host", "evil.example") }, nil},
+		{"opaque, with another host", "https://plain.example/me", func(r *http.Request) { r.URL.Opaque = "//evil.example/me" }, middleware.ErrOrigin},
+		{"opaque, with a path", "https://plain.example/me", func(r *http.Request) { r.URL.Opaque = "/me" }, middleware.ErrOrigin},
+		{"relative and opaque", "/me", func(r *http.Request) { r.URL.Opaque = "//evil.example/me" }, middleware.ErrOrigin},
+		{"a scheme in another case", "https://plain.example/me", func(r *http.Request) { r.URL.Scheme = "HTTPS" }, middleware.ErrOrigin},
+		{"user information", "https://plain.example/me", func(r *http.Request) { r.URL.User = url.User("x") }, middleware.ErrOrigin},
+		{"its own Authorization", "https://plain.example/me", func(r *http.Request) { r.Header.Set("Authorization", "Basic eDp5") }, nil},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			k, b := borderKit(t)
+			c := k.clientOf(b, "plain")
+			k.border.sent, k.border.hosts = nil, nil
+			r, err := http.NewRequest(http.MethodGet, row.url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			row.change(r)
+			before := fmt.Sprint(r.Header, r.URL, r.Host)
+			resp, err := c.Do(r)
+			if !errors.Is(err, row.want) {
+				t.Fatalf("error %v, want %v", err, row.want)
+			}
+			if err == nil {
+				err = readAll(resp) // ada's, whatever the caller wrote into the request
+			}
+			if row.want == nil && err != nil || row.want != nil && len(k.border.sent) > 0 {
+				t.Errorf("%v; tokens went to %v", err, k.border.sent)
+			}
+			for _, host := range k.border.hosts {
+				if !strings.EqualFold(host, "plain.example") {
+					t.Errorf("sent to host %q", host)
+				}
+			}
+			if after := fmt.Sprint(r.Header, r.URL, r.Host); after != before {
+				t.Errorf("the caller's request was changed from %s to %s", before, after)
 			}
 		})
 	}
@@ -123,6 +203,23 @@ func TestClient_redirects(t *testing.T) {
 		{"to plain http", 301, "http://plain.example/me", middleware.ErrOrigin, ""},
 		{"to user information", 302, "https://x:y@plain.example/me", middleware.ErrOrigin, ""},
 		{"relative to the scheme", 302, "//evil.example/me", middleware.ErrOrigin, ""},
+		{"301", 301, "https://evil.example/me", middleware.ErrOrigin, ""},
+		{"303", 303, "https://evil.example/me", middleware.ErrOrigin, ""},
+		{"308, with the body", 308, "https://evil.example/me", middleware.ErrOrigin, "secret"},
+		{"307 to plain http, with the body", 307, "http://plain.example/me", middleware.ErrOrigin, "secret"},
+		{"to another port", 302, "https://plain.example:8443/me", middleware.ErrOrigin, ""},
+		{"to plain http at loopback", 302, "http://127.0.0.1/me", middleware.ErrOrigin, ""},
+		{"to a host in the user information", 302, "https://plain.example@evil.example/me", middleware.ErrOrigin, ""},
+		{"to user information without a password", 302, "https://plain.example@plain.example/me", middleware.ErrOrigin, ""},
+		{"to a trailing dot", 302, "https://plain.example./me", middleware.ErrOrigin, ""},
+		{"to the host in another case", 302, "https://PLAIN.example/me/videos", nil, ""},
+		{"to a wide letter", 302, "https://\uff50lain.example/me", middleware.ErrOrigin, ""},
+		{"to an address with a zone", 302, "https://[fe80::1%25lo]/me", middleware.ErrOrigin, ""},
+		{"to something opaque", 302, "https:evil.example/me", middleware.ErrOrigin, ""},
+		{"to a backslash, a path here", 302, "/\\evil.example/me", nil, ""},
+		{"to a backslash in the host", 302, "https://evil.example\\@plain.example/me", errAny, ""},
+		{"to a backslash behind the host", 302, "https://plain.example\\.evil.example/me", errAny, ""},
+		{"to another scheme", 302, "file:///etc/passwd", middleware.ErrOrigin, ""},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -139,14 +236,14 @@ func TestClient_redirects(t *testing.T) {
 			} else {
 				resp, err = c.Post("/me", "text/plain", strings.NewReader(row.body))
 			}
-			if !errors.Is(err, row.want) {
+			if !errors.Is(err, row.want) && !(row.want == errAny && err != nil) {
 				t.Errorf("error %v, want %v", err, row.want)
 			}
 			if err == nil {
 				_ = resp.Body.Close()
 			}
 			for _, origin := range k.border.sent {
-				if origin != "https://plain.example" {
+				if strings.ToLower(origin) != "https://plain.example" {
 					t.Errorf("a token went to %s", origin)
 				}
 			}
