@@ -140,6 +140,12 @@ func (a *Auth) find(ctx context.Context, id string) (session, error) {
 	if err != nil || !a.now().Before(m.deadline) {
 		return s, nil
 	}
+	if m.user != "" {
+		// Nobody is half signed in: who it is that a gate lets through has to be readable, too.
+		if _, ok := rec.Field(fieldUser); !ok {
+			return s, nil
+		}
+	}
 	s.record, s.meta, s.born, s.metaVersion = rec, m, born.Version, f.Version
 	s.standing = stale // until a secret says otherwise
 	return s, nil
