@@ -5,6 +5,7 @@ import (
 	"context"
 	"mime/multipart"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -65,7 +66,7 @@ func TestCheckPageTag_longForm(t *testing.T) {
 		want int
 	}{
 		{"one that fits", 9 << 20, http.StatusOK},
-		{"one that does not", 11 << 20, http.StatusConflict},
+		{"one that does not", 11 << 20, http.StatusRequestEntityTooLarge},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -92,5 +93,18 @@ func TestCheckPageTag_longForm(t *testing.T) {
 				t.Errorf("status %d, want %d", got, row.want)
 			}
 		})
+	}
+}
+
+// The same for a form of the other kind, of which net/http keeps the error to itself.
+func TestCheckPageTag_longPlainForm(t *testing.T) {
+	k := newKit(t)
+	k.mux.Handle("/change", k.auth.CheckPageTag(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	for size, want := range map[int]int{9 << 20: http.StatusOK, 11 << 20: http.StatusRequestEntityTooLarge} {
+		r := k.browser().request(http.MethodPost, "/change", strings.NewReader("page_tag=nobody&text="+strings.Repeat("x", size)))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if got := k.serve(r).StatusCode; got != want {
+			t.Errorf("%d bytes: status %d, want %d", size, got, want)
+		}
 	}
 }

@@ -303,6 +303,9 @@ func (a *Auth) disconnect(w http.ResponseWriter, q *request, name string) *Probl
 	if !q.view().signedIn() {
 		return a.retryable(problem(ReasonSignedOut, nil), name, back)
 	}
+	if p := a.outdated(q); p != nil {
+		return p
+	}
 	if err := a.sever(q, connected(name, label)); err != nil {
 		return a.judge(w, q, r, err)
 	}

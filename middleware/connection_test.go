@@ -188,7 +188,7 @@ func TestLink_move(t *testing.T) {
 		if got := b.connections(); strings.Contains(got, "idp") {
 			t.Errorf("connected: %s", got)
 		}
-		form := regexp.MustCompile(`<form method="post" action="([^"]*)"><button class="button">Move it`).FindStringSubmatch(text(resp))
+		form := regexp.MustCompile(`<form method="post" action="([^"]*)"><input type="hidden" name="page_tag" value="[^"]+"><button class="button">Move it`).FindStringSubmatch(text(resp))
 		if form == nil {
 			t.Fatalf("no button: %s", text(resp))
 		}
@@ -205,7 +205,7 @@ func TestLink_move(t *testing.T) {
 			t.Errorf("in another session: status %d, want 400", resp.StatusCode)
 		}
 		resp = b.link("idp", "", "grace")
-		form = regexp.MustCompile(`<form method="post" action="([^"]*)"><button class="button">Move it`).FindStringSubmatch(text(resp))
+		form = regexp.MustCompile(`<form method="post" action="([^"]*)"><input type="hidden" name="page_tag" value="[^"]+"><button class="button">Move it`).FindStringSubmatch(text(resp))
 		action = strings.ReplaceAll(form[1], "&amp;", "&")
 
 		// Who comes back with another account than the one that the page was about moves nothing.

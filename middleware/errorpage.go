@@ -33,6 +33,7 @@ func hashCSS() string {
 type problemPage struct {
 	*Problem
 	Home    string
+	Tag     string   // the page tag of a form that connects a provider
 	SignOut string   // the address of a form that signs out
 	Choices []choice // ways to sign in
 }

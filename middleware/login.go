@@ -174,6 +174,9 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 		form = r.Form
 		if form.Get(purposeParam) == "link" {
 			d.purpose = link
+			if p := a.outdated(q); p != nil {
+				return p
+			}
 		}
 	}
 	d.returnTo = a.returnTo(q, form)

@@ -332,3 +332,66 @@ func TestPageTag(t *testing.T) {
 		})
 	}
 }
+
+// Invariant 15: a page that was made for one person connects and disconnects nothing of another's. The
+// kit's own pages have the tag; an app need not use it.
+func TestPageTag_connections(t *testing.T) {
+	rows := []struct {
+		name   string
+		header bool
+		tag    func(ada, grace string) string
+		ok     bool
+	}{
+		{"of this person", false, func(_, grace string) string { return grace }, true},
+		{"of this person, in a header", true, func(_, grace string) string { return grace }, true},
+		{"of another", false, func(ada, _ string) string { return ada }, false},
+		{"of another, in a header", true, func(ada, _ string) string { return ada }, false},
+		{"made up", false, func(string, string) string { return "AAAAAAAAAAAAAAAAAAAAAA" }, false},
+		{"none", false, func(string, string) string { return "" }, true},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				k.gate("/needs", middleware.Need{Provider: "idp"})
+				k.handle("/tag", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, middleware.PageTag(r.Context())) })
+				b := k.browser()
+				b.signIn("plain", "ada", "/")
+				first := text(b.open("/tag"))
+				b.signIn("plain", "grace", "/") // in another tab
+				tag := row.tag(first, text(b.open("/tag")))
+				if row.ok && tag != "" && !strings.Contains(text(b.open("/needs")), `name="page_tag" value="`+tag+`"`) {
+					t.Error("the kit's own page has no tag")
+				}
+				send := func(target string, form url.Values) *http.Response {
+					if tag != "" && !row.header {
+						form.Set("page_tag", tag)
+					}
+					r := b.request(http.MethodPost, target, strings.NewReader(form.Encode()))
+					r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+					r.Header.Set("Origin", appURL)
+					if row.header {
+						r.Header.Set("Page-Tag", tag)
+					}
+					return b.do(r)
+				}
+				link := send("/auth/idp/login", url.Values{"purpose": {"link"}, "return_to": {"/x"}})
+				cut := send("/auth/plain/disconnect", url.Values{"return_to": {"/x"}})
+				if row.ok {
+					k.location(link)
+					k.location(cut)
+					return
+				}
+				for _, resp := range []*http.Response{link, cut} {
+					if resp.StatusCode != http.StatusConflict || !strings.Contains(text(resp), `href="/x"`) {
+						t.Errorf("status %d: %s", resp.StatusCode, text(resp))
+					}
+				}
+				k.rejected(link, "page_tag")
+				if got := b.me("plain", ""); !strings.Contains(got, grace) {
+					t.Errorf("disconnected: %s", got)
+				}
+			})
+		})
+	}
+}

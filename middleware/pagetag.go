@@ -2,7 +2,10 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"net/http"
+
+	"github.com/returnleg/returnleg/internal/returnpath"
 )
 
 // Where a request carries its page tag.
@@ -11,11 +14,15 @@ const (
 	pageTagField  = "page_tag"
 )
 
-const maxTagged = 10 << 20 // bytes of a form that is read for its tag
+const (
+	maxTagged   = 10 << 20 // bytes of a form that is read for its tag
+	maxInMemory = 32 << 20 // of its parts, as in net/http: the rest goes to disk
+)
 
 // PageTag returns a value that stands for the session and whoever is signed in. A page that puts it
 // into its forms, as a field "page_tag", or into its fetches, as a header "Page-Tag", is not acted
-// on as somebody else who has signed in meanwhile: see [Auth.CheckPageTag]. It opens nothing. A
+// on as somebody else who has signed in meanwhile: see [Auth.CheckPageTag]. The addresses that connect
+// and disconnect a provider check it, too, where a form has it. It opens nothing. A
 // context that did not pass [Auth.Handler] has the empty tag, which is never right.
 func PageTag(ctx context.Context) string {
 	q, err := from(ctx)
@@ -51,8 +58,8 @@ func tagOf(k *secrets, session, user string) string {
 // missing, or is not [PageTag]. A page that was made for nobody is good for whoever signed in
 // to its session since, because that is the page which the person left to sign in.
 //
-// It reads the form of the request where the header is missing, of at most 10 MB: where less is
-// right, limit the body outside of it. And it does not tell whose page sent the request: against
+// It reads the form of the request where the header is missing, of at most 10 MB, and answers a longer
+// one with 413: where less is right, limit the body outside of it. And it does not tell whose page sent the request: against
 // other sites, wrap the app in [http.CrossOriginProtection] as well.
 func (a *Auth) CheckPageTag(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +76,11 @@ func (a *Auth) CheckPageTag(next http.Handler) http.Handler {
 		tag := r.Header.Get(pageTagHeader)
 		if tag == "" {
 			r.Body = http.MaxBytesReader(w, r.Body, maxTagged) // parts of a form would go to disk without end
-			tag = r.PostFormValue(pageTagField)
+			if err := parseForm(r); err != nil {
+				a.refuse(w, r, problem(ReasonTooLarge, err))
+				return
+			}
+			tag = r.PostForm.Get(pageTagField)
 		}
 		if !a.fits(q, tag) {
 			a.refuse(w, r, problem(ReasonPageTag, nil))
@@ -77,6 +88,39 @@ func (a *Auth) CheckPageTag(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// parseForm reads the form of r. Its error is an [*http.MaxBytesError]: any other form that cannot be
+// read has no tag, which says enough.
+func parseForm(r *http.Request) error {
+	// ParseMultipartForm keeps the error of ParseForm to itself where the form is of the other kind.
+	err := r.ParseForm()
+	if err == nil {
+		err = r.ParseMultipartForm(maxInMemory)
+	}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return tooLarge
+	}
+	return nil
+}
+
+// outdated refuses a form of one of the kit's own addresses whose tag is another person's. There it may
+// have none: an app need not use them.
+func (a *Auth) outdated(q *request) *Problem {
+	tag := q.r.Header.Get(pageTagHeader)
+	if tag == "" {
+		tag = q.r.PostForm.Get(pageTagField)
+	}
+	if tag == "" || a.fits(q, tag) {
+		return nil
+	}
+	p := problem(ReasonPageTag, nil)
+	p.BackURL = a.home
+	if back, ok := returnpath.Clean(a.base, a.prefix, q.r.Form.Get(returnParam)); ok {
+		p.BackURL = back
+	}
+	return p
 }
 
 func (a *Auth) fits(q *request, tag string) bool {

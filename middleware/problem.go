@@ -146,5 +146,9 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 		a.errorPage(w, r, p)
 		return
 	}
-	a.writePage(w, p.Status, problemPage{Problem: p, Home: a.home})
+	page := problemPage{Problem: p, Home: a.home}
+	if p.LoginPost {
+		page.Tag = PageTag(r.Context())
+	}
+	a.writePage(w, p.Status, page)
 }

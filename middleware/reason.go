@@ -35,6 +35,7 @@ const (
 	ReasonSessionGone    Reason = "session_gone"        // the session ended while a request was under way
 	ReasonLateWrite      Reason = "late_write"          // a handler changed the session after its answer had begun
 	ReasonPageTag        Reason = "page_tag"            // the page was made for somebody else
+	ReasonTooLarge       Reason = "too_large"           // a form is longer than it may be
 	ReasonOuterSession   Reason = "outer_load_and_save" // see ErrOuterSession
 	ReasonRandom         Reason = "random"              // the random source failed
 	ReasonClosing        Reason = "closing"             // the server is about to stop
@@ -81,6 +82,7 @@ var answers = map[Reason]struct {
 	ReasonValue:          {http.StatusInternalServerError, "Something went wrong", "The people who run this site have been told."},
 	ReasonFull:           {http.StatusServiceUnavailable, "One moment, please", "We have no room for another session right now. Please try again shortly."},
 	ReasonPageTag:        {http.StatusConflict, "This page is out of date", "It was made for another account than the one that is signed in now. Nothing was done. Please open it again."},
+	ReasonTooLarge:       {http.StatusRequestEntityTooLarge, "Too much at once", "What was sent is larger than this site takes. Nothing was done."},
 	ReasonOuterSession:   {http.StatusInternalServerError, "Something is set up wrong", "The people who run this site have been told."},
 	ReasonRandom:         {http.StatusInternalServerError, "Something went wrong", "Please try again."},
 	ReasonProviderDown:   {http.StatusServiceUnavailable, "The service does not answer", "It cannot be reached right now. You are still signed in. Please try again in a moment."},
