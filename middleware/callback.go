@@ -142,6 +142,9 @@ func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Pro
 	if p := belongs(f, s); p != nil {
 		return nil, p
 	}
+	if p := s.room(f); p != nil {
+		return nil, p
+	}
 	visit := a.visit(f, answer.Get("state"), s)
 	provider := a.providers[f.provider]
 	ctx, cancel := context.WithTimeout(a.outgoing(q), checkTime)

@@ -76,6 +76,29 @@ func validLabel(s string) bool {
 	return s == "" || validName(s) || s == "login" || s == "logout" || s == "status"
 }
 
+// maxConnections is how many connections with a label a session has. One without is one per provider.
+const maxConnections = 16
+
+// room refuses a link that would be one connection too many.
+func (s *session) room(f *flow) *Problem {
+	if f.purpose != link || f.label == "" {
+		return nil
+	}
+	n := 0
+	for g := range s.grants {
+		if g.provider == f.provider && g.label == f.label {
+			return nil // it takes the place of this one
+		}
+		if g.label != "" {
+			n++
+		}
+	}
+	if n < maxConnections {
+		return nil
+	}
+	return problem(ReasonConnections, nil)
+}
+
 // aim decides what a sign-in that was asked for by its URL is for.
 func (a *Auth) aim(s *session, d *departure, form url.Values) *Problem {
 	d.label = d.need.Label

@@ -11,16 +11,59 @@ import (
 )
 
 // extend adds what came back from a step-up or link to the session that it left. The person stays
-// who they are.
+// who they are. What can say no comes first; then the session is written; then the account changes
+// hands, if it does. When that fails the session gets back what it had.
 func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *providers.Identity) (*outcome, *Problem) {
 	p := *q.session.Load()
+	var h *transfer
 	if f.purpose == link {
-		if problem := a.own(ctx, q, &p, f, &g, id); problem != nil {
+		var problem *Problem
+		if h, problem = a.own(ctx, &p, f, &g, id); problem != nil {
 			return nil, problem
 		}
 	}
+	places, err := a.listGrant(ctx, &p, g.token)
+	if err != nil {
+		a.letGo(ctx, h)
+		return nil, problem(ReasonStore, err)
+	}
+	x, pr := a.add(ctx, &p, f, g)
+	if pr != nil {
+		a.letGo(ctx, h)
+		return nil, pr
+	}
+	if err := a.unended(ctx, places); err != nil {
+		a.letGo(ctx, h)
+		a.undo(ctx, x)
+		return nil, problem(ReasonSessionChanged, err)
+	}
+	if err := a.handOver(ctx, q, h, id, x.session.id); err != nil {
+		a.undo(ctx, x)
+		return nil, problem(ReasonStore, err)
+	}
+	if x.had && x.old.user != g.user {
+		// Another account has taken its place: nobody uses that one's token any more.
+		a.giveBack(ctx, &x.session, &x.old)
+	}
+	return x.outcome, nil
+}
+
+// extension is a session that was extended.
+type extension struct {
+	outcome *outcome
+	session session             // before
+	change  sessionstore.Change // that was made
+	old     grant               // in whose place there is another
+	had     bool
+}
+
+// add writes g into the session of p.
+func (a *Auth) add(ctx context.Context, p *session, f *flow, g grant) (*extension, *Problem) {
 	for range settleTries {
-		if p := belongs(f, &p); p != nil {
+		if p := belongs(f, p); p != nil {
+			return nil, p
+		}
+		if p := p.room(f); p != nil {
 			return nil, p
 		}
 		old, had := p.grant(g.id())
@@ -39,73 +82,49 @@ func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *pro
 			c.If = append(c.If, sessionstore.Match{Name: fieldMeta, Version: p.metaVersion})
 			c.Set = append(c.Set, sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()})
 		}
-		back, gone := a.cameBack(&p, f, m.user)
+		back, gone := a.cameBack(p, f, m.user)
 		c.Set, c.Delete = append(c.Set, back...), gone
 		err := a.store.Update(ctx, p.key(), c)
 		if err == nil {
 			out.unmet = f.purpose == stepUp && len(missing(f.need.Scopes, kept.token.Scopes)) > 0
-			return out, nil
+			return &extension{outcome: out, session: *p, change: c, old: old, had: had}, nil
 		}
 		if !contested(err) {
 			return nil, problem(ReasonStore, fmt.Errorf("middleware: session: %w", err))
 		}
-		if p, err = a.load(ctx, p.id, p.secret); err != nil {
+		again, err := a.load(ctx, p.id, p.secret)
+		if err != nil {
 			return nil, problem(ReasonStore, err)
 		}
+		p = &again
 	}
 	return nil, problem(ReasonStore, errors.New("middleware: session: changed too often"))
 }
 
-// own makes the identity that is being linked another one of the person who is signed in. One that
-// belongs to somebody else here changes hands only if the person has confirmed that, and was then
-// signed in as who they are now.
-func (a *Auth) own(ctx context.Context, q *request, p *session, f *flow, g *grant, id *providers.Identity) *Problem {
-	if pr := belongs(f, p); pr != nil {
-		return pr
-	}
-	field, _ := p.record.Field(fieldUser)
-	self, err := unpackAccount(field.Value)
-	if err != nil {
-		return problem(ReasonSessionChanged, err)
-	}
-	if g.user == p.meta.user {
-		return nil
-	}
-	e, err := a.enrol(ctx, id)
-	if err != nil {
-		return problem(ReasonStore, err)
-	}
-	before := e.account.ID
-	if e.isNew {
-		before = self.ID
-	}
-	if before != self.ID && f.takes != e.key.ID {
-		taken := problem(ReasonIdentityTaken, nil)
-		taken.Provider = g.provider
-		return a.move(taken, p, f, e.key.ID, a.landing(ctx, f))
-	}
-	e.account.ID, e.account.Provider = self.ID, g.provider
-	if err := a.keep(ctx, e); err != nil {
-		a.drop(ctx, e)
-		return problem(ReasonStore, err)
-	}
-	if before == self.ID {
-		return nil
-	}
-	// A sign-in of that account which ended in the same moment has kept what it found.
-	if now, err := a.enrol(ctx, id); err != nil || now.account.ID != self.ID {
-		if err == nil {
-			a.drop(ctx, now)
-			err = errors.New("middleware: account: changed meanwhile")
+// undo makes of the session what it was, unless somebody has changed the same in it since.
+func (a *Auth) undo(ctx context.Context, x *extension) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	s, c := &x.session, sessionstore.Change{If: []sessionstore.Match{x.session.lineage()}}
+	restore := func(name string) {
+		if was, ok := s.record.Field(name); ok {
+			c.Set = append(c.Set, was)
+			return
 		}
-		return problem(ReasonStore, err)
+		c.Delete = append(c.Delete, name)
 	}
-	a.event(q, slog.LevelWarn, "account moved to another user", "", slog.String("provider", g.provider))
-	// Who is signed in by it is signed in as somebody that it does not belong to any more.
-	if err := errors.Join(a.estrange(ctx, before, e.key.ID), a.endAccount(ctx, e.key.ID, "", p.id)); err != nil {
-		return problem(ReasonStore, err)
+	for _, f := range x.change.Set {
+		if f.Version != 0 {
+			c.If = append(c.If, sessionstore.Match{Name: f.Name, Version: f.Version})
+		}
+		restore(f.Name)
 	}
-	return nil
+	for _, name := range x.change.Delete {
+		restore(name)
+	}
+	if err := a.store.Update(ctx, s.key(), c); err != nil && !contested(err) {
+		a.event(ctx, slog.LevelError, "connection not taken back", ReasonStore, slog.Any("error", err))
+	}
 }
 
 // noteEnded leaves word for the session's other tabs, see [Auth.status].

@@ -53,7 +53,9 @@ type departure struct {
 // For somebody who is signed in, a Need of the same provider asks for the step-up; one of another
 // provider signs in with that instead. To connect it as well, POST to the same path with the
 // parameter purpose=link, in the query or the form; a parameter label there, of 1 to 32 of a-z 0-9 -,
-// keeps several accounts at one provider apart.
+// keeps several accounts at one provider apart, at most 16 in a session. A label that is connected
+// already with another account is connected anew, and the former account is disconnected as by
+// [Disconnect]. What has no label, at the provider of the sign-in, is only ever the account of the sign-in.
 func LoginURL(ctx context.Context, n Need, returnTo string) (string, error) {
 	q, err := from(ctx)
 	if err != nil {
@@ -232,6 +234,10 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 	}
 	if d.purpose != signIn {
 		f.user = s.meta.user
+	}
+	if p := s.room(f); p != nil {
+		p.Provider, p.BackURL = d.provider, d.returnTo
+		return p
 	}
 	if f.session == "" || s.standing == absent || s.standing == stale {
 		// Nothing is stored for it: the secret is derived, and whoever comes back with it is

@@ -27,6 +27,7 @@ const (
 	ReasonSessionChanged Reason = "session_changed"     // a step-up came back to another session or user
 	ReasonIdentity       Reason = "identity"            // another person came back than the one who left
 	ReasonIdentityTaken  Reason = "identity_taken"      // the account at the provider belongs to somebody else here
+	ReasonConnections    Reason = "connections_full"    // the session has no room for one more account
 	ReasonOnLogin        Reason = "refused_by_app"      // OnLogin said no
 	ReasonInterrupted    Reason = "interrupted"         // the sign-in was cut off half way
 	ReasonStore          Reason = "store"               // the store failed
@@ -76,6 +77,7 @@ var answers = map[Reason]struct {
 	ReasonSessionChanged: {http.StatusConflict, "Your session has changed", "You signed out, or signed in as somebody else, since you started. Nothing was changed."},
 	ReasonIdentity:       {http.StatusForbidden, "Another person came back", "You signed in there with a different account than before. Nothing was changed."},
 	ReasonIdentityTaken:  {http.StatusConflict, "That account is in use", "It already belongs to somebody else here. Nothing was changed. If that is you, too, you can move it to the account that you are signed in to now; it will not open the other one any more."},
+	ReasonConnections:    {http.StatusConflict, "That is one account too many", "You have connected as many as we keep at a time. Nothing was changed. Disconnect one that you do not need, then connect this one."},
 	ReasonOnLogin:        {http.StatusForbidden, "You cannot sign in here", "We know who you are, but this account has no access."},
 	ReasonInterrupted:    {http.StatusServiceUnavailable, "That was cut off", "The sign-in stopped half way, and cannot be continued. Please start again."},
 	ReasonStore:          {http.StatusServiceUnavailable, "One moment, please", "We cannot reach what we keep your session in. Please try again shortly; you will not have to sign in again."},

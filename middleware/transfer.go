@@ -1,0 +1,115 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/returnleg/returnleg/providers"
+)
+
+// transfer is an account on its way to the person who links it. Until [Auth.handOver] it is still
+// whose it was.
+type transfer struct {
+	enrolment *enrolment // with the new owner's ID
+	before    string     // the ID of whom it belonged to; the same if it was nobody else's
+}
+
+// own judges whether the identity that is being linked may be another one of the person who is signed
+// in. One that belongs to somebody else here changes hands only if the person has confirmed that, and
+// was then signed in as who they are now. It is nil for the one that they are signed in as.
+func (a *Auth) own(ctx context.Context, p *session, f *flow, g *grant, id *providers.Identity) (*transfer, *Problem) {
+	if pr := belongs(f, p); pr != nil {
+		return nil, pr
+	}
+	if g.user == p.meta.user {
+		return nil, nil
+	}
+	if f.label == "" && f.provider == p.meta.provider {
+		// The connection of the sign-in is that of who is signed in. Another one has a label.
+		return nil, problem(ReasonIdentity, errors.New("middleware: callback: not the account of the sign-in"))
+	}
+	field, _ := p.record.Field(fieldUser)
+	self, err := unpackAccount(field.Value)
+	if err != nil {
+		return nil, problem(ReasonSessionChanged, err)
+	}
+	e, err := a.enrol(ctx, id)
+	if err != nil {
+		return nil, problem(ReasonStore, err)
+	}
+	h := &transfer{enrolment: e, before: e.account.ID}
+	if e.isNew {
+		h.before = self.ID
+	}
+	if h.before != self.ID && f.takes != e.key.ID {
+		taken := problem(ReasonIdentityTaken, nil)
+		taken.Provider = g.provider
+		return nil, a.move(taken, p, f, e.key.ID, a.landing(ctx, f))
+	}
+	e.account.ID, e.account.Provider = self.ID, g.provider
+	return h, nil
+}
+
+// letGo gives up a transfer that did not come to be.
+func (a *Auth) letGo(ctx context.Context, h *transfer) {
+	if h != nil {
+		a.drop(ctx, h.enrolment)
+	}
+}
+
+// handOver makes the account its new owner's, whose session is the one of that id. If it cannot, it is
+// whose it was.
+func (a *Auth) handOver(ctx context.Context, q *request, h *transfer, id *providers.Identity, session string) error {
+	if h == nil {
+		return nil
+	}
+	e := h.enrolment
+	if err := a.keep(ctx, e); err != nil {
+		a.drop(ctx, e)
+		return err
+	}
+	if h.before == e.account.ID {
+		return nil
+	}
+	if err := a.dispossess(ctx, h, id, session); err != nil {
+		a.handBack(ctx, h, id)
+		return err
+	}
+	a.event(q, slog.LevelWarn, "account moved to another user", "", slog.String("provider", e.account.Provider))
+	return nil
+}
+
+// dispossess ends what whoever had the account before has by it.
+func (a *Auth) dispossess(ctx context.Context, h *transfer, id *providers.Identity, session string) error {
+	e := h.enrolment
+	// A sign-in of that account which ended in the same moment has kept what it found.
+	now, err := a.enrol(ctx, id)
+	if err != nil {
+		return err
+	}
+	if now.account.ID != e.account.ID {
+		a.drop(ctx, now)
+		return errors.New("middleware: account: changed meanwhile")
+	}
+	// Who is signed in by it is signed in as somebody that it does not belong to any more.
+	return errors.Join(a.estrange(ctx, h.before, e.key.ID), a.endAccount(ctx, e.key.ID, "", session))
+}
+
+// handBack undoes a transfer.
+func (a *Auth) handBack(ctx context.Context, h *transfer, id *providers.Identity) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	e, err := a.enrol(ctx, id)
+	switch {
+	case err == nil && (e.isNew || e.account.ID != h.enrolment.account.ID):
+		a.drop(ctx, e) // it is not what was made of it
+		return
+	case err == nil:
+		e.account.ID, e.account.Provider = h.before, ""
+		err = errors.Join(a.keep(ctx, e), a.estrange(ctx, h.enrolment.account.ID, e.key.ID))
+	}
+	if err != nil {
+		a.event(ctx, slog.LevelError, "account not handed back", ReasonStore, slog.Any("error", err))
+	}
+}
