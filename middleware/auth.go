@@ -49,6 +49,7 @@ type Auth struct {
 
 	flights  flights
 	breakers map[string]*breaker // by provider
+	queues   map[string]queue    // likewise
 
 	callbacks sync.WaitGroup // redemptions and refreshes under way
 	gate      sync.RWMutex   // guards closing, so that nothing is added once Close waits
@@ -73,6 +74,7 @@ func New(cfg Config) (*Auth, error) {
 		home:          cfg.home(),
 		providers:     map[string]providers.Provider{},
 		breakers:      map[string]*breaker{},
+		queues:        map[string]queue{},
 		flights:       flights{under: map[flightKey]*flight{}},
 		secrets:       newSecrets(keys),
 		sessions:      cfg.sessions(),
@@ -94,6 +96,7 @@ func New(cfg Config) (*Auth, error) {
 		a.providers[p.Name()] = p
 		a.names = append(a.names, p.Name())
 		a.breakers[p.Name()] = newBreaker(p.Name())
+		a.queues[p.Name()] = newQueue()
 	}
 	if s, ok := cfg.Store.(sessionstore.SingleProcess); ok && s.SingleProcess() {
 		a.event(context.Background(), slog.LevelWarn, "this store is for one process only: two would lose each other's changes", "")

@@ -159,6 +159,11 @@ func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Pro
 	case err != nil:
 		return nil, problem(ReasonAnswer, err)
 	}
+	turn := a.queues[f.provider]
+	if !turn.enter(q) {
+		return nil, problem(ReasonBusy, q.Err())
+	}
+	defer turn.leave()
 	if !a.enter() {
 		return nil, problem(ReasonClosing, nil)
 	}

@@ -66,6 +66,7 @@ func Client(ctx context.Context, provider string) *http.Client {
 type (
 	connectionKey struct{}
 	withoutKey    struct{}
+	byHandKey     struct{}
 )
 
 // WithConnection returns a context that means another of several accounts at one provider: the one
@@ -80,6 +81,18 @@ func WithConnection(ctx context.Context, label string) context.Context {
 // without it, too.
 func WithoutToken(ctx context.Context) context.Context {
 	return context.WithValue(ctx, withoutKey{}, true)
+}
+
+// WithoutRefresh returns a context for [Token] and for requests of a [Client] that renew nothing by
+// themselves: a token that has ended is [ErrTokenExpired], and a 401 of an API is the caller's. For apps
+// that call [Refresh] when they see fit, which takes such a context as well.
+func WithoutRefresh(ctx context.Context) context.Context {
+	return context.WithValue(ctx, byHandKey{}, true)
+}
+
+func byHand(ctx context.Context) bool {
+	by, _ := ctx.Value(byHandKey{}).(bool)
+	return by
 }
 
 func labelOf(ctx context.Context) string {
@@ -137,7 +150,7 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, c, err := t.send(out, &g)
-	if err != nil || c.Error != "invalid_token" || resp.StatusCode != http.StatusUnauthorized {
+	if err != nil || c.Error != "invalid_token" || resp.StatusCode != http.StatusUnauthorized || byHand(r.Context()) {
 		return resp, err
 	}
 	// The API knows better than the token's date: it was revoked, or their clock is another one.
@@ -279,7 +292,7 @@ func (t *apiTransport) grant(ctx context.Context) (session, grant, error) {
 	}
 	g, err := s.connection(t.provider.Name(), label)
 	if err == nil && g.due(a.now()) {
-		g, err = a.renew(ctx, &s, g, false)
+		g, err = a.current(ctx, &s, g)
 	}
 	return s, g, err
 }

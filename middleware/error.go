@@ -17,6 +17,10 @@ var (
 	// person has to sign in there again. [Auth.Require] with a Need of that provider does so.
 	ErrReauthRequired = errors.New("middleware: token has ended; sign in again")
 
+	// ErrTokenExpired means that the token has ended and could be renewed, but that the context is
+	// one of [WithoutRefresh]. [Refresh] renews it.
+	ErrTokenExpired = errors.New("middleware: token has ended; it was not to be renewed")
+
 	// ErrStepUp means that an API wants the person to allow more, or to prove better who they are.
 	// A [*StepUpError] says what.
 	ErrStepUp = errors.New("middleware: the API asks for a step-up")

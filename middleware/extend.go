@@ -127,6 +127,29 @@ func (a *Auth) undo(ctx context.Context, x *extension) {
 	}
 }
 
+// listGrant lists s under the session at the provider that t is of, if it says so: a logout that starts
+// there finds what was linked or came with a step-up, too.
+func (a *Auth) listGrant(ctx context.Context, s *session, t *providers.Token) (entry, error) {
+	e := entry{sid: s.id}
+	if t.Session == "" {
+		return e, nil
+	}
+	key := providerSessionKey(t.Issuer, t.Session)
+	mark, err := a.enlist(ctx, key, s.id, s.meta.deadline, "")
+	e.places = []place{{key, mark}}
+	return e, err
+}
+
+// unended reports whether a logout has named e since it was listed.
+func (a *Auth) unended(ctx context.Context, e entry) error {
+	for _, p := range e.places {
+		if ok, err := a.listed(ctx, p.key, e.sid, p.mark); err != nil || !ok {
+			return errors.Join(err, errEnded)
+		}
+	}
+	return nil
+}
+
 // noteEnded leaves word for the session's other tabs, see [Auth.status].
 func (a *Auth) noteEnded(q *request, f *flow, result string) {
 	s := q.session.Load()

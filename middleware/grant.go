@@ -265,7 +265,12 @@ func tokenOf(ctx context.Context, provider string, force bool) (*providers.Token
 	if p == nil {
 		return nil, notConfigured(g.provider)
 	}
-	next, err := q.auth.renew(ctx, s, g, force)
+	var next grant
+	if force {
+		next, err = q.auth.renew(ctx, s, g, true)
+	} else {
+		next, err = q.auth.current(ctx, s, g)
+	}
 	if err != nil {
 		return nil, err
 	}

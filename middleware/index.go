@@ -144,29 +144,6 @@ func (a *Auth) list(ctx context.Context, q *request, sid, account string, t *pro
 	return e, nil
 }
 
-// listGrant lists s under the session at the provider that t is of, if it says so: a logout that starts
-// there finds what was linked or came with a step-up, too.
-func (a *Auth) listGrant(ctx context.Context, s *session, t *providers.Token) (entry, error) {
-	e := entry{sid: s.id}
-	if t.Session == "" {
-		return e, nil
-	}
-	key := providerSessionKey(t.Issuer, t.Session)
-	mark, err := a.enlist(ctx, key, s.id, s.meta.deadline, "")
-	e.places = []place{{key, mark}}
-	return e, err
-}
-
-// unended reports whether a logout has named e since it was listed.
-func (a *Auth) unended(ctx context.Context, e entry) error {
-	for _, p := range e.places {
-		if ok, err := a.listed(ctx, p.key, e.sid, p.mark); err != nil || !ok {
-			return errors.Join(err, errEnded)
-		}
-	}
-	return nil
-}
-
 var errEnded = errors.New("middleware: signed out everywhere while signing in")
 
 // confirm ends a session that was just saved, if somebody signed the person out meanwhile.

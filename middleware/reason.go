@@ -39,6 +39,7 @@ const (
 	ReasonTooLarge       Reason = "too_large"           // a form is longer than it may be
 	ReasonOuterSession   Reason = "outer_load_and_save" // see ErrOuterSession
 	ReasonRandom         Reason = "random"              // the random source failed
+	ReasonBusy           Reason = "busy"                // too many people are signing in at the provider in this moment
 	ReasonClosing        Reason = "closing"             // the server is about to stop
 	ReasonUnsealed       Reason = "unsealed"            // a stored value was sealed with a key that is gone
 	ReasonReturnTo       Reason = "return_to"           // a return address that leaves the site was ignored
@@ -90,5 +91,6 @@ var answers = map[Reason]struct {
 	ReasonProviderDown:   {http.StatusServiceUnavailable, "The service does not answer", "It cannot be reached right now. You are still signed in. Please try again in a moment."},
 	ReasonHandler:        {http.StatusInternalServerError, "Something went wrong", "Please try again."},
 	ReasonClientGone:     {statusClientGone, "Nobody is waiting", "The request was given up before there was an answer."},
+	ReasonBusy:           {http.StatusServiceUnavailable, "Many are signing in", "The provider is slow just now. Nothing was changed. Please reload this page in a moment."},
 	ReasonClosing:        {http.StatusServiceUnavailable, "One moment, please", "We are restarting. Please try again shortly."},
 }

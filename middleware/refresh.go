@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -38,6 +39,17 @@ const (
 	refreshTime = 30 * time.Second // for waiting, asking and trying again; saving comes on top
 	forcedRest  = 30 * time.Second
 )
+
+// current returns g, which is due, as it is to be used now.
+func (a *Auth) current(ctx context.Context, s *session, g grant) (grant, error) {
+	if g.over(a.now()) || !byHand(ctx) {
+		return a.renew(ctx, s, g, false)
+	}
+	if g.ended(a.now()) {
+		return grant{}, fmt.Errorf("%w: %s", ErrTokenExpired, g.id())
+	}
+	return g, nil
+}
 
 // renew returns what g becomes: itself while it is good and its renewal can go on alongside. With
 // force it is renewed whatever its age.

@@ -125,6 +125,57 @@ func TestSeed_R10_R12_F47_S9_W7_renewed(t *testing.T) {
 			})
 		})
 	}
+	t.Run("R10 by hand", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			k := newKit(t)
+			b := k.browser()
+			b.signIn("plain", "ada", "/p")
+			try := func(want error, status int) {
+				t.Helper()
+				b.inside("/p", func(ctx context.Context) {
+					ctx = middleware.WithoutRefresh(ctx)
+					if _, err := middleware.Token(ctx, "plain"); !errors.Is(err, want) {
+						t.Errorf("Token: %v, want %v", err, want)
+					}
+					req, err := http.NewRequestWithContext(ctx, http.MethodGet, "/me", nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp, err := middleware.Client(ctx, "plain").Do(req)
+					if !errors.Is(err, want) || err == nil && resp.StatusCode != status {
+						t.Errorf("Client: %v, want %v and status %d", err, want, status)
+					}
+					if err == nil {
+						_ = resp.Body.Close()
+					}
+				})
+			}
+			try(nil, 200)
+			time.Sleep(time.Hour - 10*time.Second) // it would be renewed ahead
+			try(nil, 200)
+			k.plain.ExpireAccess()
+			try(nil, 401)
+			time.Sleep(time.Minute)
+			try(middleware.ErrTokenExpired, 0)
+			if got := k.refreshes(k.plain); got != 0 {
+				t.Errorf("%d refreshes, want none", got)
+			}
+			b.inside("/p", func(ctx context.Context) {
+				if _, err := middleware.Refresh(middleware.WithoutRefresh(ctx), "plain"); err != nil {
+					t.Error(err)
+				}
+			})
+			try(nil, 200)
+			k.plain.EndGrants("ada")
+			b.inside("/p", func(ctx context.Context) {
+				time.Sleep(time.Minute)
+				if _, err := middleware.Refresh(ctx, "plain"); !errors.Is(err, middleware.ErrReauthRequired) {
+					t.Error(err)
+				}
+			})
+			try(middleware.ErrReauthRequired, 0) // nothing helps: it says so
+		})
+	})
 	t.Run("R10 one that cannot be renewed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			k := newKit(t)
