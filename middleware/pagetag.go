@@ -59,8 +59,8 @@ func tagOf(k *secrets, session, user string) string {
 // to its session since, because that is the page which the person left to sign in.
 //
 // It reads the form of the request where the header is missing, of at most 10 MB, and answers a longer
-// one with 413: where less is right, limit the body outside of it. And it does not tell whose page sent the request: against
-// other sites, wrap the app in [http.CrossOriginProtection] as well.
+// one with 413: where less is right, limit the body outside of it. And it does not tell whose page sent
+// the request: against other sites, wrap the app in [http.CrossOriginProtection] as well.
 func (a *Auth) CheckPageTag(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Method {
