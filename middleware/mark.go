@@ -83,17 +83,25 @@ func (p *patience) over(version uint64) bool {
 	return now.Sub(p.since) >= lease
 }
 
-// pause waits before the record is read again: 5, 10, 20, 20 … ms, and less often when it takes long.
-func (p *patience) pause(ctx context.Context) error {
+// pause waits before the record is read again: 5, 10, 20, 20 … ms, and less often when it takes long,
+// or when others, so many, wait in this process as well. A crowd that asked as often as one does would
+// take the processor from those who renew.
+func (p *patience) pause(ctx context.Context, others int) error {
+	waited := time.Since(p.began)
 	most := 20 * time.Millisecond
-	if waited := time.Since(p.began); waited > 5*time.Second {
+	if waited > 5*time.Second {
 		most = 100 * time.Millisecond
-	} else if waited > time.Second {
-		most = 50 * time.Millisecond
 	}
 	p.rest = min(max(2*p.rest, 5*time.Millisecond), most)
-	return pause(ctx, p.rest)
+	rest := p.rest * time.Duration(crowd+others) / crowd
+	if others > crowd {
+		rest = max(rest, waited/4)
+	}
+	return pause(ctx, rest)
 }
+
+// crowd is how many may wait for other processes before they do so with more patience.
+const crowd = 64
 
 // A hold keeps a mark from being taken over.
 type hold struct {
@@ -101,9 +109,10 @@ type hold struct {
 	lineage sessionstore.Match
 	quit    chan struct{}
 
-	mu   sync.Mutex
-	m    mark
-	gone bool // taken over, or given back
+	mu    sync.Mutex
+	m     mark
+	wrote time.Time // when m was last written, at the latest
+	gone  bool      // taken over, or given back
 }
 
 // owns reports whether m is the mark that h holds.
@@ -114,6 +123,14 @@ func (h *hold) owns(m mark) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return !h.gone && m.owner != "" && m.owner == h.m.owner
+}
+
+// stands reports that nobody may have taken the mark over yet. A process that was stopped finds out
+// here that it was, before it sends a token which another may have traded meanwhile.
+func (h *hold) stands() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.gone && time.Since(h.wrote) < lease
 }
 
 // keep writes the mark anew until stop, or until it is somebody else's.
@@ -130,9 +147,10 @@ func (h *hold) keep(ctx context.Context) {
 		if !h.gone {
 			m := h.m
 			m.version = version()
+			began := time.Now()
 			err := h.renewal.update(ctx, h.change(&m))
 			if err == nil {
-				h.m = m
+				h.m, h.wrote = m, began
 			}
 			h.gone = contested(err)
 		}
@@ -168,6 +186,7 @@ func (r *renewal) claim(ctx context.Context, s *session, g *grant, was mark) err
 	defer h.mu.Unlock()
 	c := h.change(&m)
 	c.If = append(c.If, sessionstore.Match{Name: prefixGrant + r.key.id, Version: g.version})
+	began := time.Now()
 	if err := r.update(ctx, c); err != nil {
 		if contested(err) {
 			h.gone = true
@@ -175,7 +194,7 @@ func (r *renewal) claim(ctx context.Context, s *session, g *grant, was mark) err
 		}
 		return problem(ReasonStore, err)
 	}
-	h.m = m
+	h.m, h.wrote = m, began
 	r.unheard++
 	if h != r.hold {
 		r.hold = h

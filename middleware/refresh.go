@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/returnleg/returnleg/providers"
@@ -33,6 +34,8 @@ type flightKey struct {
 type flights struct {
 	mu    sync.Mutex
 	under map[flightKey]*flight
+
+	waiting atomic.Int32 // for other processes
 }
 
 const (

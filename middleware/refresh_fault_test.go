@@ -144,6 +144,53 @@ func TestRefresh_paused(t *testing.T) {
 	})
 }
 
+// slowWriter is a store whose first change reaches it at once, and its caller late.
+type slowWriter struct {
+	sessionstore.Store
+	late time.Duration
+	once sync.Once
+}
+
+func (s *slowWriter) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	err := s.Store.Update(ctx, k, c)
+	s.once.Do(func() { time.Sleep(s.late) })
+	return err
+}
+
+// FAULTS F7: a process that was stopped between its mark and the request does not send the token, which
+// another has traded meanwhile; and goes on if nobody has.
+func TestRefresh_pausedBeforeItAsks(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		t.Run(fmt.Sprintf("taken over: %v", taken), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newKit(t, withShared)
+				b := k.browser()
+				b.signIn("plain", "ada", "/")
+				next := k.beside()
+				time.Sleep(time.Hour)
+				k.auth.SetStore(&slowWriter{Store: k.auth.Store(), late: 9 * time.Second})
+				late := make(chan asked)
+				go func() { late <- k.token(b, "") }()
+				synctest.Wait()
+				var won asked
+				if taken {
+					won = next.token(b, "")
+				}
+				got := <-late
+				if got.err != nil || won.err != nil || taken && got.access != won.access {
+					t.Errorf("got errors %v and %v, and one token: %v", got.err, won.err, got.access == won.access)
+				}
+				if n := k.refreshes(k.plain); n != 1 {
+					t.Errorf("%d refreshes, want 1", n)
+				}
+				if got := k.token(b, ""); got.err != nil {
+					t.Errorf("afterwards: %v", got.err)
+				}
+			})
+		})
+	}
+}
+
 // FAULTS F3: the store takes no writes for a while. The token is used from memory, nothing is sent
 // twice, and it is saved in the end.
 func TestRefresh_notSaved(t *testing.T) {

@@ -98,7 +98,10 @@ func (r *renewal) run(ctx context.Context, s session) (grant, error) {
 		m := s.mark(&g)
 		if !r.hold.owns(m) {
 			if m.owner != "" && !wait.over(m.version) {
-				if wait.pause(within) != nil {
+				others := a.flights.waiting.Add(1) - 1
+				err := wait.pause(within, int(others))
+				a.flights.waiting.Add(-1)
+				if err != nil {
 					return grant{}, unavailable(g.provider, 0)
 				}
 				continue
@@ -157,9 +160,13 @@ func (r *renewal) attempt(ctx context.Context, s *session, g *grant, m mark) (*p
 		r.began = time.Now()
 	}
 	result = unanswered // what a panic leaves behind
-	w := &wire{base: transport(a.client)}
+	w := &wire{base: transport(a.client), hold: r.hold}
 	client := &http.Client{Transport: w, Timeout: a.client.Timeout}
 	t, err := r.provider.Refresh(context.WithValue(ctx, oauth2.HTTPClient, client), g.token)
+	if w.tooLate() {
+		result, r.unheard = unasked, r.unheard-1
+		return nil, unsent, sessionstore.ErrConflict // somebody may have been first
+	}
 	v := w.judge(err)
 	if v != lost {
 		r.unheard--

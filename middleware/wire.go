@@ -16,8 +16,10 @@ import (
 // again without an answer may send one that was traded already.
 type wire struct {
 	base http.RoundTripper
+	hold *hold // without which nothing is sent
 
 	mu     sync.Mutex
+	late   bool // not sent, because the mark may be another's by now
 	sent   bool
 	status int  // 0: no answer
 	form   bool // the answer is of the type that tokens come in
@@ -28,6 +30,12 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodPost {
 		return w.base.RoundTrip(r)
 	}
+	if !w.hold.stands() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.late = true
+		return nil, errLate
+	}
 	resp, err := w.base.RoundTrip(r)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -37,6 +45,15 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w.sent, w.status, w.form = true, resp.StatusCode, tokenAnswer(resp)
 	return resp, nil
+}
+
+var errLate = errors.New("middleware: refresh: the mark has not been renewed in time")
+
+// tooLate reports that the request was held back.
+func (w *wire) tooLate() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.late
 }
 
 // verdict is what a refresh came to.
