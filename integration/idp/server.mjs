@@ -17,6 +17,7 @@ const settings = {
   redirects: [],
   logoutRedirects: [],
   accessTokenSeconds: 3600,
+  refreshedTokenSeconds: 3600,
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -74,7 +75,8 @@ const configuration = {
   },
   rotateRefreshToken: true,
   ttl: {
-    AccessToken: settings.accessTokenSeconds,
+    AccessToken: (ctx) => (ctx.oidc.params?.grant_type === 'refresh_token'
+      ? settings.refreshedTokenSeconds : settings.accessTokenSeconds),
     AuthorizationCode: 60,
     Grant: 86400,
     IdToken: 3600,
@@ -176,18 +178,31 @@ function listen(server, port) {
   });
 }
 
+// What the provider says that it did, by its own names.
+let events = {};
+
+function count(provider) {
+  ['access_token.saved', 'refresh_token.consumed', 'grant.revoked', 'grant.error'].forEach((name) => {
+    provider.on(name, () => { events[name] = (events[name] ?? 0) + 1; });
+  });
+}
+
 const server = createServer();
 const issuer = `http://localhost:${await listen(server, settings.port)}`;
 const provider = new Provider(issuer, configuration);
+count(provider);
 provider.use(record);
 provider.use(interaction(provider));
 server.on('request', provider.callback());
 
-// The control endpoint is for the tests only, on a port of its own: GET shows the ledger, DELETE
-// empties it.
+// The control endpoint is for the tests only, on a port of its own: GET shows the ledger, and what the
+// provider did at /events; DELETE forgets both.
 const control = createServer((request, response) => {
-  const body = JSON.stringify(ledger);
-  if (request.method === 'DELETE') ledger = [];
+  const body = JSON.stringify(request.url === '/events' ? events : ledger);
+  if (request.method === 'DELETE') {
+    ledger = [];
+    events = {};
+  }
   response.setHeader('content-type', 'application/json');
   response.end(body);
 });

@@ -55,10 +55,32 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
+// Pid returns the id of the program's process.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Pause makes the program hang in the middle of whatever it does, until [Process.Continue]. When it
+// returns, nothing of it runs any more (on Linux; soon afterwards elsewhere).
+func (p *Process) Pause() error {
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	// The signal is one thread's first. On a busy machine the others go on until that one has its turn.
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !stopped(p.Pid()) {
+		<-tick.C
+	}
+	return nil
+}
+
+// Continue ends what Pause began.
+func (p *Process) Continue() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Stop ends the program now, and returns when it has ended: nil if it did so by itself and with
 // success.
 func (p *Process) Stop() error {
 	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.cmd.Process.Signal(syscall.SIGCONT) // one that hangs would not notice
 	kill := time.AfterFunc(20*time.Second, func() { p.cmd.Process.Kill() })
 	defer kill.Stop()
 	<-p.done

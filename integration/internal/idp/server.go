@@ -21,7 +21,7 @@ import (
 type Settings struct {
 	Redirects          []string `json:"redirects,omitempty"`          // of every client
 	LogoutRedirects    []string `json:"logoutRedirects,omitempty"`    // of every client
-	AccessTokenSeconds int      `json:"accessTokenSeconds,omitempty"` // 0: an hour
+	AccessTokenSeconds int      `json:"accessTokenSeconds,omitempty"` // of a sign-in; 0: an hour
 }
 
 // A Server is a running identity provider.
@@ -106,7 +106,7 @@ func (s *Server) Client(t testing.TB, id string) Client {
 func (s *Server) Ledger(t testing.TB, route string) []Entry {
 	t.Helper()
 	var all, of []Entry
-	if err := json.Unmarshal(s.control(t, http.MethodGet), &all); err != nil {
+	if err := json.Unmarshal(s.control(t, http.MethodGet, "/"), &all); err != nil {
 		t.Fatalf("ledger: %v", err)
 	}
 	for _, e := range all {
@@ -117,15 +117,26 @@ func (s *Server) Ledger(t testing.TB, route string) []Entry {
 	return of
 }
 
-// Forget empties the ledger.
-func (s *Server) Forget(t testing.TB) {
+// Events returns how often the provider says that it did something since the last [Server.Forget], by
+// its own names: access_token.saved, refresh_token.consumed, grant.revoked, grant.error.
+func (s *Server) Events(t testing.TB) map[string]int {
 	t.Helper()
-	s.control(t, http.MethodDelete)
+	var events map[string]int
+	if err := json.Unmarshal(s.control(t, http.MethodGet, "/events"), &events); err != nil {
+		t.Fatalf("events: %v", err)
+	}
+	return events
 }
 
-func (s *Server) control(t testing.TB, method string) []byte {
+// Forget empties the ledger, and forgets the events.
+func (s *Server) Forget(t testing.TB) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, s.Control, nil)
+	s.control(t, http.MethodDelete, "/")
+}
+
+func (s *Server) control(t testing.TB, method, path string) []byte {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, s.Control+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
