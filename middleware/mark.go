@@ -83,14 +83,16 @@ func (p *patience) over(version uint64) bool {
 	return now.Sub(p.since) >= lease
 }
 
-// pause waits before the record is read again: 5, 10, 20, 20 … ms, and less often when it takes long,
+// pause waits before the record is read again: 5, 10, 10 … ms, and less often when it takes long,
 // or when others, so many, wait in this process as well. A crowd that asked as often as one does would
 // take the processor from those who renew.
 func (p *patience) pause(ctx context.Context, others int) error {
 	waited := time.Since(p.began)
-	most := 20 * time.Millisecond
+	most := 10 * time.Millisecond
 	if waited > 5*time.Second {
 		most = 100 * time.Millisecond
+	} else if waited > time.Second {
+		most = 20 * time.Millisecond
 	}
 	p.rest = min(max(2*p.rest, 5*time.Millisecond), most)
 	rest := p.rest * time.Duration(crowd+others) / crowd
