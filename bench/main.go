@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/bench/internal/login"
+	"github.com/returnleg/returnleg/bench/internal/refresh"
 )
 
 // A run is what the flags ask for.
@@ -32,8 +33,9 @@ type run struct {
 
 func main() {
 	login.ServeIfChild()
+	refresh.ServeIfChild()
 	r := run{out: os.Stdout}
-	flag.StringVar(&r.only, "only", "", "measure one of request, login, bytes, stop, starts, redis (default all)")
+	flag.StringVar(&r.only, "only", "", "measure one of request, login, bytes, stop, starts, redis, refresh (default all)")
 	flag.IntVar(&r.rounds, "rounds", 11, "rounds in which the contenders take turns")
 	flag.DurationVar(&r.each, "each", 200*time.Millisecond, "processor time of a contender in one round")
 	flag.IntVar(&r.sessions, "sessions", 1_000_000, "sessions and starts")
@@ -55,6 +57,7 @@ func (r *run) all() error {
 		{"stop", r.stops},
 		{"starts", r.starts},
 		{"redis", r.redis},
+		{"refresh", r.refreshes},
 	}
 	known := r.only == ""
 	fmt.Fprintf(r.out, "%s, %s/%s, %d processors; %s\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), peers())
@@ -69,7 +72,7 @@ func (r *run) all() error {
 		debug.FreeOSMemory()
 	}
 	if !known {
-		return fmt.Errorf("-only %s: want request, login, bytes, stop, starts or redis", r.only)
+		return fmt.Errorf("-only %s: want request, login, bytes, stop, starts, redis or refresh", r.only)
 	}
 	return nil
 }
