@@ -14,7 +14,8 @@ import (
 // mostCommands is how many Redis commands a request may cost that waits for a refresh.
 const mostCommands = 5
 
-// A storm is many requests at once, of each of some visitors at each of some processes.
+// A storm is many requests at once, of each of some visitors at each of some processes. Go run ./bench
+// -only refresh measures storms without the race detector, and without a limit.
 type storm struct {
 	w         *world
 	visitors  []*visitor
@@ -37,8 +38,8 @@ func (s *storm) rage(path string) calm {
 	var mu sync.Mutex
 	before := s.w.redis.Commands(s.w.t)
 	together(s.requests(), func(i int) {
-		v := i % len(s.visitors)
-		a := s.visitors[v].fetch(s.processes[i/len(s.visitors)%len(s.processes)], path)
+		v := i / (len(s.processes) * s.each)
+		a := s.visitors[v].fetch(s.processes[i%len(s.processes)], path)
 		mu.Lock()
 		defer mu.Unlock()
 		c.answers[v] = append(c.answers[v], a)
