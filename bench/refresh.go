@@ -37,12 +37,12 @@ func (r *run) refreshes() error {
 			span(of, func(r refresh.Result) int { return r.Calls }),
 			span(of, func(r refresh.Result) int { return r.Refused }),
 			span(of, func(r refresh.Result) int { return r.Answered }),
-			middle(of, func(r refresh.Result) time.Duration { return r.P99 }),
-			middle(of, func(r refresh.Result) time.Duration { return r.Control }),
+			least(of, func(r refresh.Result) time.Duration { return r.P99 }),
+			least(of, func(r refresh.Result) time.Duration { return r.Control }),
 			most(of, func(r refresh.Result) float64 { return r.Sent }),
 			most(of, func(r refresh.Result) float64 { return r.Executed }))
 	}
-	return r.print("Refresh", t)
+	return r.print(fmt.Sprintf("Refresh (times: best of %d rounds)", len(results[0])), t)
 }
 
 // span writes the least and the greatest of several rounds, or the one figure of all.
@@ -51,20 +51,20 @@ func span(of []refresh.Result, figure func(refresh.Result) int) string {
 	for _, r := range of {
 		all = append(all, figure(r))
 	}
-	least, greatest := slices.Min(all), slices.Max(all)
-	if least == greatest {
-		return fmt.Sprint(least)
+	from, to := slices.Min(all), slices.Max(all)
+	if from == to {
+		return fmt.Sprint(from)
 	}
-	return fmt.Sprintf("%d–%d", least, greatest)
+	return fmt.Sprintf("%d–%d", from, to)
 }
 
-// middle writes the median of the rounds.
-func middle(of []refresh.Result, figure func(refresh.Result) time.Duration) string {
-	var all []float64
+// least writes the shortest of the rounds: what other programs of the machine add is not in it.
+func least(of []refresh.Result, figure func(refresh.Result) time.Duration) string {
+	shortest := figure(of[0])
 	for _, r := range of {
-		all = append(all, float64(figure(r)))
+		shortest = min(shortest, figure(r))
 	}
-	return fmt.Sprintf("%.0f ms", time.Duration(measure.Median(all)).Seconds()*1000)
+	return fmt.Sprintf("%.0f ms", shortest.Seconds()*1000)
 }
 
 // most writes the greatest of the rounds.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -108,12 +107,9 @@ func (v *visitor) open(p *process, target, destination string) answer {
 	return v.do(context.Background(), p, target, destination)
 }
 
+// do sends the request of a page load or of a script: destination is as in Sec-Fetch-Dest.
 func (v *visitor) do(ctx context.Context, p *process, target, destination string) answer {
-	u, err := url.Parse("http://" + p.addr + target)
-	if err != nil {
-		return answer{err: err}
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.addr+target, nil)
 	if err != nil {
 		return answer{err: err}
 	}
