@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +17,20 @@ type linked struct {
 	First   bool   // the one of the sign-in
 }
 
+// Allowed says in plain words what the connection may be used for; a scope without any is shown as it is.
+func (l linked) Allowed() string {
+	var all []string
+	for _, s := range l.Scopes {
+		all = append(all, cmp.Or(permissions[s], s))
+	}
+	return strings.Join(all, ", ")
+}
+
+var permissions = map[string]string{
+	"openid": "who you are", "profile": "your name", "email": "your e-mail address", "offline_access": "access while you are away",
+	"videos": "your videos", "videos.edit": "letting others watch them", // of the practice provider
+}
+
 // An offer is a service of which an account can be connected.
 type offer struct {
 	service
@@ -25,6 +41,7 @@ type accountsData struct {
 	Linked  []linked
 	Offers  []offer
 	Devices []middleware.Session
+	Notice  string // what was done just now
 	Called  string // what was typed as a name
 	Of      string // the service that it was typed for
 	Error   string
@@ -32,7 +49,11 @@ type accountsData struct {
 
 // showAccounts lists what the session is connected with, and where else the person is signed in.
 func (a *app) showAccounts(w http.ResponseWriter, r *http.Request) error {
-	return a.accountsForm(w, r, http.StatusOK, accountsData{})
+	notice, err := a.news(r.Context())
+	if err != nil {
+		return err
+	}
+	return a.accountsForm(w, r, http.StatusOK, accountsData{Notice: notice})
 }
 
 func (a *app) accountsForm(w http.ResponseWriter, r *http.Request, status int, data accountsData) error {
@@ -58,9 +79,19 @@ func (a *app) accountsForm(w http.ResponseWriter, r *http.Request, status int, d
 	if data.Devices, err = a.auth.SessionsOf(ctx, acc.ID); err != nil {
 		return err
 	}
+	// This browser first.
+	slices.SortStableFunc(data.Devices, func(x, y middleware.Session) int {
+		switch {
+		case x.Current:
+			return -1
+		case y.Current:
+			return 1
+		}
+		return 0
+	})
 	w.Header().Set("Content-Security-Policy", a.policy("")) // see formPage
 	pg := a.page(r, "Accounts")
-	pg.Data = data
+	pg.Notice, pg.Data = data.Notice, data
 	return a.pages.render(w, status, "accounts", pg)
 }
 
@@ -121,6 +152,7 @@ func (a *app) disconnect(w http.ResponseWriter, r *http.Request) error {
 	if err := middleware.Disconnect(ctx, r.PostFormValue("provider")); err != nil {
 		return err
 	}
+	a.tell(r.Context(), "The account is disconnected. Your library stays as it is.")
 	http.Redirect(w, r, "/accounts", http.StatusSeeOther)
 	return nil
 }
@@ -135,6 +167,7 @@ func (a *app) signOutDevice(w http.ResponseWriter, r *http.Request) error {
 	if err := a.auth.EndSession(ctx, acc.ID, r.PostFormValue("session")); err != nil {
 		return err
 	}
+	a.tell(ctx, "That browser is signed out.")
 	http.Redirect(w, r, "/accounts", http.StatusSeeOther)
 	return nil
 }
@@ -144,6 +177,17 @@ func (a *app) signOutOthers(w http.ResponseWriter, r *http.Request) error {
 	if err := middleware.SignOutOthers(r.Context()); err != nil {
 		return err
 	}
+	a.tell(r.Context(), "You are signed out everywhere but here.")
 	http.Redirect(w, r, "/accounts", http.StatusSeeOther)
 	return nil
+}
+
+// tell keeps a sentence for the page that comes next.
+func (a *app) tell(ctx context.Context, text string) { a.auth.Sessions().Put(ctx, "news", text) }
+
+// news returns the sentence that tell kept, once: of two tabs that ask, one gets it.
+func (a *app) news(ctx context.Context) (string, error) {
+	v, _, err := middleware.Take(ctx, "news")
+	text, _ := v.(string)
+	return text, err
 }

@@ -56,19 +56,20 @@ func TestAccounts(t *testing.T) {
 		t.Fatalf("connect led to %q (%d), want the provider", leaving.to, leaving.status)
 	}
 	v = b.approve(leaving, "grace")
-	b.shows(v, 200, "Practice · my-work", "<span>Grace Hopper", `data-user="`, `<span class="name">Ada Lovelace`)
+	b.shows(v, 200, "Practice · my-work", "<span>Grace Hopper", "Allowed: who you are, your name", `data-user="`, `href="/accounts">Ada Lovelace`)
 	b.shows(b.submit("/accounts/connect", connecting(v, "practice", "my  work")), 422, "is connected already", `value="my  work"`)
 
 	v = b.submit("/accounts/disconnect", disconnecting(v, "my-work"))
-	b.shows(v, 200, "you signed in with it")
+	b.shows(v, 200, "you signed in with it", "The account is disconnected")
 	b.lacks(v, "my-work", "Grace Hopper")
+	b.lacks(b.open("/accounts"), "is disconnected") // it is told once
 	if got := b.idp.Ledger().Of("authorize"); len(got) != 2 {
 		t.Errorf("got %d visits to the provider, want 2", len(got))
 	}
 
 	// Without the one of the sign-in: the person stays, their videos need it.
 	v = b.submit("/accounts/disconnect", disconnecting(v, ""))
-	b.shows(v, 200, "Nothing is connected", "Connect Practice", `<span class="name">Ada Lovelace`)
+	b.shows(v, 200, "Nothing is connected", "Connect Practice", `href="/accounts">Ada Lovelace`)
 	gone := b.open("/videos")
 	b.shows(gone, 403, "needs connecting again")
 	b.shows(b.approve(b.submit("/accounts/connect", connecting(v, "practice", "")), "ada"), 200, "you signed in with it")
@@ -128,7 +129,7 @@ func TestConnectAnotherProvider(t *testing.T) {
 	v := b.open("/accounts")
 	b.shows(v, 200, "Another Practice account", "Connect Second")
 	v = b.approve(b.submit("/accounts/connect", connecting(v, "oidc", "")), "grace")
-	b.shows(v, 200, "Second", "<span>Grace Hopper", "Another Second account", `<span class="name">Ada Lovelace`)
+	b.shows(v, 200, "Second", "<span>Grace Hopper", "Another Second account", `href="/accounts">Ada Lovelace`)
 	b.shows(b.open("/videos"), 200, "Practice account") // the one of the sign-in still is
 }
 
@@ -174,6 +175,9 @@ func TestDevices(t *testing.T) {
 
 	v := desk.open("/accounts")
 	desk.shows(v, 200, "Firefox on Linux", "This one, since", "Safari on iPhone", "Sign out everywhere else")
+	if here, there := strings.Index(v.body, "This one"), strings.Index(v.body, "Last used"); here > there {
+		t.Error("this browser is not the first of the list")
+	}
 	ids := sessionField.FindAllStringSubmatch(v.body, -1)
 	if len(ids) != 2 {
 		t.Fatalf("got %d other devices, want 2", len(ids))

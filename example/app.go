@@ -83,6 +83,7 @@ func (a *app) routes() http.Handler {
 	mux.Handle("GET /done", signedIn(a.handle(a.showDone)))
 
 	mux.Handle("GET /share", signedIn(a.handle(a.showShare)))
+	mux.Handle("GET /share/permission", signedIn(a.handle(a.showPermission)))
 	mux.Handle("POST /share", a.auth.CheckPageTag(signedIn(a.handle(a.share))))
 	mux.Handle("POST /share/allow", a.auth.CheckPageTag(signedIn(a.handle(a.allowShare))))
 	mux.Handle("GET /share/allow", http.RedirectHandler("/share", http.StatusSeeOther))
@@ -197,14 +198,18 @@ func limited(next http.Handler) http.Handler {
 	})
 }
 
+// keepForm lets the back button bring a page back with the form half filled in. Its script looks who is
+// signed in before it shows what the browser has kept.
+func keepForm(h http.Header) { h.Set("Cache-Control", "private, no-cache") }
+
 // secure sets the headers of every page of ours.
 func (a *app) secure(h http.Header) {
 	h.Set("Content-Security-Policy", a.policy("; form-action 'self'"))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	// Asked again each time, but kept for the back button, and the half-filled form with it.
-	h.Set("Cache-Control", "private, no-cache")
+	// After signing out, the back button shows nothing of what was there before.
+	h.Set("Cache-Control", "no-store")
 }
 
 // policy is the content security policy: nothing but our own files, and the pictures of the services.

@@ -20,8 +20,8 @@ func TestHeaders(t *testing.T) {
 		formAction bool // the form that leaves for the provider cannot have it
 		cache      string
 	}{
-		{"/", true, "private, no-cache"},
-		{"/terms", true, "private, no-cache"},
+		{"/", true, "no-store"}, // the back button shows nothing of it after signing out
+		{"/terms", true, "no-store"},
 		{"/library", false, "private, no-cache"},
 		{"/nothing", true, "no-store"},
 	} {

@@ -16,7 +16,7 @@ func (a *app) showHome(w http.ResponseWriter, r *http.Request) error {
 		Next, NextLabel string
 	}{Next: "/terms", NextLabel: "Begin"}
 	if pg.Account != nil {
-		pg.Title = "Your library"
+		pg.Title = "Welcome"
 		data.Person = a.people.find(pg.Account.ID)
 	}
 	switch {

@@ -42,6 +42,7 @@ func (a *app) formPage(w http.ResponseWriter, r *http.Request, status int, d dra
 	// provider's answer may pass through, which nobody knows: a company's provider may hand over
 	// to another one. So this page goes without; the other pages have it.
 	w.Header().Set("Content-Security-Policy", a.policy(""))
+	keepForm(w.Header())
 	pg := a.page(r, "Your library")
 	pg.Notice = notice
 	pg.Data = libraryData{Draft: d, Errors: wrong, Audiences: audiences, Habits: habits}

@@ -84,7 +84,6 @@ func newPages(a *assets) (pages, error) {
 		},
 		"date":   func(t time.Time) string { return t.Format("2 January 2006") },
 		"moment": func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
-		"list":   func(s []string) string { return strings.Join(s, ", ") },
 	}).ParseFS(templates, "templates/layout.html", "templates/shelf.html")
 	if err != nil {
 		return nil, err

@@ -10,14 +10,17 @@ import (
 )
 
 type shareData struct {
-	Form    invitation
-	Errors  mistakes
-	Shelf   []video
-	Sent    []invitation
-	Label   string // of the service
-	Needs   bool   // it wants to be asked before others may watch
-	Granted bool   // and has been
+	Form            invitation
+	Errors          mistakes
+	Shelf           []video
+	Sent            []invitation
+	Label, Provider string // of the service
+	Scope           string // with which others may watch; "": the service has no say in it
+	Granted         bool   // the person has allowed it
 }
+
+// Needs reports whether the service wants to be asked before others may watch.
+func (d shareData) Needs() bool { return d.Scope != "" }
 
 // shareNeed is what letting others watch needs of the person who signed in with s: one scope more
 // than signing in did. It is asked for when somebody first shares, not before.
@@ -53,35 +56,58 @@ func (a *app) showShare(w http.ResponseWriter, r *http.Request) error {
 	if err := middleware.Returned(r.Context(), &i); err != nil && !errors.Is(err, middleware.ErrNoPage) {
 		return err
 	}
-	return a.shareForm(w, r, http.StatusOK, i, nil, "")
+	notice, err := a.news(r.Context())
+	if err != nil {
+		return err
+	}
+	return a.shareForm(w, r, http.StatusOK, i, nil, notice)
 }
 
 func (a *app) shareForm(w http.ResponseWriter, r *http.Request, status int, i invitation, wrong mistakes, notice string) error {
-	ctx := r.Context()
 	pg := a.page(r, "Share your library")
-	if pg.Account == nil {
-		return middleware.ErrSignedOut
+	data, saidNo, err := a.shareOf(r.Context(), pg.Account)
+	if err != nil {
+		return err
 	}
-	p := a.people.find(pg.Account.ID)
-	s := a.signedInWith(ctx)
-	data := shareData{Form: i, Errors: wrong, Shelf: p.Videos, Sent: p.Invitations, Label: s.Label, Needs: s.share != ""}
-	if data.Needs {
-		yes, err := granted(ctx, s.shareNeed())
-		if err != nil {
-			return err
-		}
-		no, err := declined(ctx, s.shareNeed())
-		if err != nil {
-			return err
-		}
-		data.Granted = yes
-		if no && !yes && notice == "" && wrong == nil {
-			notice = s.Label + " still does not let others watch: that box was left empty. What you have filled in is still here."
-		}
+	data.Form, data.Errors = i, wrong
+	if saidNo && notice == "" && wrong == nil {
+		notice = data.Label + " still does not let others watch: that box was left empty. What you have filled in is still here."
 	}
 	w.Header().Set("Content-Security-Policy", a.policy("")) // see formPage
+	keepForm(w.Header())
 	pg.Notice, pg.Data = notice, data
 	return a.pages.render(w, status, "share", pg)
+}
+
+// shareOf returns what the page shows to the person of acc, and whether they have lately said no to what
+// it needs.
+func (a *app) shareOf(ctx context.Context, acc *middleware.Account) (data shareData, saidNo bool, err error) {
+	if acc == nil {
+		return data, false, middleware.ErrSignedOut
+	}
+	p := a.people.find(acc.ID)
+	s := a.signedInWith(ctx)
+	data = shareData{Shelf: p.Videos, Sent: p.Invitations, Label: s.Label, Provider: s.Name, Scope: s.share}
+	if !data.Needs() {
+		return data, false, nil
+	}
+	if data.Granted, err = granted(ctx, s.shareNeed()); err != nil || data.Granted {
+		return data, false, err
+	}
+	saidNo, err = declined(ctx, s.shareNeed())
+	return data, saidNo, err
+}
+
+// showPermission is the part of the form that asks to be allowed more. The script of a page that stayed
+// open puts it in place of its own when that has happened in another tab.
+func (a *app) showPermission(w http.ResponseWriter, r *http.Request) error {
+	pg := a.page(r, "")
+	data, _, err := a.shareOf(r.Context(), pg.Account)
+	if err != nil {
+		return err
+	}
+	pg.Data = data
+	return a.pages.renderPart(w, http.StatusOK, "share", "permission", pg)
 }
 
 // allowShare leaves in the middle of the form, to ask for what sharing needs and is not allowed yet. A no
@@ -143,6 +169,7 @@ func (a *app) share(w http.ResponseWriter, r *http.Request) error {
 		p.Invitations = slices.Insert(p.Invitations, 0, i)
 		p.Invitations = p.Invitations[:min(len(p.Invitations), maxInvitations)]
 	})
+	a.tell(ctx, "The invitation for "+i.To+" is in the list below.")
 	http.Redirect(w, r, "/share", http.StatusSeeOther)
 	return nil
 }

@@ -51,6 +51,9 @@ func TestShare(t *testing.T) {
 	b.shows(returned, 200, append(stillInviting, "Practice lets you share", "Send the invitation")...)
 	b.shows(b.open(returned.at), 200, stillInviting...) // a reload
 	b.shows(b.open("/share/allow"), 200, "Practice lets you share")
+	part := b.open("/share/permission") // what a tab that stayed asks for
+	b.shows(part, 200, "Practice lets you share")
+	b.lacks(part, "<h1", "data-scope")
 	b.shows(b.submit("/share/allow", invite(returned)), 200, append(stillInviting, "It is allowed already")...)
 	b.shows(b.open("/videos"), 200, "Nanoseconds") // what was allowed before still is
 
@@ -58,7 +61,7 @@ func TestShare(t *testing.T) {
 	f.Set("video", "1") // is not on the shelf
 	b.shows(b.submit("/share", f), 422, "Choose at least one video to share", stillInviting[0])
 	sent := b.submit("/share", invite(returned))
-	b.shows(sent, 200, "Invitations so far", "<strong>Grace <H.></strong><span>1 video")
+	b.shows(sent, 200, "The invitation for Grace <H.>", "Invitations so far", "<strong>Grace <H.></strong><span>1 video")
 	if strings.Contains(sent.body, "is the best") {
 		t.Error("the form is not empty after it was sent")
 	}

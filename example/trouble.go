@@ -26,7 +26,6 @@ func (a *app) showTrouble(w http.ResponseWriter, r *http.Request, status int, t 
 	}
 	h := w.Header()
 	a.secure(h)
-	h.Set("Cache-Control", "no-store")
 	// The address may be that of a callback. No more than its origin goes out, and not less: without
 	// a referrer the browser sends forms with "Origin: null", which no server can tell from a stranger's.
 	h.Set("Referrer-Policy", "strict-origin")

@@ -10,10 +10,12 @@
   const first = 1000, most = 15000, patience = 15 * 60 * 1000; // milliseconds
   const who = document.getElementById("who");
   const notice = document.getElementById("notice");
+  const kept = " What you have filled in is still here.";
   const form = document.getElementById("library");
-  const channel = "BroadcastChannel" in window ? new BroadcastChannel("lantern") : null;
+  const sharing = document.getElementById("share");
 
   let shown = who.dataset.user; // account that this page was made for; "" is nobody
+  let restored = false;         // by the back button, and not yet known whether its person is still here
   let waiting = 0;              // until when an answer of the provider is expected
   let since = 0;                // when the person left for it
   let delay = first, timer = 0, asking = false, again = false;
@@ -37,18 +39,29 @@
     } finally {
       asking = false;
     }
-    if (again) ask(); else later();
+    if (again) return ask();
+    if (restored) return location.reload(); // nobody could say whether this is still theirs to see
+    later();
   }
 
   async function compare(status) {
     const user = status.signed_in ? status.user.id : "";
+    if (restored && user === shown) show();
+    if (restored) return;
     if (user !== shown) return change(user, status);
+    if (sharing && allowed(status)) return replace("/share/permission", ["permission"], "Sharing is allowed now.");
     if (!waiting) return;
     const ended = (status.sign_ins || []).some((s) => Date.parse(s.at) >= since && s.result !== "signed_in");
     if (ended && !user) {
       waiting = 0;
-      say("The sign-in did not go through. What you have filled in is still here.");
+      say("The sign-in did not go through." + kept);
     }
+  }
+
+  // allowed reports whether another tab has been given the permission for which this page still has a button.
+  function allowed(status) {
+    const { provider, scope } = document.getElementById("permission")?.dataset ?? {};
+    return scope && status.connections.some((c) => c.provider === provider && !c.label && !c.ended && c.scopes.includes(scope));
   }
 
   // change shows the other person. The form page gets what names them from the server, the page tag
@@ -57,22 +70,24 @@
     const news = user && shown ? "Your account changed in another tab."
       : user ? `You are connected as ${status.user.name || "yourself"}.`
       : "You were signed out in another tab.";
-    if (!form) {
-      shown = user;
-      // What is half filled in is not reloaded away. Sent, it is looked at anew by the server.
-      if (document.getElementById("share")) say(news + " What you have filled in is still here.");
-      else say(news, "Reload this page");
-      return;
-    }
-    const answer = await fetch("/library/account", { headers: { Accept: "text/html" }, cache: "no-store" });
+    if (form) return replace("/library/account", ["who", "account"], news);
+    shown = user;
+    // What is half filled in is not reloaded away. Sent, it is looked at anew by the server.
+    if (sharing) say(news + kept);
+    else say(news, "Reload this page");
+  }
+
+  // replace puts parts of the page in the place of those that it has, and leaves the rest as it is.
+  async function replace(url, ids, news) {
+    const answer = await fetch(url, { headers: { Accept: "text/html" }, cache: "no-store" });
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const within = document.activeElement && document.activeElement.closest("#account, #who");
-    shown = fresh.getElementById("who").dataset.user;
+    const within = document.activeElement && document.activeElement.closest("#account, #permission, #who");
+    for (const id of ids) document.getElementById(id).replaceWith(fresh.getElementById(id));
+    shown = document.getElementById("who").dataset.user;
     waiting = 0;
-    for (const id of ["who", "account"]) document.getElementById(id).replaceWith(fresh.getElementById(id));
-    if (within) document.querySelector("#account button").focus({ preventScroll: true });
-    say(news + " What you have filled in is still here.");
+    if (within) document.querySelector("#account button, #permission button").focus({ preventScroll: true });
+    say(news + kept);
   }
 
   function say(text, reload) {
@@ -99,12 +114,31 @@
     ask();
   };
   document.addEventListener("visibilitychange", wake);
-  window.addEventListener("pageshow", (e) => { if (e.persisted) wake(); });
 
   // A page that opens tells the others: perhaps it is the one that came back. They ask even if they are
   // not visible, so that they are ready when somebody looks.
-  if (channel) {
+  let channel = null;
+  function listen() {
+    if (!("BroadcastChannel" in window)) return;
+    channel = new BroadcastChannel("lantern");
     channel.onmessage = () => { delay = first; ask(); };
-    channel.postMessage(null);
+  }
+  listen();
+  channel?.postMessage(null);
+
+  // The back button may bring this page back as it was, half-filled form and all; a ping meanwhile
+  // would make the browser throw it away. Its person may have signed out since: it stays hidden until
+  // the server has said who is here.
+  window.addEventListener("pagehide", () => channel?.close());
+  window.addEventListener("pageshow", (e) => {
+    if (!e.persisted) return;
+    listen();
+    restored = shown !== "";
+    if (restored) document.body.style.visibility = "hidden";
+    wake();
+  });
+  function show() {
+    restored = false;
+    document.body.style.visibility = "";
   }
 })();
