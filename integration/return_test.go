@@ -16,9 +16,15 @@ import (
 	"github.com/returnleg/returnleg/providers/providertest"
 )
 
-// returnTo is an app behind the kit, on 127.0.0.1, whose provider is on localhost: another site. A
+// A site is an app behind the kit, on 127.0.0.1, whose provider is on localhost: another site. A
 // person must click through its pages.
-func returnTo(t *testing.T, sameSite http.SameSite, mode string) string {
+type site struct {
+	url      string
+	provider *providertest.Server
+	came     chan string // the addresses at which the provider answered
+}
+
+func newSite(t *testing.T, sameSite http.SameSite, mode string) *site {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,7 +50,7 @@ func returnTo(t *testing.T, sameSite http.SameSite, mode string) string {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		sessions.Put(r.Context(), "cart", "three books") // a session before the sign-in
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprint(w, `<a id="go" target="_blank" href="/mine?page=2">Mine</a>`)
+		fmt.Fprint(w, `<a id="go" target="_blank" href="/mine?page=2">Mine</a> <a id="here" href="/mine?page=2">Mine, here</a>`)
 	})
 	mux.Handle("GET /mine", auth.Require(middleware.Need{})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		acc, err := middleware.User(r.Context())
@@ -55,10 +61,18 @@ func returnTo(t *testing.T, sameSite http.SameSite, mode string) string {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, `<p id="who">%s has %s</p>`, acc.Identity.Name, sessions.GetString(r.Context(), "cart"))
 	})))
-	app.Config.Handler = auth.Handler(mux)
+	s := &site{provider: idp, came: make(chan string, 100)}
+	kit := auth.Handler(mux)
+	app.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/callback") {
+			s.came <- "http://" + r.Host + r.URL.RequestURI()
+		}
+		kit.ServeHTTP(w, r)
+	})
 	app.Start()
 	t.Cleanup(app.Close)
-	return app.URL
+	s.url = app.URL
+	return s
 }
 
 // The kit's own return leg in a real browser: whatever cookie the session has and however the
@@ -76,7 +90,7 @@ func TestReturn(t *testing.T) {
 		{"Strict, form_post", http.SameSiteStrictMode, "form_post"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			app := returnTo(t, row.sameSite, row.mode)
+			app := newSite(t, row.sameSite, row.mode).url
 			first := b.Tab(t)
 			first.Open(app + "/")
 			second := first.ClickToTab("#go")

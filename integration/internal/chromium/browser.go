@@ -58,6 +58,13 @@ func (b *Browser) Tab(t testing.TB) *Tab {
 	return b.tab(t, "tab")
 }
 
+// Elsewhere opens a tab that shares no cookie and nothing else with the others: to a site it is one of
+// another browser.
+func (b *Browser) Elsewhere(t testing.TB) *Tab {
+	t.Helper()
+	return b.tab(t, "tab elsewhere", chromedp.WithNewBrowserContext())
+}
+
 func (b *Browser) tab(t testing.TB, name string, opts ...chromedp.ContextOption) *Tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx, opts...)

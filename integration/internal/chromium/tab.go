@@ -37,10 +37,57 @@ func (a *Tab) Reload() {
 	a.do("reload", chromedp.Reload())
 }
 
-// Back presses the back button.
+// Back presses the back button. It does not wait for a page to load, as [chromedp.NavigateBack] does:
+// one that the browser has kept is there at once, and does not load.
 func (a *Tab) Back() {
 	a.t.Helper()
-	a.do("back", chromedp.NavigateBack())
+	ctx, cancel := context.WithTimeout(a.ctx, patience)
+	defer cancel()
+	at, err := chromedp.Call(ctx, page.GetNavigationHistory, chromedp.Void{})
+	if err != nil || at.CurrentIndex < 1 {
+		a.fail("back", errors.Join(err, errors.New("this is the first page")))
+	}
+	to := page.NavigateToHistoryEntryParams{EntryID: at.Entries[at.CurrentIndex-1].ID}
+	if _, err := chromedp.Call(ctx, page.NavigateToHistoryEntry, to); err != nil {
+		a.fail("back", err)
+	}
+	again := time.NewTicker(patience / 600)
+	defer again.Stop()
+	for {
+		// Between two pages there is none to ask.
+		now, err := chromedp.Call(ctx, page.GetNavigationHistory, chromedp.Void{})
+		if err == nil && now.CurrentIndex != at.CurrentIndex {
+			break
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			a.fail("back", ctx.Err())
+		}
+	}
+	a.attach()
+	a.WaitScript(`document.readyState === "complete"`)
+}
+
+// attach looks at the tab anew: chromedp does not notice that a page is back which did not load.
+func (a *Tab) attach() {
+	a.t.Helper()
+	own, err := chromedp.Call(a.ctx, target.GetTargetInfo, target.GetTargetInfoParams{})
+	if err != nil {
+		a.fail("find itself", err)
+	}
+	a.ctx = a.browser.tab(a.t, a.name, chromedp.WithTargetID(own.TargetInfo.TargetID)).ctx
+}
+
+func (a *Tab) history() page.GetNavigationHistoryResult {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.ctx, patience)
+	defer cancel()
+	h, err := chromedp.Call(ctx, page.GetNavigationHistory, chromedp.Void{})
+	if err != nil {
+		a.fail("read the history", err)
+	}
+	return h
 }
 
 // Click clicks an element with the mouse, as a person does.
