@@ -7,8 +7,8 @@
 // one, disconnects them, and lists where else the person is signed in. With nothing configured, sign in
 // as Ada there and connect Grace as "work".
 //
-// Started with nothing configured it brings a practice provider along, on loopback, and prints both
-// addresses. The environment configures it:
+// Started with nothing configured it brings a practice provider along, on loopback, at the port after its
+// own if that is free, and prints both addresses. The environment configures it:
 //
 //	ADDR                 where to listen; default 127.0.0.1:8080
 //	BASE_URL             as browsers see it; needed unless ADDR is loopback
@@ -67,7 +67,7 @@ func run(ctx context.Context, getenv func(string) string, out, logs io.Writer) e
 	ended := make(chan error, 2)
 	var servers []*http.Server
 	if c.practice {
-		pl, srv, s, err := startPractice()
+		pl, srv, s, err := startPractice(c.addr)
 		if err != nil {
 			return fmt.Errorf("example: practice provider: %w", err)
 		}

@@ -60,7 +60,7 @@ var answers = map[Reason]struct {
 }{
 	ReasonSignedOut:      {http.StatusUnauthorized, "Please sign in", "This page needs to know who you are."},
 	ReasonNeed:           {http.StatusForbidden, "One more permission", "This page needs more than you have allowed so far."},
-	ReasonLoop:           {http.StatusForbidden, "That did not work", "You came back from signing in a moment ago, but this page still cannot be shown. You can try once more."},
+	ReasonLoop:           {http.StatusForbidden, "That did not work", "You were sent to sign in a moment ago, and this page still cannot be shown. You can try once more."},
 	ReasonMethod:         {http.StatusMethodNotAllowed, "Not this way", "This address does not take that kind of request."},
 	ReasonNotFound:       {http.StatusNotFound, "Nothing here", "This address does not exist."},
 	ReasonCrossOrigin:    {http.StatusForbidden, "Sent from another site", "Another site asked for this in your name, so nothing was done."},

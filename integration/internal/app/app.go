@@ -24,11 +24,12 @@ type App struct {
 }
 
 // Address returns a free address on 127.0.0.1. Its port is below those that the system hands out by
-// itself, so nobody takes it before the app does.
+// itself, so nobody takes it before the app does; and even, since a practice provider takes the one after
+// its app's.
 func Address(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+2*rand.IntN(6000))
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			continue
@@ -68,6 +69,9 @@ func Start(t testing.TB, root, address string, environment ...string) *App {
 
 // Output returns what the app has printed so far, its log included.
 func (a *App) Output() string { return a.process.Output() }
+
+// Kill ends the app without warning.
+func (a *App) Kill() { a.process.Kill() }
 
 // Stop ends the app by SIGTERM and returns how it ended.
 func (a *App) Stop() error { return a.process.Stop() }

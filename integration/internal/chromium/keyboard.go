@@ -15,6 +15,12 @@ func (a *Tab) Press(keys string) {
 	a.do("press a key", chromedp.KeyEvent(keys))
 }
 
+// PressToTab presses keys and returns the tab that this opens.
+func (a *Tab) PressToTab(keys string) *Tab {
+	a.t.Helper()
+	return a.newTab(patience, func() { a.Press(keys) })
+}
+
 // TabTo presses the Tab key until the focus is on an element, and ends the test if it does not get
 // there, or if a stop on the way does not show that it has the focus.
 func (a *Tab) TabTo(selector string) {
