@@ -79,17 +79,6 @@ func (a *Tab) attach() {
 	a.ctx = a.browser.tab(a.t, a.name, chromedp.WithTargetID(own.TargetInfo.TargetID)).ctx
 }
 
-func (a *Tab) history() page.GetNavigationHistoryResult {
-	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.ctx, patience)
-	defer cancel()
-	h, err := chromedp.Call(ctx, page.GetNavigationHistory, chromedp.Void{})
-	if err != nil {
-		a.fail("read the history", err)
-	}
-	return h
-}
-
 // Click clicks an element with the mouse, as a person does.
 func (a *Tab) Click(selector string) {
 	a.t.Helper()
