@@ -29,16 +29,23 @@ type App struct {
 func Address(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20000+2*rand.IntN(6000))
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
+		port := 20000 + 2*rand.IntN(6000)
+		if free(port) && free(port+1) {
+			return local(port)
 		}
-		l.Close()
-		return address
 	}
 	t.Fatal("no free port")
 	return ""
+}
+
+func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", local(port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
 }
 
 // Start builds the example in the module at root, starts it at address, and waits until it says that
