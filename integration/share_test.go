@@ -17,7 +17,7 @@ func decide(tab *chromium.Tab, account, decision string) {
 // signIn signs somebody in from the home page.
 func signIn(tab *chromium.Tab, a *app.App, account string) {
 	tab.Open(a.URL + "/")
-	tab.Click("#who a")
+	tab.Click("#who a.button")
 	decide(tab, account, "allow")
 	tab.Wait("#who form")
 }
@@ -48,6 +48,7 @@ func checkInvitation(t *testing.T, name string, tab *chromium.Tab, to string) {
 	t.Helper()
 	const script = `JSON.stringify([...new FormData(document.getElementById("share"))].filter(([k]) => k !== "page_tag" && k !== "video"))`
 	tab.Wait("#share")
+	tab.WaitScript(`document.body.innerText.trim() !== ""`) // brought back, it is hidden until its person is known
 	if got, want := tab.Script(script), `[["to","`+to+`"],["message","The ferry one\nis the best"]]`; got != want {
 		t.Errorf("form in the %s: got %s, want %s", name, got, want)
 	}

@@ -150,17 +150,17 @@ func (s *story) tell(t *testing.T, b *chromium.Browser, shoot func(*chromium.Tab
 	first.WaitText("h1", "Nice to meet you, Ada")
 	// Signing out in one tab shows in the other, whose form stays as it is.
 	first.Click("#who button")
-	first.Wait("#who a")
+	first.Wait("#who a.button")
 	second.WaitText("#account-title", "Connect your account")
 	checkForm(t, "tab that returned, signed out", second)
 
-	first.Click("#who a")
+	first.Click("#who a.button")
 	s.again(first)
 	first.WaitText("h1", "Welcome back, Ada")
 
 	// A page for people who are signed in is where they come back to.
 	first.Click("#who button")
-	first.Wait("#who a")
+	first.Wait("#who a.button")
 	first.Open(s.app.URL + "/done")
 	s.again(first)
 	first.WaitText("h1", "All set, Ada")
