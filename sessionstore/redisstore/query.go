@@ -20,6 +20,7 @@ type query struct {
 	more       []string // further keys, each for a command of its own
 	script     bool     // an EVALSHA of ours
 	repeatable bool     // once or twice makes no difference
+	replicas   int      // that must have the change
 	check      func(reply any) error
 }
 
@@ -30,8 +31,8 @@ const (
 	maxRedirects = 4    // refused, because the record is on another node
 )
 
-// ask sends q and returns its reply. It repeats q on another connection where that is safe.
-func (s *Store) ask(ctx context.Context, q *query) (reply any, err error) {
+// insist sends q and returns its reply. It repeats q on another connection where that is safe.
+func (s *Store) insist(ctx context.Context, q *query) (reply any, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, failed(q.op, err)
 	}
@@ -157,6 +158,9 @@ func (q *query) send(c redis.Conn, deadline time.Time) (any, error) {
 	}
 	if err == nil {
 		err = q.check(reply)
+	}
+	if err == nil {
+		err = q.replicate(c, reply, deadline)
 	}
 	if err == errReply || isDeadEnd(codeOf(err)) {
 		drop(c)

@@ -38,12 +38,17 @@ type Pool interface {
 //
 // Redis has no budgets for parts of its memory: tiers make no difference here. It acknowledges a
 // change before its replicas have it, and so a failover may lose the last ones, deletions
-// included.
+// included; see Replicas.
 //
 // What fails is [sessionstore.ErrUnavailable], [sessionstore.ErrOverloaded],
 // [sessionstore.ErrMisconfigured] or [sessionstore.ErrFull]. An Update that ends in
 // ErrUnavailable may have been made or not. Errors hold the first word of what the server
 // answered and no more of it, because servers repeat arguments in their answers.
+//
+// When no operation has been answered for a second, and five or more were tried, the next ones fail
+// at once with ErrUnavailable, except one a second that finds out. The first answer ends that. So a
+// server that hangs holds Timeout's worth of requests and not all of them, and nobody has to restart
+// anything when it is back.
 type Store struct {
 	// Prefix begins the name of each key; what follows is kind, ":" and id. Empty: "rl:". Apps
 	// that share a database need one each.
@@ -54,12 +59,21 @@ type Store struct {
 	// while the server is asked does not close the connection; the answer is awaited. 0: 1 s.
 	Timeout time.Duration
 
+	// Replicas is how many replicas must have a change before Update and Delete return, so that a
+	// failover to one of them does not lose it: nobody whose sign-out was answered is signed in
+	// again. Each change then takes a round trip to the replicas, too. If fewer have it when the
+	// time is up, that is [sessionstore.ErrUnavailable]: the master has the change, and a failover
+	// may lose it. So one replica more than this number should run. 0: none; a failover may lose
+	// the last changes.
+	Replicas int
+
 	// Dial reaches the node of a cluster that holds a record while its slot is moved, which is
 	// the only time that it is called; [Server.Dial] fits. Nil: meanwhile, records that have
 	// moved already are ErrUnavailable.
 	Dial func(ctx context.Context, addr string) (redis.Conn, error)
 
-	pool Pool
+	pool    Pool
+	breaker breaker
 }
 
 var (
@@ -97,7 +111,7 @@ func (s *Store) Update(ctx context.Context, k sessionstore.Key, c sessionstore.C
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	q := query{op: "update", key: s.name(k), command: "EVALSHA", script: true, check: checkVerdict}
+	q := query{op: "update", key: s.name(k), command: "EVALSHA", script: true, replicas: s.Replicas, check: checkVerdict}
 	q.args = arguments(q.key, k, &c)
 	reply, err := s.ask(ctx, &q)
 	if err != nil {
@@ -116,7 +130,7 @@ func (s *Store) Delete(ctx context.Context, ks ...sessionstore.Key) error {
 	}
 	for len(ks) > 0 {
 		n := min(len(ks), batch)
-		q := query{op: "delete", key: s.name(ks[0]), command: "DEL", repeatable: true, check: checkCount}
+		q := query{op: "delete", key: s.name(ks[0]), command: "DEL", repeatable: true, replicas: s.Replicas, check: checkCount}
 		q.args = []any{q.key}
 		for _, k := range ks[1:n] {
 			q.more = append(q.more, s.name(k))
