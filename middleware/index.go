@@ -19,9 +19,10 @@ import (
 // sign-in writes the index, then the session, then looks at the mark again:
 //
 //   - killed after the first step, there is an entry without a session, which is passed over;
-//   - a sign-out of everything that comes in between finds the entry, or is seen by the third step.
+//   - a sign-out of everything that comes in between finds the entry, or is seen by the third step;
+//   - one that finds the entry before there is a session makes the second step fail: see tombstone.
 //
-// So there is never a session that [Auth.SignOutUser] cannot find.
+// So there is never a session that [Auth.SignOutUser] cannot find, or that outlives one.
 const (
 	kindIndex  = "index"
 	kindPerson = "person"
@@ -55,7 +56,8 @@ func personKey(user string) sessionstore.Key {
 // what a later version of this kit may add.
 func isEntry(name string) bool { return token(name, 22) }
 
-// enlist adds a session to an index, drops entries that have run out, and returns the mark.
+// enlist adds a session to an index, drops entries that have run out, and returns the mark. It returns
+// errEnded if that changes meanwhile.
 func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, deadline time.Time, device string) (mark uint64, err error) {
 	rec, err := a.store.Load(ctx, key)
 	if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
@@ -64,7 +66,7 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 	now := a.now()
 	c := sessionstore.Change{
 		Mode:    sessionstore.MayExist,
-		Set:     []sessionstore.Field{{Name: sid, Value: entryValue(deadline, device)}},
+		Set:     []sessionstore.Field{{Name: sid, Value: entryValue(deadline, device, now)}},
 		Expires: deadline.Add(indexRest),
 		Tier:    sessionstore.Member,
 	}
@@ -83,9 +85,9 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 		if !isEntry(f.Name) {
 			continue
 		}
-		until, was := unpackEntry(f.Value)
+		until, was, _ := unpackEntry(f.Value)
 		if f.Name == sid && device == "" {
-			c.Set[0].Value = entryValue(deadline, was)
+			c.Set[0].Value = entryValue(deadline, was, now)
 		}
 		if f.Name != sid && until.Add(indexRest).Before(now) {
 			c.Delete = append(c.Delete, f.Name)
@@ -105,7 +107,13 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 			c.Delete = append(c.Delete, l.sid)
 		}
 	}
-	if err := a.store.Update(ctx, key, c); err != nil {
+	// An entry that comes after a sign-out of everything would be one that it has not seen.
+	c.If = []sessionstore.Match{{Name: fieldMark, Version: mark}}
+	err = a.store.Update(ctx, key, c)
+	if errors.Is(err, sessionstore.ErrConflict) {
+		return 0, errEnded
+	}
+	if err != nil {
 		return 0, fmt.Errorf("middleware: index: %w", err)
 	}
 	return mark, nil
@@ -144,6 +152,11 @@ func (a *Auth) list(ctx context.Context, q *request, sid, account string, t *pro
 	return e, nil
 }
 
+// marked reports that somebody signed the person out between two tries of one sign-in.
+func (e entry) marked(later entry) bool {
+	return !slices.EqualFunc(e.places, later.places, func(x, y place) bool { return x.mark == y.mark })
+}
+
 var errEnded = errors.New("middleware: signed out everywhere while signing in")
 
 // confirm ends a session that was just saved, if somebody signed the person out meanwhile.
@@ -169,13 +182,14 @@ func clip(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "")
 }
 
-func entryValue(deadline time.Time, device string) string {
-	return string(packed.AppendString(packed.AppendTime(nil, deadline), device))
+func entryValue(deadline time.Time, device string, listed time.Time) string {
+	b := packed.AppendString(packed.AppendTime(nil, deadline), device)
+	return string(packed.AppendTime(b, listed))
 }
 
-func unpackEntry(s string) (deadline time.Time, device string) {
+func unpackEntry(s string) (deadline time.Time, device string, listed time.Time) {
 	r := packed.Read(s)
-	return r.Time(), r.String()
+	return r.Time(), r.String(), r.Time()
 }
 
 // listed reports whether a session that was just saved is still in the index, and nobody has signed
@@ -274,7 +288,7 @@ func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 			if s.meta.user != account || !s.of(user) {
 				continue // ended, never came to be, or is of the user to whom OnLogin has given the account since
 			}
-			_, device := unpackEntry(f.Value)
+			_, device, _ := unpackEntry(f.Value)
 			e := Session{
 				ID: s.id, Provider: s.meta.provider, Device: device, Current: s.id == here,
 				Created: s.meta.signedIn, LastSeen: s.meta.signedIn, Expires: s.record.Expires,
@@ -342,53 +356,4 @@ func (a *Auth) endAll(ctx context.Context, user, except string) error {
 		errs = append(errs, a.endAccount(ctx, account, user, except))
 	}
 	return errors.Join(errs...)
-}
-
-// endAccount ends the sessions of an account that are of user; "": of anybody.
-func (a *Auth) endAccount(ctx context.Context, account, user, except string) error {
-	key := indexKey(account)
-	rec, err := a.store.Load(ctx, key)
-	if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
-		return fmt.Errorf("middleware: index: %w", err)
-	}
-	// The mark comes first: a sign-in that is under way sees it, or its entry is seen here.
-	c := sessionstore.Change{
-		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: fieldMark, Version: version()}},
-		Expires: a.now().Add(a.sessions.Lifetime + indexRest), Tier: sessionstore.Member,
-	}
-	if rec.Expires.After(c.Expires) {
-		c.Expires = rec.Expires
-	}
-	if err := a.store.Update(ctx, key, c); err != nil {
-		return fmt.Errorf("middleware: index: %w", err)
-	}
-	rec, err = a.store.Load(ctx, key)
-	if err != nil {
-		return fmt.Errorf("middleware: index: %w", err)
-	}
-	var ended []string
-	var keys []sessionstore.Key
-	for f := range rec.All() {
-		if !isEntry(f.Name) || f.Name == except {
-			continue
-		}
-		s, err := a.find(ctx, f.Name)
-		if err != nil {
-			return err
-		}
-		if user != "" && !s.of(user) {
-			continue
-		}
-		keys = append(keys, sessionstore.Key{Kind: kindSession, ID: f.Name})
-		// An entry without a session may be of a sign-in that is about to write it. Should its process
-		// be killed before it sees the mark, the next sign-out of everything still finds it.
-		if s.standing != absent {
-			ended = append(ended, f.Name)
-		}
-	}
-	if err := a.store.Delete(ctx, keys...); err != nil {
-		return fmt.Errorf("middleware: session: %w", err)
-	}
-	a.delist(ctx, account, ended...)
-	return nil
 }

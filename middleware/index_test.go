@@ -162,32 +162,54 @@ func (b *between) Update(ctx context.Context, k sessionstore.Key, c sessionstore
 	return b.Store.Update(ctx, k, c)
 }
 
-// A sign-out of everything that comes between the steps of a sign-in ends that, too.
+// A sign-out of everything that comes between the steps of a sign-in ends that, too: whether the
+// session was there before, or is made by it.
 func TestSignOutUser_duringSignIn(t *testing.T) {
-	for _, kind := range []string{"session", "index"} {
-		t.Run("before the "+kind+" is written", func(t *testing.T) {
-			store := &between{Store: &sessionstore.Memory{}, kind: kind}
-			k := newKit(t, asUser, func(_ *kit, c *middleware.Config) { c.Store, c.Keys = store, sessionstore.NewKeyring() })
-			k.browser().signIn("idp", "ada", "/") // makes the person known
-			b := k.browser()
-			callback := b.approve(b.start("idp", "/"), "ada")
-			var err error
-			store.f = func() { err = k.auth.SignOutUser(t.Context(), adaUser) }
-			resp := b.back(callback)
-			if err != nil {
-				t.Fatal(err)
-			}
-			all, err := k.auth.SessionsOf(t.Context(), adaUser)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// Written afterwards and listed, or ended: never alive and unlisted.
-			if alive := b.whoami() != "nobody"; alive != (len(all) == 1) {
-				t.Errorf("status %d, alive %v, %d sessions listed", resp.StatusCode, alive, len(all))
-			}
-			if kind == "session" && (resp.StatusCode != http.StatusConflict || len(all) != 0) {
-				t.Errorf("status %d with %d sessions, want 409 and none", resp.StatusCode, len(all))
-			}
+	rows := []struct {
+		name, kind string
+		visitor    bool // has a session already, in which nobody is signed in
+	}{
+		{"before the index is written", "index", false},
+		{"before the session is made", "session", false},
+		{"before the session is changed", "session", true},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				store := &between{kind: row.kind}
+				k := newKit(t, change, asUser, func(_ *kit, c *middleware.Config) {
+					store.Store = c.Store
+					c.Store = store
+					if c.Keys == nil {
+						c.Keys = sessionstore.NewKeyring()
+					}
+				})
+				k.handle("/put", func(_ http.ResponseWriter, r *http.Request) { k.auth.Sessions().Put(r.Context(), "v", "kept") })
+				k.browser().signIn("idp", "ada", "/") // makes the person known
+				b := k.browser()
+				if row.visitor {
+					b.open("/put")
+				}
+				callback := b.approve(b.start("idp", "/"), "ada")
+				var err error
+				store.f = func() { err = k.auth.SignOutUser(t.Context(), adaUser) }
+				resp := b.back(callback)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all, err := k.auth.SessionsOf(t.Context(), adaUser)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := b.whoami(); resp.StatusCode != http.StatusConflict || got != "nobody" || len(all) != 0 {
+					t.Errorf("status %d, signed in as %s, %d sessions; want 409, nobody and none", resp.StatusCode, got, len(all))
+				}
+				// Nothing that it left behind stands in the way of the next one.
+				b.signIn("idp", "ada", "/")
+				if got := b.whoami(); got != "Ada Lovelace" {
+					t.Errorf("signed in again as %s", got)
+				}
+			})
 		})
 	}
 }

@@ -157,7 +157,11 @@ func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del
 			}
 		}
 		if moved && m.user != "" { // the index first: it must not forget a session that lives on
-			if _, err := a.enlist(ctx, indexKey(m.user), s.id, m.deadline, ""); err != nil {
+			_, err := a.enlist(ctx, indexKey(m.user), s.id, m.deadline, "")
+			if errors.Is(err, errEnded) { // perhaps all others were: try again, and see
+				continue
+			}
+			if err != nil {
 				return err
 			}
 		}

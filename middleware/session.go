@@ -97,6 +97,7 @@ type session struct {
 	meta        meta
 	born        uint64
 	metaVersion uint64
+	taken       bool // absent, and something else has its id: a tombstone, or what cannot be read
 }
 
 // opens reports whether the request may read and write the record.
@@ -128,6 +129,7 @@ func (a *Auth) find(ctx context.Context, id string) (session, error) {
 	if err != nil {
 		return s, err
 	}
+	s.taken = true
 	born, ok := rec.Field(fieldBorn)
 	if !ok {
 		return s, nil
@@ -147,6 +149,7 @@ func (a *Auth) find(ctx context.Context, id string) (session, error) {
 		}
 	}
 	s.record, s.meta, s.born, s.metaVersion = rec, m, born.Version, f.Version
+	s.taken = false
 	s.standing = stale // until a secret says otherwise
 	return s, nil
 }
@@ -158,6 +161,9 @@ func (a *Auth) load(ctx context.Context, sid, secret string) (session, error) {
 		return session{}, err
 	}
 	s.secret = secret
+	if s.taken {
+		return s, nil
+	}
 	if s.standing == absent {
 		for i := range a.secrets {
 			if same(secret, a.secrets[i].first(sid)) {

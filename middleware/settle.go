@@ -177,7 +177,8 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 		seen = q.data.shown
 	}
 	set, del := sn.diff(baseline(seen))
-	for range settleTries {
+	var first entry
+	for try := range settleTries {
 		origin, err := a.started(ctx, f, &p)
 		if err != nil {
 			return nil, err
@@ -192,6 +193,12 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 		listed, err := a.list(ctx, q, w.session.id, user, g.token, out.deadline)
 		if err != nil {
 			return nil, err
+		}
+		if try == 0 {
+			first = listed
+		}
+		if first.marked(listed) {
+			return nil, errEnded // which is why the session that was to be written is gone
 		}
 		err = a.store.Update(ctx, w.session.key(), c)
 		if err == nil {
