@@ -101,6 +101,9 @@ func New(cfg Config) (*Auth, error) {
 	if s, ok := cfg.Store.(sessionstore.SingleProcess); ok && s.SingleProcess() {
 		a.event(context.Background(), slog.LevelWarn, "this store is for one process only: two would lose each other's changes", "")
 	}
+	if what := cfg.forgetful(base); what != "" {
+		a.event(context.Background(), slog.LevelWarn, what, "")
+	}
 	switch s := cfg.Store.(type) {
 	case nil:
 		a.store = &sessionstore.Memory{}
@@ -160,6 +163,10 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 				return
 			}
 			q.first = s
+			if s.standing == absent {
+				// It has ended, or the store has lost it, or another store has it. Many at once are a fault.
+				a.event(ctx, slog.LevelInfo, "session unknown", ReasonSessionUnknown)
+			}
 		}
 		q.r = r.WithContext(q)
 		if p := q.inherit(w.Header()); p != nil {

@@ -30,7 +30,8 @@ type Config struct {
 	Providers []providers.Provider
 
 	// Store keeps sessions and accounts. Nil is a [sessionstore.Memory], which is right for one
-	// process and forgets everybody when it ends.
+	// process and forgets everybody when it ends. The log has a warning if Keys or a public
+	// BaseURL say that this may not be meant; a Memory without Keys is taken at its word.
 	Store sessionstore.Store
 
 	// Keys seal what is stored and what travels through the browser. The first key seals, all
@@ -180,6 +181,20 @@ func (c *Config) sessions() *scs.SessionManager {
 		Lifetime: defaultLifetime,
 		Cookie:   scs.SessionCookie{Path: "/", Persist: true, SameSite: http.SameSiteLaxMode},
 	}
+}
+
+// forgetful returns a warning if sessions are kept in memory where the rest of c speaks for more than
+// one process: keys are for processes that share something, and a public address without a word about
+// the store is seldom meant. Who names a Memory, and no keys, is believed.
+func (c *Config) forgetful(base *url.URL) string {
+	const told = "sessions are kept in the memory of this process: a second one would not know them, and a restart ends them"
+	switch _, memory := c.Store.(*sessionstore.Memory); {
+	case memory && c.Keys != nil:
+		return told
+	case c.Store == nil && (c.Keys != nil || !loopback(base.Hostname())):
+		return told
+	}
+	return ""
 }
 
 // check returns every mistake of c, joined.

@@ -33,6 +33,7 @@ const (
 	ReasonStore          Reason = "store"               // the store failed
 	ReasonValue          Reason = "value"               // a session value is of a type that cannot be stored: register it with encoding/gob
 	ReasonFull           Reason = "store_full"          // the store has no room
+	ReasonSessionUnknown Reason = "session_unknown"     // a browser shows a session that the store does not have
 	ReasonSessionGone    Reason = "session_gone"        // the session ended while a request was under way
 	ReasonLateWrite      Reason = "late_write"          // a handler changed the session after its answer had begun
 	ReasonPageTag        Reason = "page_tag"            // the page was made for somebody else

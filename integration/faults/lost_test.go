@@ -52,13 +52,16 @@ func TestLost(t *testing.T) {
 			w.redis.Do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
 			w.redis.Do(t, "CONFIG", "SET", "maxmemory", 3<<20)
 			junk := strings.Repeat("x", 16<<10)
-			for i := 0; w.size() > 0 && len(w.ids("session"))+len(w.ids("account")) > 0; i++ {
+			i := 0
+			for ; w.size() > 0 && len(w.ids("session"))+len(w.ids("account")) > 0; i++ {
 				if i == 10_000 {
 					t.Fatal("nothing was evicted")
 				}
 				w.redis.Do(t, "SET", fmt.Sprint("junk", i), junk)
 			}
-			w.redis.Do(t, "FLUSHALL")
+			for ; i >= 0; i-- { // or it would go on with who has just signed in again
+				w.redis.Do(t, "DEL", fmt.Sprint("junk", i))
+			}
 		}},
 	}
 	for _, row := range rows {
@@ -69,6 +72,10 @@ func TestLost(t *testing.T) {
 			c := newCrowd(w, a.addr, 6)
 			authorized := w.idp.Count("authorize")
 			row.lose(t, w)
+			unknown := func() int { return strings.Count(w.logs.String(), "reason=session_unknown") }
+			if n := unknown(); n != 0 {
+				t.Errorf("%d events of an unknown session before anybody came, want 0", n)
+			}
 			for _, b := range c.members {
 				was := b.cookies()["rl-8088"]
 				if err := b.comesBack(); err != nil {
@@ -77,6 +84,9 @@ func TestLost(t *testing.T) {
 				if b.cookies()["rl-8088"] == was {
 					t.Errorf("%s has the cookie of before", b.who)
 				}
+			}
+			if n := unknown(); n != len(c.members) { // the gate's answer replaces the cookie
+				t.Errorf("%d events of an unknown session for %d people, want one each", n, len(c.members))
 			}
 			t.Logf("%d requests to the provider's page for %d people", w.idp.Count("authorize")-authorized, len(c.members))
 		})
@@ -221,6 +231,14 @@ func TestMemoryTwice(t *testing.T) {
 		if a := b.open(callback); a.status != http.StatusSeeOther {
 			t.Errorf("callback: got %v, want 303", a)
 		}
+	}
+	// Whoever reads the log can tell: a warning of each at the start, and sessions that nobody knows.
+	log := w.logs.String()
+	if n := strings.Count(log, "in the memory of this process"); n != 2 {
+		t.Errorf("%d warnings at the start, want 2", n)
+	}
+	if n := strings.Count(log, "reason=session_unknown"); n < 5 {
+		t.Errorf("%d events of an unknown session, want some", n)
 	}
 	if starts > 2 {
 		t.Errorf("the gates started %d sign-ins within a minute, want one or two", starts)
