@@ -136,7 +136,7 @@ func (a *Auth) turned(q *request, p *Problem, f *flow) *Problem {
 }
 
 // redeem takes an answer through every check, then redeems it, unless somebody else does. The
-// redemption that it returns has ended.
+// redemption that it returns has ended, unless it is somebody else's.
 func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Problem) {
 	s := q.session.Load()
 	if p := belongs(f, s); p != nil {
@@ -193,14 +193,14 @@ func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Pro
 	return red, p
 }
 
-// wait returns what another request made of f.
+// wait returns what another request makes of f, which need not have ended: see [Auth.land].
 func (a *Auth) wait(q *request, f *flow) (*redemption, *Problem) {
 	red, err := a.recall(q, f)
-	if err == nil {
-		red, err = a.await(q, f, red)
-	}
 	if err != nil {
 		return nil, problem(ReasonStore, err)
+	}
+	if red == nil {
+		red = &redemption{phase: failed, reason: ReasonInterrupted}
 	}
 	return red, nil
 }
@@ -306,13 +306,24 @@ func (a *Auth) revoke(ctx context.Context, p providers.Provider, t *providers.To
 	}()
 }
 
-// land sends the person where a redemption that has ended says.
+// land sends the person where a redemption says, once it has ended. Whoever loads the page while
+// another request is at it, or was killed in the middle, does not look at an empty tab until that is
+// known: what they get asks again.
 func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption) *Problem {
 	switch {
 	case red.phase == redeeming:
-		ended, err := a.await(q, f, red)
+		long := redeemTime
+		if pageLoad(q.r) {
+			long = blank
+		}
+		ended, err := a.await(q, f, red, long)
 		if err != nil {
 			return problem(ReasonStore, err)
+		}
+		if ended.phase == redeeming {
+			p := problem(ReasonPending, nil)
+			p.Provider = f.provider
+			return a.turned(q, p, f)
 		}
 		return a.land(w, q, f, ended)
 	case red.phase == failed && q.session.Load().signedIn():

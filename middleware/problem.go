@@ -129,6 +129,11 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(p.RetryAfter.Seconds())))
 	}
+	if p.Reason == ReasonPending {
+		// Whatever page the app shows, it loads itself again.
+		// https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps
+		h.Set("Refresh", "1")
+	}
 	if p.Status == http.StatusUnauthorized {
 		// "The server generating a 401 response MUST send a WWW-Authenticate header field
 		// containing at least one challenge." RFC 9110, section 15.5.2.

@@ -29,6 +29,7 @@ const (
 	ReasonIdentityTaken  Reason = "identity_taken"      // the account at the provider belongs to somebody else here
 	ReasonConnections    Reason = "connections_full"    // the session has no room for one more account
 	ReasonOnLogin        Reason = "refused_by_app"      // OnLogin said no
+	ReasonPending        Reason = "pending"             // another request is at this sign-in; the answer asks again by itself
 	ReasonInterrupted    Reason = "interrupted"         // the sign-in was cut off half way
 	ReasonStore          Reason = "store"               // the store failed
 	ReasonValue          Reason = "value"               // a session value is of a type that cannot be stored: register it with encoding/gob
@@ -81,6 +82,7 @@ var answers = map[Reason]struct {
 	ReasonIdentityTaken:  {http.StatusConflict, "That account is in use", "It already belongs to somebody else here. Nothing was changed. If that is you, too, you can move it to the account that you are signed in to now; it will not open the other one any more."},
 	ReasonConnections:    {http.StatusConflict, "That is one account too many", "You have connected as many as we keep at a time. Nothing was changed. Disconnect one that you do not need, then connect this one."},
 	ReasonOnLogin:        {http.StatusForbidden, "You cannot sign in here", "We know who you are, but this account has no access."},
+	ReasonPending:        {http.StatusAccepted, "One moment, please", "Your sign-in is under way. This page goes on by itself."},
 	ReasonInterrupted:    {http.StatusServiceUnavailable, "That was cut off", "The sign-in stopped half way, and cannot be continued. Please start again."},
 	ReasonStore:          {http.StatusServiceUnavailable, "One moment, please", "We cannot reach what we keep your session in. Please try again shortly; you will not have to sign in again."},
 	ReasonValue:          {http.StatusInternalServerError, "Something went wrong", "The people who run this site have been told."},

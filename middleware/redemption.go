@@ -103,10 +103,17 @@ func (a *Auth) conclude(ctx context.Context, f *flow, r *redemption) error {
 	})
 }
 
-// await returns the redemption of f once it has ended, or when its process must be dead.
-func (a *Auth) await(ctx context.Context, f *flow, r *redemption) (*redemption, error) {
-	wait := 5 * time.Millisecond
-	for r != nil && r.phase == redeeming && a.now().Before(r.until) {
+// blank is how long somebody looks at an empty tab. Then they get a page that asks again by itself.
+const blank = 3 * time.Second
+
+// await returns the redemption of f once it has ended, or when its process must be dead; after so long
+// as it is.
+func (a *Auth) await(ctx context.Context, f *flow, r *redemption, long time.Duration) (*redemption, error) {
+	wait, enough := 5*time.Millisecond, a.now().Add(long)
+	for r.phase == redeeming && a.now().Before(r.until) {
+		if !a.now().Before(enough) {
+			return r, nil
+		}
 		if err := pause(ctx, wait); err != nil {
 			return nil, err
 		}
@@ -114,6 +121,9 @@ func (a *Auth) await(ctx context.Context, f *flow, r *redemption) (*redemption, 
 		var err error
 		if r, err = a.recall(ctx, f); err != nil {
 			return nil, err
+		}
+		if r == nil {
+			break
 		}
 	}
 	if r == nil || r.phase == redeeming {
