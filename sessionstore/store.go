@@ -29,6 +29,9 @@ import (
 // is not there; a store that cannot tell returns another error, never ErrNotFound. A key or change
 // that is not valid is [ErrInvalid], before anything else. A cancelled ctx may or may not stop a
 // change that is under way; the caller loads again to know.
+//
+// A method returns in bounded time, whatever has become of a server behind it: requests wait for a
+// Load, and nobody above sets it a deadline of their own.
 type Store interface {
 	// Load returns the record of k: one round trip, all fields. A record that was never
 	// saved, was deleted or has expired is [ErrNotFound].
