@@ -85,7 +85,7 @@ func TestCrash_callback(t *testing.T) {
 
 // settles loads a page as often as it asks for that, as browsers do, and returns the last answer, which
 // took as long as all of them.
-func (b *browser) settles(t *testing.T, target string) answer {
+func (b *browser) settles(t testing.TB, target string) answer {
 	began := time.Now()
 	for {
 		a := b.open(target)
