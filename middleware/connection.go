@@ -250,9 +250,9 @@ func (a *Auth) giveBack(ctx context.Context, s *session, g *grant) {
 	if g.user == s.meta.user {
 		return
 	}
-	for other := range s.record.All() {
-		id, ok := strings.CutPrefix(other.Name, prefixGrant)
-		if o, read := unpackGrant(id, other); ok && read && id != g.id() && o.user == g.user {
+	for other := range s.record.Prefix(prefixGrant) {
+		id := other.Name[len(prefixGrant):]
+		if o, read := unpackGrant(id, other); read && id != g.id() && o.user == g.user {
 			return // under another label it is still connected
 		}
 	}

@@ -188,12 +188,8 @@ func (s *session) grants(yield func(grant) bool) {
 	if !s.signedIn() {
 		return
 	}
-	for f := range s.record.All() {
-		id, ok := strings.CutPrefix(f.Name, prefixGrant)
-		if !ok {
-			continue
-		}
-		if g, ok := unpackGrant(id, f); ok && !yield(g) {
+	for f := range s.record.Prefix(prefixGrant) {
+		if g, ok := unpackGrant(f.Name[len(prefixGrant):], f); ok && !yield(g) {
 			return
 		}
 	}

@@ -54,7 +54,7 @@ func (q *request) late() {
 		q.mu.Lock()
 		base := q.data.base
 		if base == nil {
-			base = baseline(q.session.Load())
+			base = q.data.baseline(q.session.Load())
 		}
 		q.mu.Unlock()
 		set, del := sn.diff(base)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/returnleg/returnleg/internal/packed"
@@ -171,13 +170,9 @@ func (a *Auth) ending(s *session, f *flow, result string) (set []sessionstore.Fi
 
 func (s *session) endings() []ending {
 	var es []ending
-	for f := range s.record.All() {
-		id, ok := strings.CutPrefix(f.Name, prefixEnd)
-		if !ok {
-			continue
-		}
+	for f := range s.record.Prefix(prefixEnd) {
 		r := packed.Read(f.Value)
-		e := ending{ID: id, At: r.Time(), Provider: r.String(), Result: r.String()}
+		e := ending{ID: f.Name[len(prefixEnd):], At: r.Time(), Provider: r.String(), Result: r.String()}
 		if r.Err() == nil {
 			es = append(es, e)
 		}
@@ -196,11 +191,9 @@ func oldest(s *session, prefix string, keep int) []string {
 		at   time.Time
 	}
 	var all []aged
-	for f := range s.record.All() {
-		if strings.HasPrefix(f.Name, prefix) {
-			r := packed.Read(f.Value)
-			all = append(all, aged{f.Name, r.Time()})
-		}
+	for f := range s.record.Prefix(prefix) {
+		r := packed.Read(f.Value)
+		all = append(all, aged{f.Name, r.Time()})
 	}
 	if len(all) <= keep {
 		return nil

@@ -3,7 +3,6 @@ package middleware
 import (
 	"context"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -93,6 +92,8 @@ func (s *session) of(user string) bool {
 // scsData is the session data as the scs manager sees it.
 type scsData struct {
 	loaded any               // what the manager keeps in a context
+	seen   *session          // whose values it has
+	frames []frame           // what they were decoded from
 	base   map[string]string // the frames of values as they are stored, by key
 	values map[string]any    // guarded by the manager's own lock
 
@@ -117,43 +118,42 @@ func (q *request) scs() any {
 		if q.data.shown != nil {
 			s = q.data.shown
 		}
-		q.data.values = decode(s)
+		q.data.seen = s
+		q.data.values, q.data.frames = decode(s)
 		q.data.loaded = q.auth.present(s, q.data.values)
 	}
 	return q.data.loaded
 }
 
-// decode returns the app's values. One that cannot be decoded is lost to this request, and stays
-// as it is in the store: a later version of the app may have written it.
-func decode(s *session) map[string]any {
-	m := make(map[string]any, 8)
-	s.app(func(key, frame string) {
-		if v, err := values.Decode(frame); err == nil {
-			m[key] = v
-		}
-	})
-	return m
-}
+// A frame is a value of the app as it is stored.
+type frame struct{ key, bytes string }
 
-// baseline returns the frames of the values that decode returns.
-func baseline(s *session) map[string]string {
-	base := make(map[string]string, 8)
-	s.app(func(key, frame string) {
-		if _, err := values.Decode(frame); err == nil {
-			base[key] = frame
-		}
-	})
-	return base
-}
-
-// app calls f for each of the app's values.
-func (s *session) app(f func(key, frame string)) {
+// decode returns the app's values, and what they were decoded from. One that cannot be decoded is
+// lost to this request, and stays as it is in the store: a later version of the app may have written it.
+func decode(s *session) (map[string]any, []frame) {
 	if !s.opens() {
-		return
+		return map[string]any{}, nil
 	}
-	for field := range s.record.All() {
-		if key, ok := strings.CutPrefix(field.Name, prefixApp); ok {
-			f(key, field.Value)
+	m, frames := make(map[string]any, 8), make([]frame, 0, 8)
+	for f := range s.record.Prefix(prefixApp) {
+		if v, err := values.Decode(f.Value); err == nil {
+			key := f.Name[len(prefixApp):]
+			m[key] = v
+			frames = append(frames, frame{key, f.Value})
 		}
 	}
+	return m, frames
+}
+
+// baseline returns the frames of the values that decode returns for s, by key.
+func (d *scsData) baseline(s *session) map[string]string {
+	frames := d.frames
+	if d.seen != s { // it has changed since
+		_, frames = decode(s)
+	}
+	base := make(map[string]string, len(frames))
+	for _, f := range frames {
+		base[f.key] = f.bytes
+	}
+	return base
 }

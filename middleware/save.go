@@ -87,7 +87,7 @@ func (q *request) save(sn snapshot) error {
 		return fmt.Errorf("%w: what OnLogin changes is saved with the sign-in", ErrNotSaved)
 	}
 	if q.data.base == nil && sn.modified {
-		q.data.base = baseline(s)
+		q.data.base = q.data.baseline(s)
 	}
 	set, del := sn.diff(q.data.base)
 	slices.Sort(q.forget) // by two calls of SavePage, or of ClearPage: a change names a field once
@@ -187,7 +187,7 @@ func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del
 				return fmt.Errorf("%w: the session has ended", ErrNotSaved)
 			}
 			if q.data.base == nil && q.data.loaded != nil {
-				q.data.base = baseline(q.session.Load()) // what the handler saw
+				q.data.base = q.data.baseline(q.session.Load()) // what the handler saw
 			}
 			// Its values are still taken: it had a right to write them when it came. What others
 			// made of the session since it sees only if its cookie still opens it.

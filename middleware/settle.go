@@ -176,7 +176,7 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 	if q.data.shown != nil {
 		seen = q.data.shown
 	}
-	set, del := sn.diff(baseline(seen))
+	set, del := sn.diff(q.data.baseline(seen))
 	var first entry
 	for try := range settleTries {
 		origin, err := a.started(ctx, f, &p)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/returnleg/returnleg/internal/packed"
@@ -14,7 +15,8 @@ import (
 // is copied. The zero Record has no fields. Printed or encoded, a record is "[redacted]".
 type Record struct {
 	packed string  // for each field: name, version, value, as packed writes them
-	opener *opener // not nil: values are sealed, see [Sealed]
+	opener *opener // not nil: values in packed are sealed, see [Sealed]
+	clear  string  // as packed, not sealed: what [Record.Apply] has set since; its names are not in packed
 
 	Expires time.Time // in UTC, to the millisecond
 }
@@ -29,12 +31,14 @@ func NewRecord(expires time.Time, fields ...Field) Record {
 // Field returns the field of that name. It takes time in proportion to the number of fields and
 // allocates nothing, unless the value has to be opened.
 func (r Record) Field(name string) (f Field, ok bool) {
-	rest := r.packed
-	for rest != "" {
-		var got Field
-		got, rest = next(rest)
-		if got.Name == name {
-			return r.open(got)
+	for rest := r.packed; rest != ""; {
+		if f, rest = next(rest); f.Name == name {
+			return r.open(f)
+		}
+	}
+	for rest := r.clear; rest != ""; {
+		if f, rest = next(rest); f.Name == name {
+			return f, true
 		}
 	}
 	return Field{}, false
@@ -44,8 +48,7 @@ func (r Record) Field(name string) (f Field, ok bool) {
 // no order, as a hash does, yields them in any.
 func (r Record) All() iter.Seq[Field] {
 	return func(yield func(Field) bool) {
-		rest := r.packed
-		for rest != "" {
+		for rest := r.packed; rest != ""; {
 			var f Field
 			f, rest = next(rest)
 			f, ok := r.open(f)
@@ -53,28 +56,79 @@ func (r Record) All() iter.Seq[Field] {
 				return
 			}
 		}
+		for rest := r.clear; rest != ""; {
+			var f Field
+			if f, rest = next(rest); !yield(f) {
+				return
+			}
+		}
 	}
 }
 
-// Len returns the number of fields. Sealed ones that would not open are counted.
-func (r Record) Len() int {
+// Prefix yields the fields whose names begin with prefix, in the order of [Record.All]. Other
+// values are not opened. Those that it opens are parts of one string: keep a copy of what is to be
+// kept for longer than the others.
+func (r Record) Prefix(prefix string) iter.Seq[Field] {
+	return func(yield func(Field) bool) {
+		var values strings.Builder
+		if r.opener != nil {
+			values.Grow(valuesSize(r.packed, prefix))
+		}
+		for rest := r.packed; rest != ""; {
+			var f Field
+			f, rest = next(rest)
+			if !strings.HasPrefix(f.Name, prefix) {
+				continue
+			}
+			ok := true
+			if r.opener != nil {
+				f.Value, ok = r.opener.openTo(&values, f)
+			}
+			if ok && !yield(f) {
+				return
+			}
+		}
+		for rest := r.clear; rest != ""; {
+			var f Field
+			f, rest = next(rest)
+			if strings.HasPrefix(f.Name, prefix) && !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// valuesSize returns how many bytes the values have together whose names begin with prefix.
+func valuesSize(fields, prefix string) int {
 	n := 0
-	for rest := r.packed; rest != ""; n++ {
-		_, rest = next(rest)
+	for fields != "" {
+		var f Field
+		if f, fields = next(fields); strings.HasPrefix(f.Name, prefix) {
+			n += len(f.Value)
+		}
 	}
 	return n
 }
 
-// Size returns the number of bytes that the record takes, as stored.
-func (r Record) Size() int { return len(r.packed) }
+// Len returns the number of fields. Sealed ones that would not open are counted.
+func (r Record) Len() int { return count(r.packed) + count(r.clear) }
+
+func count(fields string) int {
+	n := 0
+	for ; fields != ""; n++ {
+		_, fields = next(fields)
+	}
+	return n
+}
+
+// Size returns the number of bytes that the record takes, as stored; what [Record.Apply] has set in
+// one that is sealed counts as it is.
+func (r Record) Size() int { return len(r.packed) + len(r.clear) }
 
 // Apply returns what c makes of r, or [ErrConflict] if a condition does not hold. Deletions come
 // first. It does not judge Mode and Tier, and does not validate: stores that lack conditions of
 // their own use it, under a lock.
 func (r Record) Apply(c Change) (Record, error) {
-	if r.opener != nil {
-		r = r.opened()
-	}
 	for i := range c.If {
 		f, _ := r.Field(c.If[i].Name)
 		if f.Version != c.If[i].Version {
@@ -84,9 +138,19 @@ func (r Record) Apply(c Change) (Record, error) {
 	if !c.Expires.IsZero() {
 		r.Expires = c.Expires.UTC().Truncate(time.Millisecond)
 	}
-	if len(c.Set)+len(c.Delete) > 0 {
-		r.packed = merge(r.packed, &c)
+	if len(c.Set)+len(c.Delete) == 0 {
+		return r, nil
 	}
+	if r.opener == nil {
+		r.packed = merge(r.packed, &c)
+		return r, nil
+	}
+	// Nobody has asked for the other values: they stay sealed.
+	gone := Change{Delete: make([]string, 0, len(c.Set)+len(c.Delete))}
+	for i := range cap(gone.Delete) {
+		gone.Delete = append(gone.Delete, c.name(i))
+	}
+	r.packed, r.clear = merge(r.packed, &gone), merge(r.clear, &c)
 	return r, nil
 }
 

@@ -3,11 +3,8 @@ package sessionstore
 import (
 	"context"
 	"errors"
-	"fmt"
-	"sync"
 
 	"github.com/returnleg/returnleg/internal/aead"
-	"github.com/returnleg/returnleg/internal/packed"
 )
 
 // A SealedStore is a [Store] whose values are encrypted before another store sees them. See
@@ -75,9 +72,7 @@ func (s *SealedStore) Update(ctx context.Context, k Key, c Change) error {
 	set := make([]Field, len(c.Set))
 	for i, f := range c.Set {
 		set[i] = f
-		b := make([]byte, 0, 1+len(f.Value)+aead.Overhead)
-		b = append(b, first.ID)
-		set[i].Value = string(box.Seal(b, []byte(f.Value), bound(k, f)))
+		set[i].Value = seal(box, first.ID, k, f)
 	}
 	c.Set = set
 	return s.store.Update(ctx, k, c)
@@ -95,68 +90,4 @@ func (s *SealedStore) Ping(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return p.Ping(ctx)
-}
-
-// An opener opens the values of one record that was loaded. A record is often asked for several
-// values, all under one key: that one is kept.
-type opener struct {
-	store *SealedStore
-	key   Key
-
-	mu  sync.Mutex
-	id  byte
-	box *aead.Box
-}
-
-// open returns the plaintext of f's value.
-func (o *opener) open(f Field) (string, bool) {
-	v, err := o.tryOpen(f)
-	if err == nil {
-		return v, true
-	}
-	if o.store.Unopened != nil {
-		o.store.Unopened(o.key, f.Name, err)
-	}
-	return "", false
-}
-
-func (o *opener) tryOpen(f Field) (string, error) {
-	if f.Value == "" {
-		return "", ErrForged
-	}
-	box, err := o.boxOf(f.Value[0])
-	if err != nil {
-		return "", err
-	}
-	b, err := box.Open(nil, []byte(f.Value[1:]), bound(o.key, f))
-	if err != nil {
-		return "", ErrForged
-	}
-	return string(b), nil
-}
-
-// boxOf returns the box of this record under the ring key of that id.
-func (o *opener) boxOf(id byte) (aead.Box, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.box != nil && o.id == id {
-		return *o.box, nil
-	}
-	for _, k := range o.store.keys {
-		if k.ID == id {
-			box := aead.NewBox(k.record(o.key))
-			o.id, o.box = id, &box
-			return box, nil
-		}
-	}
-	return aead.Box{}, fmt.Errorf("%w: id %d", ErrUnknownKey, id)
-}
-
-// bound returns the associated data of a value: where it belongs.
-func bound(k Key, f Field) []byte {
-	b := make([]byte, 0, 64)
-	b = packed.AppendString(b, k.Kind)
-	b = packed.AppendString(b, k.ID)
-	b = packed.AppendString(b, f.Name)
-	return packed.AppendUint(b, f.Version)
 }

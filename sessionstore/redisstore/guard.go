@@ -32,7 +32,9 @@ var errUnasked = errors.New("reply without a command")
 //
 // max is at most what a hostile server can make this connection allocate. 0: [DefaultMaxReply].
 // The connection must be for commands only: Redis answers SUBSCRIBE and MONITOR without end.
-func Guard(c net.Conn, max int) net.Conn {
+func Guard(c net.Conn, max int) net.Conn { return newGuarded(c, max) }
+
+func newGuarded(c net.Conn, max int) *guarded {
 	if max <= 0 {
 		max = DefaultMaxReply
 	}

@@ -96,9 +96,15 @@ func (s Server) Dial(ctx context.Context, addr string) (redis.Conn, error) {
 			return nil, fmt.Errorf("redisstore: address of the master: %w", err)
 		}
 	}
+	var guard *guarded
 	c, err := redis.DialContext(ctx, "tcp", t.addr,
 		redis.DialContextFunc(func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return s.connect(ctx, t.tls, network, addr)
+			c, err := s.connect(ctx, t.tls, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			guard = newGuarded(c, s.MaxReply)
+			return guard, nil
 		}),
 		redis.DialReadTimeout(timeout),
 		redis.DialWriteTimeout(timeout),
@@ -109,6 +115,7 @@ func (s Server) Dial(ctx context.Context, addr string) (redis.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: dial: %w", err)
 	}
+	c = reading(c, guard)
 	if !master {
 		return c, nil
 	}
@@ -137,7 +144,7 @@ func checkMaster(c redis.Conn) error {
 	return nil
 }
 
-// connect returns a guarded connection.
+// connect returns a connection, secure or not.
 func (s Server) connect(ctx context.Context, secure bool, network, addr string) (net.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, network, addr)
@@ -145,7 +152,7 @@ func (s Server) connect(ctx context.Context, secure bool, network, addr string) 
 		return nil, err
 	}
 	if !secure {
-		return Guard(c, s.MaxReply), nil
+		return c, nil
 	}
 	config := s.TLS.Clone()
 	if config == nil {
@@ -162,7 +169,7 @@ func (s Server) connect(ctx context.Context, secure bool, network, addr string) 
 		c.Close()
 		return nil, err
 	}
-	return Guard(t, s.MaxReply), nil
+	return t, nil
 }
 
 // A target is what a URL says.

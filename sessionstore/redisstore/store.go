@@ -89,18 +89,15 @@ func (s *Store) Load(ctx context.Context, k sessionstore.Key) (sessionstore.Reco
 	if err := k.Validate(); err != nil {
 		return sessionstore.Record{}, err
 	}
-	q := query{op: "load", key: s.name(k), command: "HGETALL", repeatable: true}
-	q.args = []any{q.key}
-	q.check = func(reply any) error { return checkHash(reply, k) }
-	reply, err := s.ask(ctx, &q)
-	if err != nil {
+	l := load{key: k, name: s.name(k)}
+	q := query{op: "load", key: l.name, command: "HGETALL", args: []any{&l}, repeatable: true, check: l.check}
+	if _, err := s.ask(ctx, &q); err != nil {
 		return sessionstore.Record{}, err
 	}
-	fields := reply.([]any)
-	if len(fields) == 0 {
+	if !l.found {
 		return sessionstore.Record{}, sessionstore.ErrNotFound
 	}
-	return record(fields), nil
+	return l.record, nil
 }
 
 // Update implements [sessionstore.Store]. It is one EVALSHA.
