@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -134,14 +135,18 @@ func decode(s *session) (map[string]any, []frame) {
 	if !s.opens() {
 		return map[string]any{}, nil
 	}
-	m, frames := make(map[string]any, 8), make([]frame, 0, 8)
+	frames := make([]frame, 0, s.record.Len())
 	for f := range s.record.Prefix(prefixApp) {
-		if v, err := values.Decode(f.Value); err == nil {
-			key := f.Name[len(prefixApp):]
-			m[key] = v
-			frames = append(frames, frame{key, f.Value})
-		}
+		frames = append(frames, frame{f.Name[len(prefixApp):], f.Value})
 	}
+	m := make(map[string]any, len(frames))
+	frames = slices.DeleteFunc(frames, func(f frame) bool {
+		v, err := values.Decode(f.bytes)
+		if err == nil {
+			m[f.key] = v
+		}
+		return err != nil
+	})
 	return m, frames
 }
 

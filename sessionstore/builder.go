@@ -19,10 +19,12 @@ func (b *Builder) Grow(fields, bytes int) {
 
 // Add adds a field. Each name may be added once.
 func (b *Builder) Add(name []byte, version uint64, value []byte) {
-	b.number(uint64(len(name)))
-	b.s.Write(name)
-	b.number(version)
-	b.number(uint64(len(value)))
+	var few [64]byte // enough for most, so that a field is written at two strokes
+	head := binary.AppendUvarint(few[:0], uint64(len(name)))
+	head = append(head, name...)
+	head = binary.AppendUvarint(head, version)
+	head = binary.AppendUvarint(head, uint64(len(value)))
+	b.s.Write(head)
 	b.s.Write(value)
 }
 
@@ -32,9 +34,4 @@ func (b *Builder) Record(expires time.Time) Record {
 	r := Record{packed: b.s.String(), Expires: expires.UTC().Truncate(time.Millisecond)}
 	b.s.Reset()
 	return r
-}
-
-func (b *Builder) number(n uint64) {
-	var d [binary.MaxVarintLen64]byte
-	b.s.Write(d[:binary.PutUvarint(d[:], n)])
 }

@@ -67,7 +67,7 @@ func (c *conn) load(l *load, timeout time.Duration) (any, error) {
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
-	reply, err := c.exchange(l.name, timeout)
+	reply, err := c.exchange(l.query.key, timeout)
 	if err != nil {
 		c.Close() // its pool asks Err, and does not take it back
 		return nil, err

@@ -29,6 +29,7 @@ type stream struct {
 func (s stream) Read(p []byte) (int, error)       { return s.r.Read(p) }
 func (stream) Write(p []byte) (int, error)        { return len(p), nil }
 func (stream) Close() error                       { return nil }
+func (stream) SetDeadline(time.Time) error        { return nil }
 func (stream) SetReadDeadline(time.Time) error    { return nil }
 func (stream) SetWriteDeadline(t time.Time) error { return nil }
 

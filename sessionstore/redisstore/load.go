@@ -9,8 +9,9 @@ import (
 // A load asks for one record. It is the argument of HGETALL in the place of the key: a [conn] reads
 // the reply into it and returns it, and any other connection takes it for the key.
 type load struct {
-	key  sessionstore.Key
-	name string // of the key in Redis
+	query query
+	arg   [1]any // the query's: the load itself
+	of    sessionstore.Key
 
 	record sessionstore.Record
 	found  bool
@@ -19,8 +20,16 @@ type load struct {
 
 var _ redis.Argument = (*load)(nil)
 
+// newLoad returns the load of k's record, whose key in Redis is name.
+func newLoad(k sessionstore.Key, name string) *load {
+	l := &load{of: k}
+	l.arg[0] = l
+	l.query = query{op: "load", key: name, command: "HGETALL", args: l.arg[:], repeatable: true, check: l.check}
+	return l
+}
+
 // RedisArg implements [redis.Argument].
-func (l *load) RedisArg() any { return l.name }
+func (l *load) RedisArg() any { return l.query.key }
 
 // loadOf returns the load that a command is.
 func loadOf(command string, args []any) (*load, bool) {
@@ -37,7 +46,7 @@ func (l *load) check(reply any) error {
 		return l.err
 	}
 	var h hash
-	l.found, l.err = h.read(l.key, reply)
+	l.found, l.err = h.read(l.of, reply)
 	l.finish(&h)
 	return l.err
 }
@@ -45,7 +54,7 @@ func (l *load) check(reply any) error {
 // scan reads the reply as it is on the wire.
 func (l *load) scan(reply []byte) {
 	var h hash
-	l.found, l.err = h.scan(l.key, reply)
+	l.found, l.err = h.scan(l.of, reply)
 	l.finish(&h)
 }
 

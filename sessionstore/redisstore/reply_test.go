@@ -5,6 +5,7 @@ package redisstore_test
 import (
 	"bytes"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 
@@ -20,7 +21,8 @@ type onePool struct{ conn redis.Conn }
 func (p onePool) Get() redis.Conn { return p.conn }
 
 // Whatever a server answers to a load, the outcome is a record of that key, "not found" for an
-// empty hash and for nothing else, or an error.
+// empty hash and for nothing else, or an error. A connection that reads records by itself comes to the
+// same, however the reply is cut.
 func FuzzLoad(f *testing.F) {
 	for _, row := range replies {
 		if len(row.reply) < 1<<12 {
@@ -36,10 +38,23 @@ func FuzzLoad(f *testing.F) {
 	} {
 		f.Add([]byte(reply))
 	}
+	f.Add([]byte("*2\r\n$0\r\n\r\n$28\r\n1900000000000 session:fuzz-1\r\n+more\r\n"))
 	k := sessionstore.Key{Kind: "session", ID: "fuzz-1"}
 	f.Fuzz(func(t *testing.T, reply []byte) {
-		s := redisstore.New(onePool{redis.NewConn(redisstore.Guard(stream{r: bytes.NewReader(reply)}, 4096), 0, 0)})
-		r, err := s.Load(t.Context(), k)
+		load := func(cut int, dial func(net.Conn) redis.Conn) (sessionstore.Record, error) {
+			s := redisstore.New(onePool{dial(stream{r: chunked{bytes.NewReader(reply), cut}})})
+			return s.Load(t.Context(), k)
+		}
+		plain := func(c net.Conn) redis.Conn { return redis.NewConn(redisstore.Guard(c, 4096), 0, 0) }
+		reading := func(c net.Conn) redis.Conn { return redisstore.Reading(c, 4096) }
+		one, oneErr := load(1, plain)
+		if got, err := load(1, reading); got.Pack() != one.Pack() || !sameOutcome(err, oneErr) {
+			t.Errorf("byte by byte: got %d fields, %v, want %d, %v", got.Len(), err, one.Len(), oneErr)
+		}
+		r, err := load(len(reply)+1, plain)
+		if got, gotErr := load(len(reply)+1, reading); got.Pack() != r.Pack() || !sameOutcome(gotErr, err) {
+			t.Errorf("at once: got %d fields, %v, want %d, %v", got.Len(), gotErr, r.Len(), err)
+		}
 		switch {
 		case err == nil:
 			if !bytes.Contains(reply, []byte(" session:fuzz-1")) {
@@ -55,4 +70,10 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// sameOutcome reports whether both are a record, or none, or both an error: a reply that is malformed
+// may be called by another name.
+func sameOutcome(a, b error) bool {
+	return (a == nil) == (b == nil) && errors.Is(a, sessionstore.ErrNotFound) == errors.Is(b, sessionstore.ErrNotFound)
 }

@@ -89,9 +89,8 @@ func (s *Store) Load(ctx context.Context, k sessionstore.Key) (sessionstore.Reco
 	if err := k.Validate(); err != nil {
 		return sessionstore.Record{}, err
 	}
-	l := load{key: k, name: s.name(k)}
-	q := query{op: "load", key: l.name, command: "HGETALL", args: []any{&l}, repeatable: true, check: l.check}
-	if _, err := s.ask(ctx, &q); err != nil {
+	l := newLoad(k, s.name(k))
+	if _, err := s.ask(ctx, &l.query); err != nil {
 		return sessionstore.Record{}, err
 	}
 	if !l.found {

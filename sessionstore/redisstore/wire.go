@@ -59,6 +59,12 @@ func (s *scanner) scan(p []byte) error {
 			if s.skip == 0 {
 				s.end()
 			}
+		case s.kind == 0 && s.depth > 0 && p[0] == '$':
+			rest, err := s.bulk(p)
+			if err != nil {
+				return err
+			}
+			p = rest
 		case s.kind == 0:
 			if err := s.begin(p[0]); err != nil {
 				return err
@@ -103,6 +109,17 @@ func (s *scanner) begin(c byte) error {
 	s.kind = c
 	s.line, s.number, s.digits, s.minus, s.cr = 0, 0, 0, false, false
 	return nil
+}
+
+// bulk takes the beginning of a string in an array, which most elements are: its length at one stroke
+// if all of it is here, and else its first byte.
+func (s *scanner) bulk(p []byte) (rest []byte, err error) {
+	n, rest, ok := length(p, '$')
+	if !ok {
+		return p[1:], s.begin(p[0])
+	}
+	s.kind, s.number, s.minus = '$', int64(n), false
+	return rest, s.open()
 }
 
 // length takes a byte of a length, or of the line end behind it.
