@@ -7,13 +7,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/bench/internal/login"
 	"github.com/returnleg/returnleg/bench/internal/measure"
 	"github.com/returnleg/returnleg/bench/internal/signedin"
 )
 
 const (
-	counted   = 1000            // requests over which commands are counted
-	shortIdle = 5 * time.Second // the idle timeout in which touches are counted
+	counted       = 1000 // requests over which commands are counted
+	loginsCounted = 100
+	shortIdle     = 5 * time.Second // the idle timeout in which touches are counted
 )
 
 // redis measures sessions in a Redis that it starts. A request waits there for another process, and
@@ -62,7 +64,51 @@ func (r *run) redis() error {
 	}
 	t := measure.NewTable(fmt.Sprintf("requests during one idle timeout of %v", shortIdle), "touches", "target")
 	t.Row(fmt.Sprintf("returnleg, %d", requests), fmt.Sprint(touches), "≤ 10")
-	return r.print("Touches", t)
+	if err := r.print("Touches", t); err != nil {
+		return err
+	}
+	return r.redisLogins(x)
+}
+
+// redisLogins measures sign-ins whose sessions are in x. What counts is the processor time of this
+// process: the provider and Redis are others.
+func (r *run) redisLogins(x *signedin.Redis) error {
+	p, err := login.StartProvider()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	all, err := login.OnRedis(p, x.Pool())
+	if err != nil {
+		return err
+	}
+	cases := make([]measure.Case, len(all))
+	for i, c := range all {
+		cases[i] = c.Case()
+	}
+	samples, err := measure.Rounds(cases, r.rounds, r.each)
+	if err != nil {
+		return err
+	}
+	t := measure.NewTable("login, start to landing", "× processor time", "µs", "× allocations", "allocations", "commands of each", "target")
+	for i, s := range samples {
+		one := &signedin.Deed{Name: cases[i].Name, Do: func() error { return cases[i].Run(1, new(measure.Meter)) }}
+		calls, err := x.Calls(one, loginsCounted)
+		if err != nil {
+			return err
+		}
+		target := ""
+		if i == 1 {
+			target = "≤ 1.4 ×, ≤ 1.4 × allocations"
+		}
+		t.Row(cases[i].Name,
+			measure.Number(measure.Ratio(s, samples[0], measure.Nanos)),
+			measure.Number(measure.Median(measure.Each(s, measure.Nanos))/1000),
+			measure.Number(measure.Ratio(s, samples[0], measure.Allocs)),
+			fmt.Sprintf("%.0f", measure.Median(measure.Each(s, measure.Allocs))),
+			commands(calls), target)
+	}
+	return r.print("A login on Redis", t)
 }
 
 // deeds prints what each of ds takes, beside the first.

@@ -3,6 +3,7 @@
 package redisstore_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -66,7 +67,7 @@ func TestLoadBehindOthers(t *testing.T) {
 	}
 	c := pool.Get()
 	defer c.Close()
-	if err := c.Send("PING"); err != nil {
+	if err := errors.Join(c.Send("PING"), c.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	r, err := redisstore.New(onePool{c}).Load(t.Context(), key)

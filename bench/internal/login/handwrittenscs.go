@@ -9,11 +9,14 @@ import (
 // HandWrittenSCS returns the same app with a session, as scs.New makes it: the attempt is in it
 // first, then the person and their tokens.
 func HandWrittenSCS(p *Provider) (*Contender, error) {
+	return handWrittenSCS(p, "hand-written, scs + memstore", scs.New())
+}
+
+func handWrittenSCS(p *Provider, name string, sessions *scs.SessionManager) (*Contender, error) {
 	party, err := newParty(p.Issuer)
 	if err != nil {
 		return nil, err
 	}
-	sessions := scs.New()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) {
 		ctx, a := r.Context(), newAttempt()
@@ -43,5 +46,5 @@ func HandWrittenSCS(p *Provider) (*Contender, error) {
 		sessions.Put(ctx, "expiry", token.Expiry.Unix())
 		http.Redirect(w, r, Landing, http.StatusSeeOther)
 	})
-	return &Contender{Name: "hand-written, scs + memstore", Handler: sessions.LoadAndSave(mux), Start: "/login", provider: p}, nil
+	return &Contender{Name: name, Handler: sessions.LoadAndSave(mux), Start: "/login", provider: p}, nil
 }

@@ -75,6 +75,9 @@ func (x *Redis) Close() {
 	x.server.Close()
 }
 
+// Pool returns the pool that all deeds share.
+func (x *Redis) Pool() *redis.Pool { return x.pool }
+
 // Calls returns the commands that the server executes for each time that d is done, on average.
 func (x *Redis) Calls(d *Deed, times int) (map[string]float64, error) {
 	calls, err := x.server.Calls(func() error {
@@ -208,19 +211,22 @@ func (x *Redis) loads(store *ourstore.Store) ([]*Deed, error) {
 		return nil, err
 	}
 	sealed := sessionstore.Sealed(store, x.keys)
-	return []*Deed{
-		{fmt.Sprintf("GET of the same %d bytes", len(blob)), func() error {
-			c, err := x.pool.GetContext(ctx)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			got, err := redis.Bytes(redis.DoWithTimeout(c, time.Second, "GET", "blob"))
-			if err == nil && len(got) != len(blob) {
-				err = errors.New("signedin: GET: another length")
-			}
+	get := func() error {
+		c, err := x.pool.GetContext(ctx)
+		if err != nil {
 			return err
-		}},
+		}
+		defer c.Close()
+		got, err := redis.Bytes(redis.DoWithTimeout(c, time.Second, "GET", "blob"))
+		if err == nil && len(got) != len(blob) {
+			err = errors.New("signedin: GET: another length")
+		}
+		return err
+	}
+	empty := &app{name: "bare", around: func(h http.Handler) http.Handler { return h }}
+	return []*Deed{
+		{fmt.Sprintf("GET of the same %d bytes", len(blob)), get},
+		empty.deed("a handler that does the same GET", func(w http.ResponseWriter, _ *http.Request) { answer(w, get() == nil) }),
 		{"Load, plain", func() error { return look(store, key, 1) }},
 		{"Load, sealed, one value opened", func() error { return look(sealed, key, 1) }},
 		{"Load, sealed, eleven values opened", func() error { return look(sealed, key, valueCount+1) }},
