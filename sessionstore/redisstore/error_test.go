@@ -135,7 +135,6 @@ func TestDial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
 	refused := func(command string) func(command string, n int) string {
 		return func(got string, n int) string {
 			if strings.HasPrefix(got, "AUTH") && strings.HasPrefix(command, "-WRONGPASS") || strings.HasPrefix(got, "SELECT") {
@@ -160,6 +159,7 @@ func TestDial(t *testing.T) {
 		{"a server that is silent", with(fake(t, refused("")), "", "/1"), sessionstore.ErrUnavailable},
 		{"no address", redisstore.Server{URL: "redis://", Address: func(context.Context) (string, error) { return "", errors.New("no sentinel") }}, sessionstore.ErrUnavailable},
 	}
+	l.Close() // not before the fakes have ports of their own
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
