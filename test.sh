@@ -199,6 +199,11 @@ fuzz_one() {
 	return 1
 }
 
+# allocations counts where the race detector is not in the way.
+allocations() {
+	cd bench && GOWORK=off go test -json -shuffle=on -run 'Allocations$' ./...
+}
+
 benchmarks() {
 	cd bench && GOWORK=off go test -run=NONE -bench=. -benchtime=1x ./...
 }
@@ -241,7 +246,8 @@ for module in $(modules); do
 	step "tests of $module" tests "$module"
 done
 [[ -z $fuzz_time ]] || step "fuzzing ($fuzz_time each)" fuzz
-[[ ! -d bench ]] || step "benchmarks (once each)" benchmarks
+step "tests of allocations" allocations
+step "benchmarks (once each)" benchmarks
 
 passed=$(count pass)
 failed=$(($(count fail) + $(broken | wc -l)))

@@ -28,34 +28,3 @@ func BenchmarkRequest(b *testing.B) {
 		})
 	}
 }
-
-// The targets in allocations hold on any machine, whatever else it does.
-func TestAllocations(t *testing.T) {
-	most := map[string]float64{
-		"bare":                                7, // or ratios mean something else than they say
-		"returnleg, session untouched":        15,
-		"returnleg, User read":                15,
-		"returnleg, Token read":               15,
-		"returnleg, one of ten scs keys read": 34,
-	}
-	all, err := signedin.All()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tested := 0
-	for _, c := range all {
-		want, ok := most[c.Name]
-		if !ok {
-			continue
-		}
-		tested++
-		t.Run(c.Name, func(t *testing.T) {
-			if got := testing.AllocsPerRun(200, func() { c.Serve() }); got > want {
-				t.Errorf("%v allocations, want at most %v", got, want)
-			}
-		})
-	}
-	if tested != len(most) {
-		t.Errorf("%d contenders have a target, want %d", tested, len(most))
-	}
-}

@@ -101,41 +101,6 @@ func TestRedisCommands(t *testing.T) {
 	}
 }
 
-// What a request on Redis allocates, on any machine. A few more than what was counted are for pools
-// that the garbage collector has emptied.
-func TestRedisAllocations(t *testing.T) {
-	x := startRedis(t)
-	most := map[string]float64{
-		"Load, plain":                                         10, // 74 by redigo's reader
-		"Load, sealed, one value opened":                      15,
-		"Load, sealed, eleven values opened":                  26,
-		"returnleg, session untouched":                        25,
-		"returnleg, User read":                                29,
-		"returnleg, one of ten scs keys read":                 51,
-		"returnleg, idle timeout, one of ten scs keys read":   51,
-		"returnleg, one of ten scs keys written":              135,
-		"returnleg of a visitor, one of ten scs keys written": 135,
-	}
-	tested := 0
-	for _, d := range deeds(t, x) {
-		want, ok := most[d.Name]
-		if !ok {
-			continue
-		}
-		tested++
-		t.Run(d.Name, func(t *testing.T) {
-			var err error
-			got := testing.AllocsPerRun(200, func() { err = errors.Join(err, d.Do()) })
-			if got > want || err != nil {
-				t.Errorf("%v allocations, %v, want at most %v", got, err, want)
-			}
-		})
-	}
-	if tested != len(most) {
-		t.Errorf("%d of %d were there", tested, len(most))
-	}
-}
-
 // However many requests there are, an idle timeout takes at most ten touches, and at least one.
 func TestTouches(t *testing.T) {
 	requests, touches, err := startRedis(t).Touches(2 * time.Second)
