@@ -1,54 +1,137 @@
 package providers
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	_ "crypto/sha256" // linked in, for crypto.Hash
-	_ "crypto/sha512"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"math/big"
 	"strings"
+
+	"github.com/returnleg/returnleg/internal/strictjson"
 )
 
-// A jws is a token in compact form, taken apart: RFC 7515, section 7.1. go-oidc has parsed the token by
-// the time its key set is asked; to verify the signature here, instead of parsing once more, saves a
-// quarter of what a sign-in allocates.
+const (
+	maxIDToken = 64 << 10
+	maxKeyID   = 1024
+)
+
+// segment is the encoding of a token's segments: without padding, and without loose bits behind the
+// end, which would let one token be written in several ways.
+var segment = base64.RawURLEncoding.Strict()
+
+// A jws is a token in compact form, taken apart: RFC 7515, section 7.1. Nothing in it is to be
+// believed before [jws.signedBy] has said so.
 type jws struct {
-	input, signature []byte // what was signed, and by what
-	payload          string // still encoded
+	alg, kid           string // of the header; kid may be ""
+	input              []byte // what was signed
+	payload, signature []byte // decoded
 }
 
-func parseJWS(raw string) (*jws, bool) {
-	head, rest, _ := strings.Cut(raw, ".")
-	payload, signature, ok := strings.Cut(rest, ".")
-	if !ok {
-		return nil, false
+// parseJWS takes a token apart and judges its header. Keys that it points to or has certificates of (jku,
+// x5u, x5c) are never looked at.
+func parseJWS(raw string) (*jws, error) {
+	if raw == "" {
+		return nil, reject("missing")
 	}
-	sig, err := base64.RawURLEncoding.Strict().DecodeString(signature)
-	if err != nil || len(sig) == 0 {
-		return nil, false
+	if len(raw) > maxIDToken || strings.Count(raw, ".") != 2 || !compact(raw) {
+		return nil, reject("not three segments of base64url")
 	}
-	return &jws{[]byte(raw[:len(head)+1+len(payload)]), sig, payload}, true
+	b := []byte(raw)
+	first, last := bytes.IndexByte(b, '.'), bytes.LastIndexByte(b, '.')
+	j := &jws{input: b[:last]}
+	decoded := make([]byte, 0, segment.DecodedLen(len(b))) // of all three
+	var parts [3][]byte
+	for i, s := range [3][]byte{b[:first], b[first+1 : last], b[last+1:]} {
+		all, err := segment.AppendDecode(decoded, s)
+		if err != nil {
+			return nil, reject("not three segments of base64url")
+		}
+		parts[i], decoded = all[len(decoded):len(all):len(all)], all
+	}
+	j.payload, j.signature = parts[1], parts[2]
+	return j, j.judge(parts[0])
+}
+
+// judge reads the header.
+func (j *jws) judge(header []byte) error {
+	h, err := strictjson.Parse(header)
+	if err != nil {
+		return reject("header")
+	}
+	var ok bool
+	if j.alg, ok = h.String("alg"); !ok {
+		return reject("alg")
+	}
+	// "If any of the listed extension Header Parameters are not understood and supported by the
+	// recipient, then the JWS is invalid." RFC 7515, section 4.1.11. We support none.
+	if _, has := h["crit"]; has {
+		return reject("crit")
+	}
+	// No provider has a reason to send the key along that it publishes: who does wants it believed.
+	if _, has := h["jwk"]; has {
+		return reject("jwk")
+	}
+	if _, has := h["kid"]; has {
+		if j.kid, ok = h.String("kid"); !ok || len(j.kid) > maxKeyID {
+			return reject("kid")
+		}
+	}
+	// An access token, a logout token or a userinfo answer of the same provider is signed by the
+	// same keys: RFC 8725, section 3.11.
+	if _, has := h["typ"]; has {
+		typ, _ := h.String("typ")
+		if !strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, "application/jwt") {
+			return reject("typ")
+		}
+	}
+	return nil
+}
+
+// compact reports whether all of s is base64url and dots: no padding, no white space.
+func compact(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// digest returns the hash that alg stands for, and that of b: RFC 7518, section 3.1.
+func digest(alg string, b []byte) (crypto.Hash, []byte) {
+	switch alg[2:] {
+	case "256":
+		sum := sha256.Sum256(b)
+		return crypto.SHA256, sum[:]
+	case "384":
+		sum := sha512.Sum384(b)
+		return crypto.SHA384, sum[:]
+	case "512", "DSA": // EdDSA, by which only Ed25519 is meant here
+		sum := sha512.Sum512(b)
+		return crypto.SHA512, sum[:]
+	}
+	return 0, nil
 }
 
 // signedBy reports whether key made the signature by alg: RFC 7518, section 3, and RFC 8037, section
 // 3.1. The caller has made sure that alg is one of key's.
-func (j *jws) signedBy(key any, alg string) bool {
+func (j *jws) signedBy(key any) bool {
 	if k, ok := key.(ed25519.PublicKey); ok {
 		return len(k) == ed25519.PublicKeySize && ed25519.Verify(k, j.input, j.signature)
 	}
-	h := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}[alg[2:]]
+	h, sum := digest(j.alg, j.input)
 	if h == 0 {
 		return false
 	}
-	d := h.New()
-	d.Write(j.input)
-	sum := d.Sum(nil)
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		if alg[0] == 'P' {
+		if j.alg[0] == 'P' {
 			// "The size of the salt value is the same size as the hash function output." Section 3.5.
 			return rsa.VerifyPSS(k, h, sum, j.signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 		}

@@ -6,10 +6,10 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
@@ -92,18 +92,22 @@ func readKey(raw json.RawMessage) (k jose.JSONWebKey, ok bool) {
 	return k, false
 }
 
-// candidates returns the keys that a token with that header may be signed with. Of several with one
-// id, any may be it.
-func (s *keySet) candidates(alg, kid string) (keys []jose.JSONWebKey) {
-	for _, k := range s.keys {
-		if kid != "" && k.KeyID != kid || k.Algorithm != "" && k.Algorithm != alg || !fits(k.Key, alg) {
+// signed reports whether one of the keys signed token, and how many were tried: those that a token with
+// that header may be signed with. Of several with one id, any may be it.
+func (s *keySet) signed(token *jws) (tried int, ok bool) {
+	for i := range s.keys {
+		k := &s.keys[i]
+		if token.kid != "" && k.KeyID != token.kid || k.Algorithm != "" && k.Algorithm != token.alg || !fits(k.Key, token.alg) {
 			continue
 		}
-		if keys = append(keys, k); len(keys) == maxKeys {
-			return keys
+		if tried++; token.signedBy(k.Key) {
+			return tried, true
+		}
+		if tried == maxKeys {
+			break
 		}
 	}
-	return keys
+	return tried, false
 }
 
 // fits reports whether alg is one of key's: RFC 7518, section 3.1, where each curve has one algorithm.
@@ -119,13 +123,13 @@ func fits(key any, alg string) bool {
 	return false
 }
 
-// A signature verifies one token, whose header has been read already. It is the key set that go-oidc
-// asks; err keeps what go-oidc would turn into text.
+// A signature verifies one token of an OIDC provider: what go-oidc asks of a key set, and the rule that
+// it leaves to the caller, which algorithms are good.
 type signature struct {
-	alg, kid string
-	load     func(context.Context) (*keySet, error)
-	again    func(context.Context) (*keySet, bool, error)
-	err      error
+	o   *OIDC
+	p   *party
+	m   *metadata
+	alg string // of the token that was verified
 }
 
 var _ oidc.KeySet = (*signature)(nil)
@@ -134,34 +138,30 @@ var errSignature = fmt.Errorf("signature: %w", ErrToken)
 
 // VerifySignature returns the payload of a token that one of the provider's keys has signed.
 func (s *signature) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	payload, err := s.verify(ctx, jwt)
-	s.err = err
-	return payload, err
-}
-
-func (s *signature) verify(ctx context.Context, jwt string) ([]byte, error) {
-	token, ok := parseJWS(jwt)
-	if !ok {
-		return nil, errSignature
+	token, err := parseJWS(jwt)
+	if err != nil {
+		return nil, err
 	}
-	set, err := s.load(ctx)
+	if !slices.Contains(s.o.algorithms, token.alg) {
+		return nil, reject("alg")
+	}
+	s.alg = token.alg
+	set, err := s.o.keys.load(ctx, s.fetch)
 	if err != nil {
 		return nil, err
 	}
 	// Twice, because a fetch that was under way already may have been too early.
 	for range 2 {
-		keys := set.candidates(s.alg, s.kid)
-		for _, k := range keys {
-			if token.signedBy(k.Key, s.alg) {
-				return base64.RawURLEncoding.DecodeString(token.payload)
-			}
+		tried, ok := set.signed(token)
+		if ok {
+			return token.payload, nil
 		}
 		// The key that the token names is known and did not sign it. Without a name, it may be
 		// a key that came since.
-		if len(keys) > 0 && s.kid != "" {
+		if tried > 0 && token.kid != "" {
 			return nil, errSignature
 		}
-		next, ok, err := s.again(ctx)
+		next, ok, err := s.o.keys.again(ctx, s.fetch)
 		if err != nil {
 			return nil, err
 		}
@@ -172,3 +172,5 @@ func (s *signature) verify(ctx context.Context, jwt string) ([]byte, error) {
 	}
 	return nil, errSignature
 }
+
+func (s *signature) fetch(ctx context.Context) (*keySet, error) { return s.p.fetchKeys(ctx, s.m.jwks) }
