@@ -6,11 +6,11 @@
 package strictjson
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -38,20 +38,16 @@ func Parse(data []byte) (Object, error) {
 		return nil, ErrText
 	}
 	s := scanner{data: data, text: string(data)}
-	s.space()
-	// The depth is bounded here, before json.Valid keeps a stack of its own for each level.
-	if s.i == len(data) || data[s.i] != '{' {
+	if s.space(); s.peek() != '{' {
 		return nil, ErrSyntax
 	}
-	if tooDeep(data) {
-		return nil, ErrDepth
-	}
-	if !json.Valid(data) {
-		return nil, ErrSyntax
-	}
-	o := make(Object)
+	// Room for its members, as far as a document that has a use is likely to have.
+	o := make(Object, min(bytes.Count(data, []byte(`":`)), 32))
 	if err := s.object(o); err != nil {
 		return nil, err
+	}
+	if s.space(); s.i < len(data) {
+		return nil, ErrSyntax
 	}
 	return o, nil
 }
@@ -155,158 +151,14 @@ func verbatim(raw json.RawMessage) bool {
 // page: the two line separators begin with 0xe2.
 func html(c byte) bool { return c == '<' || c == '>' || c == '&' || c == 0xe2 }
 
-// tooDeep reports whether data opens more than maxDepth brackets at once, outside of strings.
-func tooDeep(data []byte) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
-}
-
-// A scanner walks a document that json.Valid has accepted: only what it leaves open is checked.
-type scanner struct {
-	data []byte
-	text string // the same; names are parts of it
-	i    int
-}
-
-func (s *scanner) space() {
-	for s.i < len(s.data) {
-		switch s.data[s.i] {
-		case ' ', '\t', '\r', '\n':
-			s.i++
-		default:
-			return
-		}
-	}
-}
-
-func (s *scanner) object(members Object) error {
-	s.i++
-	for s.space(); s.data[s.i] != '}'; s.space() {
-		if s.data[s.i] == ',' {
-			s.i++
-			continue
-		}
-		start := s.i
-		if err := s.quoted(); err != nil {
-			return err
-		}
-		name := s.text[start+1 : s.i-1]
-		if strings.IndexByte(name, '\\') >= 0 {
-			name = unquote(s.data[start:s.i])
-		}
-		if _, twice := members[name]; twice {
-			return ErrDuplicate
-		}
-		s.space()
-		s.i++ // the colon
-		s.space()
-		start = s.i
-		if err := s.value(); err != nil {
-			return err
-		}
-		members[name] = json.RawMessage(s.data[start:s.i:s.i])
-	}
-	s.i++
-	return nil
-}
-
-func (s *scanner) array() error {
-	s.i++
-	for s.space(); s.data[s.i] != ']'; s.space() {
-		if s.data[s.i] == ',' {
-			s.i++
-			continue
-		}
-		if err := s.value(); err != nil {
-			return err
-		}
-	}
-	s.i++
-	return nil
-}
-
-func (s *scanner) value() error {
-	switch s.data[s.i] {
-	case '{':
-		return s.object(make(Object))
-	case '[':
-		return s.array()
-	case '"':
-		return s.quoted()
-	}
-	for s.i < len(s.data) {
-		switch s.data[s.i] {
-		case ',', ']', '}', ' ', '\t', '\r', '\n':
-			return nil
-		}
-		s.i++
-	}
-	return nil
-}
-
-// quoted moves behind a string. Half of a surrogate pair is refused: encoding/json would replace it,
-// and two different subjects would become one.
-func (s *scanner) quoted() error {
-	for s.i++; s.data[s.i] != '"'; s.i++ {
-		if s.data[s.i] != '\\' {
-			continue
-		}
-		s.i++
-		if s.data[s.i] != 'u' {
-			continue
-		}
-		r := s.hex(s.i + 1)
-		s.i += 4
-		if r < 0xd800 || r > 0xdfff {
-			continue
-		}
-		low := s.hex(s.i + 3)
-		if r > 0xdbff || s.data[s.i+1] != '\\' || s.data[s.i+2] != 'u' || low < 0xdc00 || low > 0xdfff {
-			return ErrText
-		}
-		s.i += 6
-	}
-	s.i++
-	return nil
-}
-
-// hex returns the four hexadecimal digits at i, or 0 if there are none.
-func (s *scanner) hex(i int) uint64 {
-	if i+4 > len(s.data) {
-		return 0
-	}
-	n, err := strconv.ParseUint(string(s.data[i:i+4]), 16, 32)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 // unquote returns what the valid JSON string raw means.
 func unquote(raw []byte) string {
-	for _, c := range raw {
-		if c == '\\' {
-			var s string
-			if json.Unmarshal(raw, &s) != nil {
-				return ""
-			}
-			return s
-		}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1])
 	}
-	return string(raw[1 : len(raw)-1])
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
 }

@@ -1,6 +1,7 @@
 package strictjson_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -38,6 +39,30 @@ var documents = []struct {
 	{"single quotes", `{'a':1}`, strictjson.ErrSyntax},
 	{"comment", `{/**/}`, strictjson.ErrSyntax},
 	{"leading zero", `{"a":01}`, strictjson.ErrSyntax},
+	{"numbers", `{"a":[0,-0,10,-1.50,0e0,1E+2,2e-03,-0.0]}`, nil},
+	{"numbers that are none", `{"a":-}`, strictjson.ErrSyntax},
+	{"point without digits", `{"a":1.}`, strictjson.ErrSyntax},
+	{"digits without anything before the point", `{"a":.5}`, strictjson.ErrSyntax},
+	{"exponent without digits", `{"a":1e+}`, strictjson.ErrSyntax},
+	{"plus", `{"a":+1}`, strictjson.ErrSyntax},
+	{"literal cut short", `{"a":tru}`, strictjson.ErrSyntax},
+	{"literal and more", `{"a":nullx}`, strictjson.ErrSyntax},
+	{"no value", `{"a":}`, strictjson.ErrSyntax},
+	{"no colon", `{"a" 1}`, strictjson.ErrSyntax},
+	{"name without quotes", `{a:1}`, strictjson.ErrSyntax},
+	{"two values", `{"a":1 2}`, strictjson.ErrSyntax},
+	{"comma first", `{,"a":1}`, strictjson.ErrSyntax},
+	{"array not closed", `{"a":[1`, strictjson.ErrSyntax},
+	{"array closed as an object", `{"a":[1}`, strictjson.ErrSyntax},
+	{"trailing comma in an array", `{"a":[1,]}`, strictjson.ErrSyntax},
+	{"string not closed", `{"a":"b`, strictjson.ErrSyntax},
+	{"string that ends in a backslash", `{"a":"b\`, strictjson.ErrSyntax},
+	{"unknown escape", `{"a":"\x41"}`, strictjson.ErrSyntax},
+	{"escape of three digits", `{"a":"\u004"}`, strictjson.ErrSyntax},
+	{"escape of no digits", `{"a":"\u00g0"}`, strictjson.ErrSyntax},
+	{"surrogate and an escape of no digits", `{"a":"\ud83d\uzzzz"}`, strictjson.ErrSyntax},
+	{"NUL", "{\x00}", strictjson.ErrSyntax},
+	{"delete in a string", "{\"a\":\"\x7f\"}", nil},
 	{"NaN", `{"a":NaN}`, strictjson.ErrSyntax},
 	{"control character", "{\"a\":\"\n\"}", strictjson.ErrSyntax},
 	{"BOM", "\ufeff{}", strictjson.ErrSyntax},
@@ -146,7 +171,8 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// What Parse takes, encoding/json takes, sees the same members in, and finds nothing to replace in.
+// What Parse takes, encoding/json takes, sees the same members in, and finds nothing to replace in. What
+// Parse calls no JSON object, it does not take either.
 func FuzzParse(f *testing.F) {
 	for _, row := range documents {
 		if len(row.in) < 4<<10 {
@@ -155,6 +181,9 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		o, err := strictjson.Parse(data)
+		if errors.Is(err, strictjson.ErrSyntax) && json.Valid(data) && bytes.IndexByte(data, '{') == len(data)-len(bytes.TrimLeft(data, " \t\r\n")) {
+			t.Fatal("a JSON object was refused")
+		}
 		if err != nil {
 			return
 		}
