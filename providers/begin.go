@@ -33,45 +33,75 @@ func (p *party) authURL(endpoint string, f *Flow, scopes []string, nonce bool) (
 	if err := f.sound(nonce); err != nil {
 		return "", fmt.Errorf("providers: %s: flow: %w", p.name, err)
 	}
-	own := url.Values{
-		"response_type": {"code"},
-		"client_id":     {p.id},
-		"redirect_uri":  {f.RedirectURL},
-		"state":         {f.State},
+	maxAge := ""
+	if f.MaxAge > 0 {
+		maxAge = strconv.FormatInt(int64((f.MaxAge+time.Second-1)/time.Second), 10)
+	}
+	nonceValue := f.Nonce
+	if !nonce {
+		nonceValue = ""
+	}
+	own := query{
+		{"acr_values", strings.Join(f.ACR, " ")},
+		{"client_id", p.id},
 		// "Clients MUST use PKCE"; a provider that does not know it ignores two parameters, and
 		// metadata that lacks it may be a downgrade. RFC 9700, sections 2.1.1 and 4.8.
-		"code_challenge":        {oauth2.S256ChallengeFromVerifier(f.Verifier)},
-		"code_challenge_method": {"S256"},
+		{"code_challenge", oauth2.S256ChallengeFromVerifier(f.Verifier)},
+		{"code_challenge_method", "S256"},
+		{"login_hint", f.LoginHint},
+		{"max_age", maxAge},
+		{"nonce", nonceValue},
+		{"prompt", f.Prompt},
+		{"redirect_uri", f.RedirectURL},
+		{"response_mode", p.mode},
+		{"response_type", "code"},
+		{"scope", strings.Join(scopes, " ")},
+		{"state", f.State},
 	}
-	set := func(name, value string) {
-		if value != "" {
-			own.Set(name, value)
-		}
-	}
-	set("scope", strings.Join(scopes, " "))
-	set("response_mode", p.mode)
-	set("prompt", f.Prompt)
-	set("login_hint", f.LoginHint)
-	set("acr_values", strings.Join(f.ACR, " "))
-	if nonce {
-		set("nonce", f.Nonce)
-	}
-	if f.MaxAge > 0 {
-		set("max_age", strconv.FormatInt(int64((f.MaxAge+time.Second-1)/time.Second), 10))
-	}
-	query := own.Encode()
-	if len(query) > maxOwn {
+	encoded := own.encode()
+	if len(encoded) > maxOwn {
 		return "", fmt.Errorf("providers: %s: flow: parameters of more than %d bytes", p.name, maxOwn)
 	}
-	q := u.Query()
-	declare(q, p.authParams)
-	declare(q, f.Extra)
-	maps.DeleteFunc(q, func(name string, _ []string) bool { return own.Has(name) })
-	if len(q) > 0 {
-		query = q.Encode() + "&" + query
+	if u.RawQuery != "" || len(p.authParams)+len(f.Extra) > 0 {
+		q := u.Query()
+		declare(q, p.authParams)
+		declare(q, f.Extra)
+		maps.DeleteFunc(q, func(name string, _ []string) bool { return own.has(name) })
+		if len(q) > 0 {
+			encoded = q.Encode() + "&" + encoded
+		}
 	}
-	u.RawQuery = query
+	u.RawQuery = encoded
 	return u.String(), nil
+}
+
+// A query is a list of parameters. One without a value is not sent.
+type query []struct{ name, value string }
+
+func (q query) encode() string {
+	var b strings.Builder
+	b.Grow(1024) // what a start needs
+	for _, p := range q {
+		if p.value == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('&')
+		}
+		b.WriteString(p.name)
+		b.WriteByte('=')
+		b.WriteString(url.QueryEscape(p.value))
+	}
+	return b.String()
+}
+
+func (q query) has(name string) bool {
+	for _, p := range q {
+		if p.name == name && p.value != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // declare copies the parameters that are not ours.

@@ -172,10 +172,12 @@ func (o *OIDC) Begin(ctx context.Context, f *Flow) (string, error) {
 	return p.authURL(m.authorization, f, o.scopes(f), true)
 }
 
+var defaultScopes = []string{"openid", "profile", "email"}
+
 func (o *OIDC) scopes(f *Flow) []string {
 	always := o.Scopes
 	if always == nil {
-		always = []string{"openid", "profile", "email"}
+		always = defaultScopes
 	}
 	if !slices.Contains(always, "openid") {
 		always = union([]string{"openid"}, always)

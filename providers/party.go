@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,8 @@ import (
 
 const (
 	defaultTimeout = 10 * time.Second
-	maxBody        = 1 << 20 // of any answer, after decompression
+	maxBody        = 1 << 20  // of any answer, after decompression
+	maxRoom        = 16 << 10 // that is made for an answer before it comes
 	maxToken       = 64 << 10
 )
 
@@ -82,14 +84,16 @@ func (p *party) send(ctx context.Context, what, method, endpoint string, h http.
 		return nil, p.unavailable(what, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	if err != nil {
+	var b bytes.Buffer
+	// What it says of its length saves copies, within what most answers are: it need not be true.
+	b.Grow(int(min(max(resp.ContentLength, 0), maxRoom)) + bytes.MinRead)
+	if _, err := b.ReadFrom(io.LimitReader(resp.Body, maxBody+1)); err != nil {
 		return nil, p.unavailable(what, err)
 	}
-	if len(b) > maxBody {
+	if b.Len() > maxBody {
 		return nil, fmt.Errorf("providers: %s: %s: %w: answer of more than 1 MiB", p.name, what, ErrToken)
 	}
-	return &reply{resp.StatusCode, resp.Header, b}, nil
+	return &reply{resp.StatusCode, resp.Header, b.Bytes()}, nil
 }
 
 // http returns a copy of the context's client, whatever it is, that follows only what follow allows
@@ -161,7 +165,11 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 
 // isJSON reports whether an answer says that it is JSON.
 func isJSON(h http.Header) bool {
-	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	given := h.Get("Content-Type")
+	if given == "application/json" { // as most say it
+		return true
+	}
+	t, _, err := mime.ParseMediaType(given)
 	return err == nil && (t == "application/json" || strings.HasPrefix(t, "application/") && strings.HasSuffix(t, "+json"))
 }
 

@@ -39,12 +39,15 @@ func (p *party) badProfile(why string) error {
 // profile takes the standard claims over: OpenID Connect Core 1.0, section 5.1. One that is not what
 // it should be is left out, and never coerced: the string "false" is not a truth value.
 func (i *Identity) profile(o strictjson.Object) {
-	for name, field := range map[string]*string{
-		"email": &i.Email, "name": &i.Name, "preferred_username": &i.Username, "picture": &i.Picture,
+	for _, claim := range [...]struct {
+		name  string
+		field *string
+	}{
+		{"email", &i.Email}, {"name", &i.Name}, {"preferred_username", &i.Username}, {"picture", &i.Picture},
 	} {
-		if s, ok := o.String(name); ok && *field == "" && shown(s) {
-			*field = s
-			if name == "email" {
+		if s, ok := o.String(claim.name); ok && *claim.field == "" && shown(s) {
+			*claim.field = s
+			if claim.name == "email" {
 				i.EmailVerified = o.True("email_verified")
 			}
 		}
