@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/returnleg/returnleg/internal/packed"
@@ -44,9 +43,14 @@ func accountKey(id *providers.Identity) string {
 	return text(h[:])
 }
 
+// pack returns the value of an account's record: a one, and behind it what a session keeps of it, for
+// [unpackAccount].
 func (acc *Account) pack() string {
 	id := &acc.Identity
-	b := make([]byte, 0, 256+len(id.Claims))
+	// Lengths and times take less than 64 bytes.
+	b := make([]byte, 0, 1+64+len(acc.ID)+len(id.Issuer)+len(id.Subject)+len(id.Email)+len(id.Name)+len(id.Username)+
+		len(id.Picture)+len(id.ACR)+len(id.Claims)+len(acc.Provider))
+	b = append(b, 1)
 	b = packed.AppendString(b, acc.ID)
 	b = packed.AppendTime(b, acc.FirstSeen)
 	b = packed.AppendTime(b, acc.LastSeen)
@@ -59,7 +63,7 @@ func (acc *Account) pack() string {
 	b = packed.AppendString(b, id.Picture)
 	b = packed.AppendTime(b, id.AuthTime)
 	b = packed.AppendString(b, id.ACR)
-	b = packed.AppendString(b, string(id.Claims))
+	b = append(packed.AppendUint(b, uint64(len(id.Claims))), id.Claims...)
 	b = packed.AppendString(b, acc.Provider)
 	return string(b)
 }
@@ -95,29 +99,29 @@ const (
 // enrolment is a person between proving who they are and being signed in.
 type enrolment struct {
 	key     sessionstore.Key
+	packed  string // account, as [Auth.keep] saved it
 	was     string // the account's ID so far; "" for a new one
 	version uint64
 	account *Account
 	isNew   bool
 }
 
-// enrol finds or begins the account of id. For a new person it holds the record until the caller
+// enrol finds or begins the account of id, whose accountKey is key. For a new person it holds the record until the caller
 // keeps or drops it; others wait.
-func (a *Auth) enrol(ctx context.Context, id *providers.Identity) (*enrolment, error) {
-	e := &enrolment{key: sessionstore.Key{Kind: kindAccount, ID: accountKey(id)}}
+func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*enrolment, error) {
+	e := &enrolment{key: sessionstore.Key{Kind: kindAccount, ID: key}}
 	wait := enrolPause
 	for {
 		now := a.now().UTC().Truncate(time.Millisecond) // as it is stored
 		e.account = &Account{ID: id.Issuer + "|" + id.Subject, Identity: *id, FirstSeen: now, LastSeen: now}
-		next := rand.Uint64() | 1
-		held := sessionstore.Field{Name: fieldAccount, Value: string(packed.AppendTime([]byte{0}, now.Add(enrolHold(ctx)))), Version: next}
+		next := version()
 
 		rec, err := a.store.Load(ctx, e.key)
 		f, ok := rec.Field(fieldAccount)
 		var c sessionstore.Change
 		switch {
 		case errors.Is(err, sessionstore.ErrNotFound):
-			c = sessionstore.Change{Mode: sessionstore.MustNotExist, Set: []sessionstore.Field{held}, Expires: now.Add(forGood), Tier: sessionstore.Member}
+			c = sessionstore.Change{Mode: sessionstore.MustNotExist, Tier: sessionstore.Member}
 		case err != nil:
 			return nil, fmt.Errorf("middleware: account: %w", err)
 		case !ok:
@@ -142,8 +146,10 @@ func (a *Auth) enrol(ctx context.Context, id *providers.Identity) (*enrolment, e
 			wait = min(2*wait, maxEnrolPause)
 			continue
 		default: // its holder is gone
-			c = sessionstore.Change{If: []sessionstore.Match{{Name: fieldAccount, Version: f.Version}}, Set: []sessionstore.Field{held}, Expires: now.Add(forGood)}
+			c = sessionstore.Change{If: []sessionstore.Match{{Name: fieldAccount, Version: f.Version}}}
 		}
+		held := string(packed.AppendTime([]byte{0}, now.Add(enrolHold(ctx))))
+		c.Set, c.Expires = []sessionstore.Field{{Name: fieldAccount, Value: held, Version: next}}, now.Add(forGood)
 		err = a.store.Update(ctx, e.key, c)
 		if err == nil {
 			e.isNew, e.version = true, next
@@ -178,9 +184,10 @@ func (a *Auth) keep(ctx context.Context, e *enrolment) error {
 			return err
 		}
 	}
+	e.packed = e.account.pack()
 	c := sessionstore.Change{
 		If:      []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
-		Set:     []sessionstore.Field{{Name: fieldAccount, Value: "\x01" + e.account.pack(), Version: rand.Uint64() | 1}},
+		Set:     []sessionstore.Field{{Name: fieldAccount, Value: e.packed, Version: version()}},
 		Expires: a.now().Add(forGood),
 	}
 	err := a.store.Update(ctx, e.key, c)
@@ -198,7 +205,7 @@ func (a *Auth) drop(ctx context.Context, e *enrolment) {
 	if !e.isNew {
 		return
 	}
-	free := sessionstore.Field{Name: fieldAccount, Value: "\x00\x00", Version: rand.Uint64() | 1}
+	free := sessionstore.Field{Name: fieldAccount, Value: "\x00\x00", Version: version()}
 	_ = a.store.Update(ctx, e.key, sessionstore.Change{
 		If:  []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
 		Set: []sessionstore.Field{free},

@@ -150,14 +150,8 @@ func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Pro
 	ctx, cancel := context.WithTimeout(a.outgoing(q), checkTime)
 	defer cancel()
 	err := provider.Check(ctx, visit, answer)
-	var refused *providers.Error
-	switch {
-	case errors.As(err, &refused):
-		return a.denied(q, f, refused)
-	case errors.Is(err, providers.ErrUnavailable):
-		return nil, problem(ReasonUnavailable, err)
-	case err != nil:
-		return nil, problem(ReasonAnswer, err)
+	if err != nil {
+		return a.unchecked(q, f, err)
 	}
 	turn := a.queues[f.provider]
 	if !turn.enter(q) {
@@ -191,6 +185,18 @@ func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Pro
 		red.reason, red.code = p.Reason, p.ProviderCode
 	}
 	return red, p
+}
+
+// unchecked judges why an answer did not pass the provider's checks.
+func (a *Auth) unchecked(q *request, f *flow, err error) (*redemption, *Problem) {
+	var refused *providers.Error
+	switch {
+	case errors.As(err, &refused):
+		return a.denied(q, f, refused)
+	case errors.Is(err, providers.ErrUnavailable):
+		return nil, problem(ReasonUnavailable, err)
+	}
+	return nil, problem(ReasonAnswer, err)
 }
 
 // wait returns what another request makes of f, which need not have ended: see [Auth.land].

@@ -110,11 +110,14 @@ func (c *cookies) set(h http.Header, k *http.Cookie) {
 	dropCookie(h, k.Name)
 	h.Add("Set-Cookie", k.String())
 	// A shared cache must not hand one person's cookie to another.
-	h.Set("Cache-Control", "no-store")
+	header(h, "Cache-Control", "no-store")
 }
 
 // dropCookie takes a cookie back that h would set.
 func dropCookie(h http.Header, name string) {
+	if len(h["Set-Cookie"]) == 0 {
+		return
+	}
 	kept := slices.DeleteFunc(h["Set-Cookie"], func(v string) bool { return strings.HasPrefix(v, name+"=") })
 	if len(kept) == 0 {
 		delete(h, "Set-Cookie")

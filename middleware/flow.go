@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/returnleg/returnleg/internal/aead"
@@ -38,9 +39,10 @@ type flow struct {
 	need     Need   // scopes, ACR, MaxAge
 	takes    string // link: key of the account that may change hands
 
-	seed    [16]byte
-	secrets *secrets
-	aside   bool // returnTo was too long for the state, and is elsewhere
+	seed     [16]byte
+	secrets  *secrets
+	aside    bool   // returnTo was too long for the state, and is elsewhere
+	redeemed string // id of the redemption; "" until it was asked for
 }
 
 const (
@@ -74,38 +76,44 @@ func (a *Auth) encodeFlow(f *flow, binding string) string {
 	b := make([]byte, 0, 256)
 	b = packed.AppendString(b, f.provider)
 	b = append(b, byte(f.purpose))
-	b = packed.AppendString(b, raw(f.session))
-	b = packed.AppendString(b, raw(f.user))
+	b = packed.AppendString(b, string(raw(f.session)))
+	b = packed.AppendString(b, string(raw(f.user)))
 	b = packed.AppendUint(b, uint64(f.expires.Unix()))
-	b = packed.AppendString(b, raw(f.page))
+	b = packed.AppendString(b, string(raw(f.page)))
 	b = packed.AppendStrings(b, f.need.Scopes)
 	b = packed.AppendStrings(b, f.need.ACR)
 	b = packed.AppendUint(b, uint64(f.need.MaxAge/time.Second))
 	b = packed.AppendString(b, f.label)
-	b = packed.AppendString(b, raw(f.takes))
+	b = packed.AppendString(b, string(raw(f.takes)))
 	b = packed.AppendBool(b, f.aside)
 	if !f.aside {
 		b = packed.AppendString(b, f.returnTo)
 	}
 	sealed := aead.SealOnce(f.secrets.state, f.seed, b, a.flowData(binding))
-	return text(append([]byte{f.secrets.id}, sealed...))
+	return text(append(append(b[:0], f.secrets.id), sealed...))
 }
 
 // flowData is what a state is bound to besides its content.
 func (a *Auth) flowData(binding string) []byte {
-	b := make([]byte, 0, 4+len(a.origin)+len(binding))
+	b := make([]byte, 0, 4+len(a.origin)+len(binding)) // both lengths take two bytes at most
 	b = packed.AppendString(b, a.origin)
 	return packed.AppendString(b, binding)
 }
 
+// texts is the encoding of [text]. Loose bits behind the end are refused.
+var texts = base64.RawURLEncoding.Strict()
+
 // raw returns the bytes of a text, such as an id, which take a quarter less room than it does. One
-// that [text] would write otherwise is no text: the decoder lets line breaks and loose bits pass.
-func raw(s string) string {
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || text(b) != s {
-		return ""
+// that [text] would write otherwise is no text: the decoder lets line breaks pass.
+func raw(s string) []byte {
+	if s == "" || strings.ContainsAny(s, "\r\n") {
+		return nil
 	}
-	return string(b)
+	b, err := texts.DecodeString(s)
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 // openFlow returns the flow of a state, if one of the bindings opens it.
@@ -114,7 +122,7 @@ func (a *Auth) openFlow(state string, bs []binding) (*flow, bool) {
 		return nil, false
 	}
 	sealed := raw(state)
-	if sealed == "" {
+	if len(sealed) == 0 {
 		return nil, false
 	}
 	for i := range a.secrets {
@@ -122,7 +130,7 @@ func (a *Auth) openFlow(state string, bs []binding) (*flow, bool) {
 			continue
 		}
 		for _, b := range bs[:min(len(bs), maxBindings)] {
-			seed, plain, err := aead.OpenOnce(a.secrets[i].state, []byte(sealed[1:]), a.flowData(b.secret))
+			seed, plain, err := aead.OpenOnce(a.secrets[i].state, sealed[1:], a.flowData(b.secret))
 			if err != nil {
 				continue
 			}

@@ -58,7 +58,11 @@ func (g *grant) id() string { return connected(g.provider, g.label) }
 
 func (g *grant) field() sessionstore.Field {
 	t := g.token.Pack()
-	b := make([]byte, 0, 192+len(t))
+	size := 64 + len(t) + len(g.user) + len(g.subject) + len(g.acr) + len(g.name)
+	for _, s := range g.declined {
+		size += 3 + len(s)
+	}
+	b := make([]byte, 0, size)
 	b = packed.AppendString(b, t)
 	b = packed.AppendString(b, g.user)
 	b = packed.AppendString(b, g.subject)

@@ -40,7 +40,8 @@ func indexKey(account string) sessionstore.Key {
 // providerSessionKey is that of the index of a session at the provider, by issuer and sid claim: what a
 // logout that starts there names. OpenID Connect Back-Channel Logout 1.0, section 2.4.
 func providerSessionKey(issuer, sid string) sessionstore.Key {
-	b := packed.AppendString([]byte("sid"), issuer)
+	var short [256]byte
+	b := packed.AppendString(append(short[:0], "sid"...), issuer)
 	h := sha256.Sum256(packed.AppendString(b, sid))
 	return sessionstore.Key{Kind: kindIndex, ID: text(h[:])}
 }
@@ -78,6 +79,7 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 		until time.Time
 	}
 	var live []listed
+	full := rec.Len() >= maxSessions
 	for f := range rec.All() {
 		if f.Name == fieldMark {
 			mark = f.Version
@@ -93,7 +95,7 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 			c.Delete = append(c.Delete, f.Name)
 			continue
 		}
-		if f.Name != sid {
+		if f.Name != sid && full {
 			live = append(live, listed{f.Name, until})
 		}
 	}
@@ -137,11 +139,11 @@ func (a *Auth) list(ctx context.Context, q *request, sid, account string, t *pro
 	if a.device != nil {
 		device = clip(a.device(q.r), maxDevice)
 	}
-	keys := []sessionstore.Key{indexKey(account)}
+	keys := append(make([]sessionstore.Key, 0, 2), indexKey(account))
 	if t.Session != "" {
 		keys = append(keys, providerSessionKey(t.Issuer, t.Session))
 	}
-	e := entry{sid: sid}
+	e := entry{sid: sid, places: make([]place, 0, len(keys))}
 	for _, key := range keys {
 		mark, err := a.enlist(ctx, key, sid, deadline, device)
 		if err != nil {
@@ -183,8 +185,8 @@ func clip(s string, n int) string {
 }
 
 func entryValue(deadline time.Time, device string, listed time.Time) string {
-	b := packed.AppendString(packed.AppendTime(nil, deadline), device)
-	return string(packed.AppendTime(b, listed))
+	b := packed.AppendTime(make([]byte, 0, 32+len(device)), deadline)
+	return string(packed.AppendTime(packed.AppendString(b, device), listed))
 }
 
 func unpackEntry(s string) (deadline time.Time, device string, listed time.Time) {

@@ -136,12 +136,12 @@ func (a *Auth) sealHop(plain []byte) (string, error) {
 
 func (a *Auth) openHop(s string) (string, bool) {
 	sealed := raw(s)
-	if sealed == "" {
+	if len(sealed) == 0 {
 		return "", false
 	}
 	for i := range a.secrets {
 		if a.secrets[i].id == sealed[0] {
-			if _, plain, err := aead.OpenOnce(a.secrets[i].hop, []byte(sealed[1:]), []byte(a.origin)); err == nil {
+			if _, plain, err := aead.OpenOnce(a.secrets[i].hop, sealed[1:], []byte(a.origin)); err == nil {
 				return string(plain), true
 			}
 		}

@@ -39,13 +39,17 @@ const (
 	fieldPhase     = "phase"
 )
 
-func redemptionKey(f *flow) sessionstore.Key {
-	m := mac(&f.secrets.flow, "redemption", string(f.seed[:]))
-	return sessionstore.Key{Kind: kindRedemption, ID: text(m[:])}
+// redemption returns the key of f's record, which a callback asks for several times.
+func (f *flow) redemption() sessionstore.Key {
+	if f.redeemed == "" {
+		m := mac(&f.secrets.flow, "redemption", string(f.seed[:]))
+		f.redeemed = text(m[:])
+	}
+	return sessionstore.Key{Kind: kindRedemption, ID: f.redeemed}
 }
 
 func (r *redemption) pack() string {
-	b := make([]byte, 0, 128+len(r.landing))
+	b := make([]byte, 0, 64+len(r.landing)+len(r.session)+len(r.user)+len(r.reason)+len(r.code))
 	b = append(b, byte(r.phase))
 	b = packed.AppendTime(b, r.until)
 	b = packed.AppendTime(b, r.at)
@@ -58,7 +62,7 @@ func (r *redemption) pack() string {
 
 // recall returns the redemption of f; nil if there is none.
 func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
-	rec, err := a.store.Load(ctx, redemptionKey(f))
+	rec, err := a.store.Load(ctx, f.redemption())
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return nil, nil
 	}
@@ -81,7 +85,7 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 // claim makes this process the one that redeems f. It returns [sessionstore.ErrExists] if another was first.
 func (a *Auth) claim(ctx context.Context, f *flow) (*redemption, error) {
 	r := &redemption{phase: redeeming, until: a.now().Add(redeemTime), version: version()}
-	err := a.store.Update(ctx, redemptionKey(f), sessionstore.Change{
+	err := a.store.Update(ctx, f.redemption(), sessionstore.Change{
 		Mode:    sessionstore.MustNotExist,
 		Set:     []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
 		Expires: f.expires.Add(redemptionRest),
@@ -97,7 +101,7 @@ func (a *Auth) claim(ctx context.Context, f *flow) (*redemption, error) {
 func (a *Auth) conclude(ctx context.Context, f *flow, r *redemption) error {
 	was := r.version
 	r.version, r.at = version(), a.now()
-	return a.store.Update(ctx, redemptionKey(f), sessionstore.Change{
+	return a.store.Update(ctx, f.redemption(), sessionstore.Change{
 		If:  []sessionstore.Match{{Name: fieldPhase, Version: was}},
 		Set: []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
 	})

@@ -110,7 +110,15 @@ func secure(h http.Header) {
 func redirect(w http.ResponseWriter, url string) {
 	h := w.Header()
 	h.Set("Location", url)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
+	header(h, "Cache-Control", "no-store")
+	header(h, "Referrer-Policy", "no-referrer")
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// header sets a header that is often set already. name is in canonical form.
+func header(h http.Header, name, value string) {
+	if vs := h[name]; len(vs) == 1 && vs[0] == value {
+		return
+	}
+	h[name] = []string{value}
 }

@@ -88,7 +88,7 @@ func (a *Auth) settle(ctx context.Context, q *request, f *flow, g grant, id *pro
 	if f.purpose != signIn {
 		return a.extend(ctx, q, f, g, id)
 	}
-	e, err := a.enrol(ctx, id)
+	e, err := a.enrol(ctx, g.user, id)
 	if err != nil {
 		return nil, problem(ReasonStore, err)
 	}
@@ -176,7 +176,11 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 	if q.data.shown != nil {
 		seen = q.data.shown
 	}
-	set, del := sn.diff(q.data.baseline(seen))
+	var set []sessionstore.Field
+	var del []string
+	if sn.modified {
+		set, del = sn.diff(q.data.baseline(seen))
+	}
 	var first entry
 	for try := range settleTries {
 		origin, err := a.started(ctx, f, &p)
@@ -269,10 +273,9 @@ func (a *Auth) signInto(w *winner, p *session, f *flow, g *grant, e *enrolment) 
 		m.signedIn = now
 	}
 	c.Expires = a.expiry(&m, now)
-	c.Set = []sessionstore.Field{
-		{Name: fieldMeta, Value: m.pack(), Version: version()},
-		{Name: fieldUser, Value: e.account.pack()},
-	}
+	c.Set = append(make([]sessionstore.Field, 0, 6), // and grant, ending, page, born
+		sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()},
+		sessionstore.Field{Name: fieldUser, Value: e.packed[1:]})
 	s.keep(&c, *g, false, now)
 	back, gone := a.cameBack(s, f, user)
 	c.Set, c.Delete = append(c.Set, back...), gone

@@ -34,7 +34,7 @@ func (a *Auth) own(ctx context.Context, p *session, f *flow, g *grant, id *provi
 	if err != nil {
 		return nil, problem(ReasonSessionChanged, err)
 	}
-	e, err := a.enrol(ctx, id)
+	e, err := a.enrol(ctx, g.user, id)
 	if err != nil {
 		return nil, problem(ReasonStore, err)
 	}
@@ -84,7 +84,7 @@ func (a *Auth) handOver(ctx context.Context, q *request, h *transfer, id *provid
 func (a *Auth) dispossess(ctx context.Context, h *transfer, id *providers.Identity, session string) error {
 	e := h.enrolment
 	// A sign-in of that account which ended in the same moment has kept what it found.
-	now, err := a.enrol(ctx, id)
+	now, err := a.enrol(ctx, e.key.ID, id)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (a *Auth) dispossess(ctx context.Context, h *transfer, id *providers.Identi
 func (a *Auth) handBack(ctx context.Context, h *transfer, id *providers.Identity) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
-	e, err := a.enrol(ctx, id)
+	e, err := a.enrol(ctx, h.enrolment.key.ID, id)
 	switch {
 	case err == nil && (e.isNew || e.account.ID != h.enrolment.account.ID):
 		a.drop(ctx, e) // it is not what was made of it

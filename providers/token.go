@@ -55,7 +55,12 @@ func (t *Token) Expired(now time.Time) bool {
 
 // Pack returns the form in which a token is stored. It holds the secrets: seal it.
 func (t *Token) Pack() string {
-	b := make([]byte, 0, 64+len(t.Access)+len(t.Refresh)+len(t.ID))
+	// Lengths and the time take less than 64 bytes.
+	size := 64 + len(t.Access) + len(t.Type) + len(t.Refresh) + len(t.ID) + len(t.Issuer) + len(t.Subject) + len(t.Session)
+	for _, s := range t.Scopes {
+		size += 3 + len(s)
+	}
+	b := make([]byte, 0, size)
 	b = packed.AppendString(b, t.Access)
 	b = packed.AppendString(b, t.Type)
 	b = packed.AppendString(b, t.Refresh)
