@@ -48,24 +48,26 @@ func accountKey(id *providers.Identity) string {
 func (acc *Account) pack() string {
 	id := &acc.Identity
 	// Lengths and times take less than 64 bytes.
-	b := make([]byte, 0, 1+64+len(acc.ID)+len(id.Issuer)+len(id.Subject)+len(id.Email)+len(id.Name)+len(id.Username)+
-		len(id.Picture)+len(id.ACR)+len(id.Claims)+len(acc.Provider))
-	b = append(b, 1)
-	b = packed.AppendString(b, acc.ID)
-	b = packed.AppendTime(b, acc.FirstSeen)
-	b = packed.AppendTime(b, acc.LastSeen)
-	b = packed.AppendString(b, id.Issuer)
-	b = packed.AppendString(b, id.Subject)
-	b = packed.AppendString(b, id.Email)
-	b = packed.AppendBool(b, id.EmailVerified)
-	b = packed.AppendString(b, id.Name)
-	b = packed.AppendString(b, id.Username)
-	b = packed.AppendString(b, id.Picture)
-	b = packed.AppendTime(b, id.AuthTime)
-	b = packed.AppendString(b, id.ACR)
-	b = append(packed.AppendUint(b, uint64(len(id.Claims))), id.Claims...)
-	b = packed.AppendString(b, acc.Provider)
-	return string(b)
+	var b packed.Builder
+	b.Grow(1 + 64 + len(acc.ID) + len(id.Issuer) + len(id.Subject) + len(id.Email) + len(id.Name) + len(id.Username) +
+		len(id.Picture) + len(id.ACR) + len(id.Claims) + len(acc.Provider))
+	b.Byte(1)
+	b.Text(acc.ID)
+	b.Time(acc.FirstSeen)
+	b.Time(acc.LastSeen)
+	b.Text(id.Issuer)
+	b.Text(id.Subject)
+	b.Text(id.Email)
+	b.Bool(id.EmailVerified)
+	b.Text(id.Name)
+	b.Text(id.Username)
+	b.Text(id.Picture)
+	b.Time(id.AuthTime)
+	b.Text(id.ACR)
+	b.Uint(uint64(len(id.Claims)))
+	_, _ = b.Write(id.Claims)
+	b.Text(acc.Provider)
+	return b.String()
 }
 
 func unpackAccount(s string) (*Account, error) {

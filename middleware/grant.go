@@ -62,19 +62,20 @@ func (g *grant) field() sessionstore.Field {
 	for _, s := range g.declined {
 		size += 3 + len(s)
 	}
-	b := make([]byte, 0, size)
-	b = packed.AppendString(b, t)
-	b = packed.AppendString(b, g.user)
-	b = packed.AppendString(b, g.subject)
-	b = packed.AppendTime(b, g.obtained)
-	b = packed.AppendTime(b, g.authTime)
-	b = packed.AppendString(b, g.acr)
-	b = packed.AppendString(b, g.name)
-	b = packed.AppendStrings(b, g.declined)
-	b = packed.AppendTime(b, g.issued)
-	b = packed.AppendTime(b, g.forced)
-	b = packed.AppendBool(b, g.dead)
-	return sessionstore.Field{Name: prefixGrant + g.id(), Value: string(b), Version: g.version}
+	var b packed.Builder
+	b.Grow(size)
+	b.Text(t)
+	b.Text(g.user)
+	b.Text(g.subject)
+	b.Time(g.obtained)
+	b.Time(g.authTime)
+	b.Text(g.acr)
+	b.Text(g.name)
+	b.Texts(g.declined)
+	b.Time(g.issued)
+	b.Time(g.forced)
+	b.Bool(g.dead)
+	return sessionstore.Field{Name: prefixGrant + g.id(), Value: b.String(), Version: g.version}
 }
 
 // unpackGrant reads a field whose name has id behind its prefix.

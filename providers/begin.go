@@ -33,13 +33,12 @@ func (p *party) authURL(endpoint string, f *Flow, scopes []string, nonce bool) (
 	if err := f.sound(nonce); err != nil {
 		return "", fmt.Errorf("providers: %s: flow: %w", p.name, err)
 	}
-	maxAge := ""
+	maxAge, once := "", ""
 	if f.MaxAge > 0 {
 		maxAge = strconv.FormatInt(int64((f.MaxAge+time.Second-1)/time.Second), 10)
 	}
-	nonceValue := f.Nonce
-	if !nonce {
-		nonceValue = ""
+	if nonce {
+		once = f.Nonce
 	}
 	own := query{
 		{"acr_values", strings.Join(f.ACR, " ")},
@@ -50,7 +49,7 @@ func (p *party) authURL(endpoint string, f *Flow, scopes []string, nonce bool) (
 		{"code_challenge_method", "S256"},
 		{"login_hint", f.LoginHint},
 		{"max_age", maxAge},
-		{"nonce", nonceValue},
+		{"nonce", once},
 		{"prompt", f.Prompt},
 		{"redirect_uri", f.RedirectURL},
 		{"response_mode", p.mode},
@@ -58,34 +57,38 @@ func (p *party) authURL(endpoint string, f *Flow, scopes []string, nonce bool) (
 		{"scope", strings.Join(scopes, " ")},
 		{"state", f.State},
 	}
-	encoded := own.encode()
-	if len(encoded) > maxOwn {
-		return "", fmt.Errorf("providers: %s: flow: parameters of more than %d bytes", p.name, maxOwn)
-	}
+	front := ""
 	if u.RawQuery != "" || len(p.authParams)+len(f.Extra) > 0 {
 		q := u.Query()
 		declare(q, p.authParams)
 		declare(q, f.Extra)
 		maps.DeleteFunc(q, func(name string, _ []string) bool { return own.has(name) })
 		if len(q) > 0 {
-			encoded = q.Encode() + "&" + encoded
+			front = q.Encode() + "&"
 		}
 	}
-	u.RawQuery = encoded
-	return u.String(), nil
+	u.RawQuery, u.ForceQuery = "", true
+	front = u.String() + front
+	to := own.appendTo(front)
+	if len(to)-len(front) > maxOwn {
+		return "", fmt.Errorf("providers: %s: flow: parameters of more than %d bytes", p.name, maxOwn)
+	}
+	return to, nil
 }
 
 // A query is a list of parameters. One without a value is not sent.
 type query []struct{ name, value string }
 
-func (q query) encode() string {
+// appendTo returns front with the parameters behind it.
+func (q query) appendTo(front string) string {
 	var b strings.Builder
 	b.Grow(1024) // what a start needs
+	b.WriteString(front)
 	for _, p := range q {
 		if p.value == "" {
 			continue
 		}
-		if b.Len() > 0 {
+		if b.Len() > len(front) {
 			b.WriteByte('&')
 		}
 		b.WriteString(p.name)

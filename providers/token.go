@@ -60,17 +60,18 @@ func (t *Token) Pack() string {
 	for _, s := range t.Scopes {
 		size += 3 + len(s)
 	}
-	b := make([]byte, 0, size)
-	b = packed.AppendString(b, t.Access)
-	b = packed.AppendString(b, t.Type)
-	b = packed.AppendString(b, t.Refresh)
-	b = packed.AppendString(b, t.ID)
-	b = packed.AppendTime(b, t.Expiry)
-	b = packed.AppendStrings(b, t.Scopes)
-	b = packed.AppendString(b, t.Issuer)
-	b = packed.AppendString(b, t.Subject)
-	b = packed.AppendString(b, t.Session)
-	return string(b)
+	var b packed.Builder
+	b.Grow(size)
+	b.Text(t.Access)
+	b.Text(t.Type)
+	b.Text(t.Refresh)
+	b.Text(t.ID)
+	b.Time(t.Expiry)
+	b.Texts(t.Scopes)
+	b.Text(t.Issuer)
+	b.Text(t.Subject)
+	b.Text(t.Session)
+	return b.String()
 }
 
 // Unpack reads what [Token.Pack] returned. Input of any other origin is an error.

@@ -125,10 +125,14 @@ func (o Object) Encode() (json.RawMessage, error) {
 	return append(b, '}'), nil
 }
 
+// escaped are the bytes that json.Marshal escapes, or that may begin what it escapes, so that JSON can
+// stand in a page: the two line separators begin with 0xe2.
+var escaped = [256]bool{'<': true, '>': true, '&': true, 0xe2: true}
+
 // plain reports whether json.Marshal would write a name as it is.
 func plain(name string) bool {
 	for _, c := range []byte(name) {
-		if c < ' ' || c == '"' || c == '\\' || html(c) {
+		if c < ' ' || c == '"' || c == '\\' || escaped[c] {
 			return false
 		}
 	}
@@ -140,16 +144,12 @@ func plain(name string) bool {
 func verbatim(raw json.RawMessage) bool {
 	str := len(raw) > 0 && raw[0] == '"'
 	for _, c := range raw {
-		if html(c) || c <= ' ' && !str {
+		if escaped[c] || c <= ' ' && !str {
 			return false
 		}
 	}
 	return true
 }
-
-// html reports whether c is, or may begin, what json.Marshal escapes so that JSON can stand in a
-// page: the two line separators begin with 0xe2.
-func html(c byte) bool { return c == '<' || c == '>' || c == '&' || c == 0xe2 }
 
 // unquote returns what the valid JSON string raw means.
 func unquote(raw []byte) string {
