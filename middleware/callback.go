@@ -147,8 +147,8 @@ func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Pro
 	}
 	visit := a.visit(f, answer.Get("state"), s)
 	provider := a.providers[f.provider]
-	ctx, cancel := context.WithTimeout(a.outgoing(q), checkTime)
-	defer cancel()
+	ctx := within(a.outgoing(q), checkTime)
+	defer ctx.release()
 	err := provider.Check(ctx, visit, answer)
 	if err != nil {
 		return a.unchecked(q, f, err)

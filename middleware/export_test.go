@@ -8,6 +8,12 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
+// Within returns ctx with a deadline, as Begin and Check get it, and what ends it.
+func Within(ctx context.Context, d time.Duration) (context.Context, func()) {
+	l := within(ctx, d)
+	return l, l.release
+}
+
 // SetRandom replaces the random source.
 func (a *Auth) SetRandom(r io.Reader) { a.random = r }
 

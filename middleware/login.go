@@ -254,8 +254,8 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 	if err != nil {
 		return problem(ReasonRandom, err)
 	}
-	ctx, cancel := context.WithTimeout(a.outgoing(q), beginTime)
-	defer cancel()
+	ctx := within(a.outgoing(q), beginTime)
+	defer ctx.release()
 	to, err := a.providers[d.provider].Begin(ctx, a.visit(f, state, s))
 	if err != nil {
 		return a.retryable(beginProblem(err, d.provider), d.provider, d.returnTo)
