@@ -94,20 +94,22 @@ func readKey(raw json.RawMessage) (k jose.JSONWebKey, ok bool) {
 
 // signed reports whether one of the keys signed token, and how many were tried: those that a token with
 // that header may be signed with. Of several with one id, any may be it.
-func (s *keySet) signed(token *jws) (tried int, ok bool) {
+func (s *keySet) signed(ctx context.Context, token *jws) (tried int, ok bool) {
+	var keys oidc.StaticKeySet
 	for i := range s.keys {
 		k := &s.keys[i]
 		if token.kid != "" && k.KeyID != token.kid || k.Algorithm != "" && k.Algorithm != token.alg || !fits(k.Key, token.alg) {
 			continue
 		}
-		if tried++; token.signedBy(k.Key) {
-			return tried, true
-		}
-		if tried == maxKeys {
+		if keys.PublicKeys = append(keys.PublicKeys, k.Key); len(keys.PublicKeys) == maxKeys {
 			break
 		}
 	}
-	return tried, false
+	if len(keys.PublicKeys) == 0 {
+		return 0, false
+	}
+	_, err := keys.VerifySignature(ctx, token.raw)
+	return len(keys.PublicKeys), err == nil
 }
 
 // fits reports whether alg is one of key's: RFC 7518, section 3.1, where each curve has one algorithm.
@@ -123,8 +125,7 @@ func fits(key any, alg string) bool {
 	return false
 }
 
-// A signature verifies one token of an OIDC provider: what go-oidc asks of a key set, and the rule that
-// it leaves to the caller, which algorithms are good.
+// A signature verifies that of one token of an OIDC provider.
 type signature struct {
 	o   *OIDC
 	p   *party
@@ -132,12 +133,10 @@ type signature struct {
 	alg string // of the token that was verified
 }
 
-var _ oidc.KeySet = (*signature)(nil)
-
 var errSignature = fmt.Errorf("signature: %w", ErrToken)
 
-// VerifySignature returns the payload of a token that one of the provider's keys has signed.
-func (s *signature) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+// verify returns the payload of a token that one of the provider's keys has signed.
+func (s *signature) verify(ctx context.Context, jwt string) ([]byte, error) {
 	token, err := parseJWS(jwt)
 	if err != nil {
 		return nil, err
@@ -152,7 +151,7 @@ func (s *signature) VerifySignature(ctx context.Context, jwt string) ([]byte, er
 	}
 	// Twice, because a fetch that was under way already may have been too early.
 	for range 2 {
-		tried, ok := set.signed(token)
+		tried, ok := set.signed(ctx, token)
 		if ok {
 			return token.payload, nil
 		}
