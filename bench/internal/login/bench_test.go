@@ -59,3 +59,17 @@ func TestCalls(t *testing.T) {
 		})
 	}
 }
+
+// Connections are kept: people who come back together open about as many as they are, once. A transport
+// that keeps two for each host, as the default one does, opens nearly one for each sign-in.
+func TestConnections(t *testing.T) {
+	const people, times = 64, 4
+	ours := start(t)[1]
+	got, err := ours.Connections(people, times)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ours.Name != "returnleg" || got > 0.5 {
+		t.Errorf("%s: %v connections for each sign-in, want 1 of %d, or a few more", ours.Name, got, times)
+	}
+}

@@ -6,6 +6,7 @@ package login
 import (
 	"fmt"
 	"net/http"
+	"sync"
 
 	"github.com/returnleg/returnleg/bench/internal/measure"
 	"github.com/returnleg/returnleg/bench/internal/visit"
@@ -30,7 +31,7 @@ func (c *Contender) Case() measure.Case {
 	return measure.Case{Name: c.Name, Run: func(n int, m *measure.Meter) error {
 		for n > 0 {
 			people := min(n, batch)
-			if err := c.signIn(people, m); err != nil {
+			if err := c.signIn(people, inTurn, m); err != nil {
 				return fmt.Errorf("login: %s: %w", c.Name, err)
 			}
 			n -= people
@@ -43,28 +44,62 @@ func (c *Contender) Case() measure.Case {
 func (c *Contender) Calls() (float64, error) {
 	const logins = 20
 	var m measure.Meter
-	if err := c.signIn(1, &m); err != nil {
+	if err := c.signIn(1, inTurn, &m); err != nil {
 		return 0, fmt.Errorf("login: %s: %w", c.Name, err)
 	}
 	before, err := c.provider.Counts()
 	if err != nil {
 		return 0, err
 	}
-	if err := c.signIn(logins, &m); err != nil {
+	if err := c.signIn(logins, inTurn, &m); err != nil {
 		return 0, fmt.Errorf("login: %s: %w", c.Name, err)
 	}
 	after, err := c.provider.Counts()
 	return float64(after.Calls-before.Calls) / logins, err
 }
 
+// Connections returns how many connections to the provider a sign-in opens where so many people come
+// back at once, again and again.
+func (c *Contender) Connections(people, times int) (float64, error) {
+	before, err := c.provider.Counts()
+	if err != nil {
+		return 0, err
+	}
+	var m measure.Meter
+	for range times {
+		if err := c.signIn(people, together, &m); err != nil {
+			return 0, fmt.Errorf("login: %s: %w", c.Name, err)
+		}
+	}
+	after, err := c.provider.Counts()
+	return float64(after.Connections-before.Connections) / float64(people*times), err
+}
+
+// An order is one in which pieces of work are done.
+type order func(n int, do func(i int))
+
+func inTurn(n int, do func(i int)) {
+	for i := range n {
+		do(i)
+	}
+}
+
+func together(n int, do func(i int)) {
+	var g sync.WaitGroup
+	for i := range n {
+		g.Go(func() { do(i) })
+	}
+	g.Wait()
+}
+
 // signIn signs people in, each in a browser that has never been here.
-func (c *Contender) signIn(people int, m *measure.Meter) error {
+func (c *Contender) signIn(people int, in order, m *measure.Meter) error {
 	browsers := make([]visit.Browser, people)
 	targets := make([]string, people)
 	for i := range targets {
 		targets[i] = c.Start
 	}
-	authURLs, err := c.open(browsers, targets, m)
+	authURLs, err := c.open(browsers, targets, in, m)
 	if err != nil {
 		return err
 	}
@@ -72,7 +107,7 @@ func (c *Contender) signIn(people int, m *measure.Meter) error {
 	if err != nil {
 		return err
 	}
-	landings, err := c.open(browsers, callbacks, m)
+	landings, err := c.open(browsers, callbacks, in, m)
 	if err != nil {
 		return err
 	}
@@ -86,7 +121,7 @@ func (c *Contender) signIn(people int, m *measure.Meter) error {
 
 // open lets each browser open its target, and returns where they are sent. Only the handler's work
 // is measured: the requests are made before, and the cookies kept afterwards.
-func (c *Contender) open(browsers []visit.Browser, targets []string, m *measure.Meter) ([]string, error) {
+func (c *Contender) open(browsers []visit.Browser, targets []string, in order, m *measure.Meter) ([]string, error) {
 	requests := make([]*http.Request, len(targets))
 	answers := make([]*visit.Answer, len(targets))
 	for i := range targets {
@@ -97,9 +132,7 @@ func (c *Contender) open(browsers []visit.Browser, targets []string, m *measure.
 		requests[i], answers[i] = r, visit.NewAnswer()
 	}
 	m.Start()
-	for i, r := range requests {
-		c.Handler.ServeHTTP(answers[i], r)
-	}
+	in(len(requests), func(i int) { c.Handler.ServeHTTP(answers[i], requests[i]) })
 	m.Stop()
 	locations := make([]string, len(targets))
 	for i, a := range answers {
