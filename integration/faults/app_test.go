@@ -7,8 +7,9 @@
 //     cookie was cleared;
 //   - every request is answered in bounded time, and nothing is left behind: no goroutine, no file.
 //
-// The number of trials is small, so that all of it ends within two minutes. RETURNLEG_KILLS (13: 208
-// kills), RETURNLEG_STARTS (1000000) and RETURNLEG_CUTS (1000) in the environment make it thorough.
+// The number of trials is small and a fault ends as soon as it was seen, so that all of it takes two
+// minutes. RETURNLEG_KILLS (13: 208 kills), RETURNLEG_STARTS (1000000), RETURNLEG_CUTS (1000) and
+// RETURNLEG_OUTAGE (60: the seconds that a fault lasts) in the environment make it thorough.
 package faults_test
 
 import (

