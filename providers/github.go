@@ -52,11 +52,11 @@ func revokeGitHub(ctx context.Context, p *party, base string, t *Token) error {
 }
 
 func identifyGitHub(claims json.RawMessage) (Identity, error) {
-	o, err := strictjson.Parse(claims)
+	o, err := strictjson.Parse(string(claims))
 	if err != nil {
 		return Identity{}, err
 	}
-	id, ok := digits(string(o["id"]))
+	id, ok := digits(o["id"])
 	if !ok {
 		return Identity{}, errors.New("no numeric id")
 	}

@@ -96,7 +96,7 @@ func (p *party) grant(ctx context.Context, endpoint string, form url.Values, ask
 // object returns the members of an answer in one of the formats that this provider answers in.
 func (p *party) object(r *reply) (strictjson.Object, error) {
 	if isJSON(r.header) {
-		return strictjson.Parse(r.body)
+		return strictjson.Parse(string(r.body))
 	}
 	if !p.tokenForm || !isForm(r.header) {
 		return nil, fmt.Errorf("content type is not JSON")
@@ -110,9 +110,11 @@ func (p *party) object(r *reply) (strictjson.Object, error) {
 		if len(values) != 1 {
 			return nil, strictjson.ErrDuplicate
 		}
-		if o[name], err = json.Marshal(values[0]); err != nil {
+		b, err := json.Marshal(values[0])
+		if err != nil {
 			return nil, err
 		}
+		o[name] = string(b)
 	}
 	return o, nil
 }

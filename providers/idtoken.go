@@ -37,7 +37,7 @@ func (o *OIDC) verify(ctx context.Context, p *party, m *metadata, t *Token, now 
 	if err != nil {
 		return nil, o.refused(err)
 	}
-	claims, err := strictjson.Parse(payload)
+	claims, err := strictjson.Parse(string(payload))
 	if err != nil {
 		return nil, o.refused(fmt.Errorf("claims: %w: %w", ErrToken, err))
 	}
@@ -182,7 +182,7 @@ func unverified(raw string) (strictjson.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return strictjson.Parse(b)
+	return strictjson.Parse(string(b))
 }
 
 // maxDate is the last second of the year 9999: what is later is not meant as a date.

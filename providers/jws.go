@@ -50,7 +50,7 @@ func parseJWS(raw string) (*jws, error) {
 
 // judge reads the header.
 func (j *jws) judge(header []byte) error {
-	h, err := strictjson.Parse(header)
+	h, err := strictjson.Parse(string(header))
 	if err != nil {
 		return reject("header")
 	}

@@ -46,12 +46,12 @@ func (p *party) fetchKeys(ctx context.Context, endpoint string) (*keySet, error)
 // a JWK Set that use "kty" values that are not understood by them, that are missing required members,
 // or for which values are out of the supported ranges." RFC 7517, section 5.
 func readKeys(body []byte) (*keySet, error) {
-	o, err := strictjson.Parse(body)
+	o, err := strictjson.Parse(string(body))
 	if err != nil {
 		return nil, err
 	}
 	var elements []json.RawMessage
-	if json.Unmarshal(o["keys"], &elements) != nil {
+	if json.Unmarshal([]byte(o["keys"]), &elements) != nil {
 		return nil, errors.New("no array of keys")
 	}
 	set := &keySet{}
@@ -67,7 +67,7 @@ func readKeys(body []byte) (*keySet, error) {
 }
 
 func readKey(raw json.RawMessage) (k jose.JSONWebKey, ok bool) {
-	o, err := strictjson.Parse(raw)
+	o, err := strictjson.Parse(string(raw))
 	if err != nil {
 		return k, false
 	}
@@ -76,7 +76,7 @@ func readKey(raw json.RawMessage) (k jose.JSONWebKey, ok bool) {
 	for _, certificate := range []string{"x5c", "x5u", "x5t", "x5t#S256"} {
 		delete(o, certificate)
 	}
-	plain, err := json.Marshal(o)
+	plain, err := o.Encode()
 	if err != nil || k.UnmarshalJSON(plain) != nil || k.Use != "" && k.Use != "sig" {
 		return k, false
 	}

@@ -37,7 +37,7 @@ func (p *party) discover(ctx context.Context, issuer string) (*metadata, error) 
 
 // readMetadata judges a metadata document.
 func readMetadata(issuer string, body []byte) (*metadata, error) {
-	o, err := strictjson.Parse(body)
+	o, err := strictjson.Parse(string(body))
 	if err != nil {
 		return nil, err
 	}

@@ -243,7 +243,7 @@ func withoutTokens(members strictjson.Object) (json.RawMessage, error) {
 }
 
 func standardClaims(claims json.RawMessage) (Identity, error) {
-	o, err := strictjson.Parse(claims)
+	o, err := strictjson.Parse(string(claims))
 	if err != nil {
 		return Identity{}, err
 	}

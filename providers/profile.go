@@ -25,7 +25,7 @@ func (p *party) userinfo(ctx context.Context, endpoint, access string) (strictjs
 	if !isJSON(r.header) {
 		return nil, nil, p.badProfile("content type is not JSON")
 	}
-	o, err := strictjson.Parse(r.body)
+	o, err := strictjson.Parse(string(r.body))
 	if err != nil {
 		return nil, nil, fmt.Errorf("providers: %s: userinfo: %w: %w", p.name, ErrToken, err)
 	}

@@ -40,7 +40,7 @@ func revokeVimeo(ctx context.Context, p *party, base string, t *Token) error {
 }
 
 func identifyVimeo(answer json.RawMessage) (Identity, error) {
-	o, err := strictjson.Parse(answer)
+	o, err := strictjson.Parse(string(answer))
 	if err != nil {
 		return Identity{}, err
 	}
@@ -54,7 +54,7 @@ func identifyVimeo(answer json.RawMessage) (Identity, error) {
 	if !ok {
 		return Identity{}, errors.New("no number in the user's uri")
 	}
-	i := Identity{Subject: id, Claims: o["user"]}
+	i := Identity{Subject: id, Claims: json.RawMessage(o["user"])}
 	if name, ok := user.String("name"); ok && shown(name) {
 		i.Name = name
 	}

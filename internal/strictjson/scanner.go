@@ -6,23 +6,22 @@ import "strings"
 // asks for besides, are judged in one pass. encoding/json validates byte by byte through a table of
 // functions, and would leave duplicates, surrogates and depth for further passes.
 type scanner struct {
-	data  []byte
-	text  string // the same; names are parts of it
+	text  string
 	i     int
 	depth int
 }
 
 // peek returns the next byte, and 0 at the end: outside of strings, no document has one.
 func (s *scanner) peek() byte {
-	if s.i < len(s.data) {
-		return s.data[s.i]
+	if s.i < len(s.text) {
+		return s.text[s.i]
 	}
 	return 0
 }
 
 func (s *scanner) space() {
-	for s.i < len(s.data) {
-		switch s.data[s.i] {
+	for s.i < len(s.text) {
+		switch s.text[s.i] {
 		case ' ', '\t', '\r', '\n':
 			s.i++
 		default:
@@ -78,7 +77,7 @@ func (s *scanner) member(members Object) error {
 	}
 	name := s.text[start+1 : s.i-1]
 	if strings.IndexByte(name, '\\') >= 0 {
-		name = unquote(s.data[start:s.i])
+		name = unquote(s.text[start:s.i])
 	}
 	if _, twice := members[name]; twice {
 		return ErrDuplicate
@@ -92,7 +91,7 @@ func (s *scanner) member(members Object) error {
 	if err := s.value(); err != nil {
 		return err
 	}
-	members[name] = s.data[start:s.i:s.i]
+	members[name] = s.text[start:s.i]
 	return nil
 }
 
@@ -167,8 +166,8 @@ func (s *scanner) quoted() error {
 	if s.peek() != '"' {
 		return ErrSyntax
 	}
-	for s.i++; s.i < len(s.data); s.i++ {
-		switch c := s.data[s.i]; {
+	for s.i++; s.i < len(s.text); s.i++ {
+		switch c := s.text[s.i]; {
 		case c == '"':
 			s.i++
 			return nil

@@ -6,11 +6,11 @@
 package strictjson
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -26,27 +26,28 @@ var (
 const maxDepth = 32
 
 // An Object is a JSON object: its members, each still encoded, by their exact names.
-type Object map[string]json.RawMessage
+type Object map[string]string
 
-// Parse returns the object that data is. It refuses anything that is not exactly one object of
+// Parse returns the object that text is. It refuses anything that is not exactly one object of
 // UTF-8 text, that has a name twice in any object, at any depth (after unescaping, compared
-// exactly), half of a surrogate pair, or more than 32 levels. The members alias data.
+// exactly), half of a surrogate pair, or more than 32 levels. The members, and what is read from
+// them, are parts of text where nothing in them is escaped.
 //
 // RFC 8259, section 4, leaves the meaning of equal names open: https://www.rfc-editor.org/rfc/rfc8259#section-4
-func Parse(data []byte) (Object, error) {
-	if !utf8.Valid(data) {
+func Parse(text string) (Object, error) {
+	if !utf8.ValidString(text) {
 		return nil, ErrText
 	}
-	s := scanner{data: data, text: string(data)}
+	s := scanner{text: text}
 	if s.space(); s.peek() != '{' {
 		return nil, ErrSyntax
 	}
 	// Room for its members, as far as a document that has a use is likely to have.
-	o := make(Object, min(bytes.Count(data, []byte(`":`)), 32))
+	o := make(Object, min(strings.Count(text, `":`), 32))
 	if err := s.object(o); err != nil {
 		return nil, err
 	}
-	if s.space(); s.i < len(data) {
+	if s.space(); s.i < len(text) {
 		return nil, ErrSyntax
 	}
 	return o, nil
@@ -55,7 +56,7 @@ func Parse(data []byte) (Object, error) {
 // Absent reports whether there is no member name, or it is null.
 func (o Object) Absent(name string) bool {
 	raw, ok := o[name]
-	return !ok || string(raw) == "null"
+	return !ok || raw == "null"
 }
 
 // String returns the member name if it is a string.
@@ -74,7 +75,7 @@ func (o Object) Strings(name string) (ss []string, ok bool) {
 		return nil, false
 	}
 	var elements []*string
-	if json.Unmarshal(raw, &elements) != nil {
+	if json.Unmarshal([]byte(raw), &elements) != nil {
 		return nil, false
 	}
 	ss = make([]string, 0, len(elements))
@@ -93,12 +94,12 @@ func (o Object) Number(name string) (n float64, ok bool) {
 	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
 		return 0, false
 	}
-	n, err := strconv.ParseFloat(string(raw), 64)
+	n, err := strconv.ParseFloat(raw, 64)
 	return n, err == nil
 }
 
 // True reports whether the member name is the literal true; "true" and 1 are not.
-func (o Object) True(name string) bool { return string(o[name]) == "true" }
+func (o Object) True(name string) bool { return o[name] == "true" }
 
 // Encode returns o as JSON, its names in order, exactly as json.Marshal does. Most objects need only
 // be put together again, which costs a tenth of that.
@@ -106,7 +107,7 @@ func (o Object) Encode() (json.RawMessage, error) {
 	names, size := make([]string, 0, len(o)), len("{}")
 	for name, raw := range o {
 		if !plain(name) || !verbatim(raw) {
-			return json.Marshal(o)
+			return o.marshal()
 		}
 		names = append(names, name)
 		size += len(name) + len(raw) + len(`"":,`)
@@ -125,6 +126,14 @@ func (o Object) Encode() (json.RawMessage, error) {
 	return append(b, '}'), nil
 }
 
+func (o Object) marshal() (json.RawMessage, error) {
+	m := make(map[string]json.RawMessage, len(o))
+	for name, raw := range o {
+		m[name] = json.RawMessage(raw)
+	}
+	return json.Marshal(m)
+}
+
 // escaped are the bytes that json.Marshal escapes, or that may begin what it escapes, so that JSON can
 // stand in a page: the two line separators begin with 0xe2.
 var escaped = [256]bool{'<': true, '>': true, '&': true, 0xe2: true}
@@ -141,9 +150,9 @@ func plain(name string) bool {
 
 // verbatim reports whether json.Marshal would write a value as it is: it leaves out the space
 // between tokens.
-func verbatim(raw json.RawMessage) bool {
+func verbatim(raw string) bool {
 	str := len(raw) > 0 && raw[0] == '"'
-	for _, c := range raw {
+	for _, c := range []byte(raw) {
 		if escaped[c] || c <= ' ' && !str {
 			return false
 		}
@@ -152,12 +161,12 @@ func verbatim(raw json.RawMessage) bool {
 }
 
 // unquote returns what the valid JSON string raw means.
-func unquote(raw []byte) string {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1])
+func unquote(raw string) string {
+	if strings.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
 	}
 	var s string
-	if json.Unmarshal(raw, &s) != nil {
+	if json.Unmarshal([]byte(raw), &s) != nil {
 		return ""
 	}
 	return s
