@@ -70,9 +70,9 @@ func (acc *Account) pack() string {
 	return b.String()
 }
 
-func unpackAccount(s string) (*Account, error) {
+func unpackAccount(s string) (Account, error) {
 	r := packed.Read(s)
-	acc := &Account{ID: r.String(), FirstSeen: r.Time(), LastSeen: r.Time()}
+	acc := Account{ID: r.String(), FirstSeen: r.Time(), LastSeen: r.Time()}
 	acc.Identity = providers.Identity{
 		Issuer: r.String(), Subject: r.String(), Email: r.String(), EmailVerified: r.Bool(),
 		Name: r.String(), Username: r.String(), Picture: r.String(),

@@ -350,7 +350,10 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption)
 	if out != nil && out.unmet {
 		// The gate asks again when the person does, however long they took to say no.
 		if to, err := url.Parse(red.landing); err == nil {
-			_, _ = a.bind(w.Header(), a.cookies.bindings(q.r), gatePath(to.Path), a.now()) // one is there: it opened the state
+			bs := a.cookies.bindings(q.r)
+			if b, err := a.bind(bs, gatePath(to.Path), a.now()); err == nil { // one is there: it opened the state
+				a.cookies.setBinding(w.Header(), b, bs)
+			}
 		}
 	}
 	if out != nil && out.secret != "" {

@@ -227,11 +227,10 @@ func (b *binding) note(path string, now time.Time) {
 	b.gates = append(b.gates, gate{path, now.Unix()})
 }
 
-// bind returns the binding of a flow that starts now, and adds its cookie to h. A browser that
-// shows none gets one under a random name, so that the first tabs of a browser never overwrite
-// each other's; one that it shows is sent again, with the same secret; what is past the number
-// that a callback tries is of no use and goes.
-func (a *Auth) bind(h http.Header, bs []binding, path string, now time.Time) (*binding, error) {
+// bind returns the binding of a flow that starts now. A browser that shows none gets one under a
+// random name, so that the first tabs of a browser never overwrite each other's; one that it shows is
+// sent again, with the same secret: see [cookies.setBinding].
+func (a *Auth) bind(bs []binding, path string, now time.Time) (*binding, error) {
 	var b binding
 	if len(bs) > 0 {
 		b = bs[0]
@@ -249,12 +248,17 @@ func (a *Auth) bind(h http.Header, bs []binding, path string, now time.Time) (*b
 	if path != "" {
 		b.note(path, now)
 	}
-	a.cookies.set(h, &http.Cookie{
+	return &b, nil
+}
+
+// setBinding adds the cookie of b to h, which the browser shows as bs so far. What is past the number
+// that a callback tries is of no use and goes.
+func (c *cookies) setBinding(h http.Header, b *binding, bs []binding) {
+	c.set(h, &http.Cookie{
 		Name: b.name, Value: b.value(), Path: "/", MaxAge: int(bindingLife.Seconds()),
-		HttpOnly: true, Secure: a.cookies.secure, SameSite: http.SameSiteLaxMode,
+		HttpOnly: true, Secure: c.secure, SameSite: http.SameSiteLaxMode,
 	})
 	for _, old := range bs[min(len(bs), maxBindings):] {
-		a.cookies.clear(h, old.name, http.SameSiteLaxMode)
+		c.clear(h, old.name, http.SameSiteLaxMode)
 	}
-	return &b, nil
 }

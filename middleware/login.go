@@ -223,8 +223,8 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 	if d.purpose != signIn && !s.signedIn() {
 		return a.retryable(problem(ReasonSignedOut, nil), d.provider, d.returnTo)
 	}
-	given := http.Header{} // cookies, if it comes to a start
-	b, err := a.bind(given, a.cookies.bindings(q.r), d.gate, now)
+	bs := a.cookies.bindings(q.r)
+	b, err := a.bind(bs, d.gate, now)
 	if err != nil {
 		return problem(ReasonRandom, err)
 	}
@@ -239,13 +239,11 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 		p.Provider, p.BackURL = d.provider, d.returnTo
 		return p
 	}
-	if f.session == "" || s.standing == absent || s.standing == stale {
-		// Nothing is stored for it: the secret is derived, and whoever comes back with it is
-		// whoever it was given to.
+	bears := f.session == "" || s.standing == absent || s.standing == stale
+	if bears {
 		if f.session, err = a.randomText(16); err != nil {
 			return problem(ReasonRandom, err)
 		}
-		a.cookies.setSession(given, f.session, a.secrets[0].first(f.session), now.Add(a.sessions.Lifetime), a.cookies.persist)
 	}
 	state, err := a.sealFlow(q, f, b.secret)
 	if errors.Is(err, errStateTooLong) {
@@ -261,7 +259,12 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 		return a.retryable(beginProblem(err, d.provider), d.provider, d.returnTo)
 	}
 	h := w.Header()
-	h["Set-Cookie"] = append(h["Set-Cookie"], given["Set-Cookie"]...)
+	a.cookies.setBinding(h, b, bs)
+	if bears {
+		// Nothing is stored for it: the secret is derived, and whoever comes back with it is
+		// whoever it was given to.
+		a.cookies.setSession(h, f.session, a.secrets[0].first(f.session), now.Add(a.sessions.Lifetime), a.cookies.persist)
+	}
 	a.event(q, slog.LevelInfo, "sign-in started", "", slog.String("provider", d.provider))
 	redirect(w, to)
 	return nil

@@ -49,15 +49,17 @@ func (f *flow) redemption() sessionstore.Key {
 }
 
 func (r *redemption) pack() string {
-	b := make([]byte, 0, 64+len(r.landing)+len(r.session)+len(r.user)+len(r.reason)+len(r.code))
-	b = append(b, byte(r.phase))
-	b = packed.AppendTime(b, r.until)
-	b = packed.AppendTime(b, r.at)
-	b = packed.AppendString(b, r.landing)
-	b = packed.AppendString(b, r.session)
-	b = packed.AppendString(b, r.user)
-	b = packed.AppendString(b, string(r.reason))
-	return string(packed.AppendString(b, r.code))
+	var b packed.Builder
+	b.Grow(64 + len(r.landing) + len(r.session) + len(r.user) + len(r.reason) + len(r.code))
+	b.Byte(byte(r.phase))
+	b.Time(r.until)
+	b.Time(r.at)
+	b.Text(r.landing)
+	b.Text(r.session)
+	b.Text(r.user)
+	b.Text(string(r.reason))
+	b.Text(r.code)
+	return b.String()
 }
 
 // recall returns the redemption of f; nil if there is none.

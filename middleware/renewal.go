@@ -356,7 +356,7 @@ func (r *renewal) changed(s *session, g *grant, t *providers.Token) {
 	if err != nil {
 		return
 	}
-	r.change = &TokenChange{Account: acc, Provider: g.provider, Label: g.label}
+	r.change = &TokenChange{Account: &acc, Provider: g.provider, Label: g.label}
 	if t != nil {
 		own := *t
 		r.change.Token = &own

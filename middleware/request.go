@@ -76,7 +76,7 @@ func (q *request) user() (*Account, error) {
 	if err != nil {
 		return nil, ErrSignedOut
 	}
-	return acc, nil
+	return &acc, nil
 }
 
 // of reports that s, which is listed under an account of user, is not of somebody else to whom

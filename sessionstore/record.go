@@ -308,7 +308,7 @@ func merge(old string, c *Change) string {
 		placed = make([]bool, len(c.Set))
 	}
 	e := editsOf(c)
-	var small [1024]byte // stays on the stack
+	var small [4096]byte // stays on the stack, with room for a session and its tokens
 	b := small[:0]
 	if size := mergedSize(old, c); size > len(small) {
 		b = make([]byte, 0, size)
