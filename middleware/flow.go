@@ -106,7 +106,7 @@ var texts = base64.RawURLEncoding.Strict()
 // raw returns the bytes of a text, such as an id, which take a quarter less room than it does. One
 // that [text] would write otherwise is no text: the decoder lets line breaks pass.
 func raw(s string) []byte {
-	if s == "" || strings.ContainsAny(s, "\r\n") {
+	if s == "" || strings.Contains(s, "\r") || strings.Contains(s, "\n") {
 		return nil
 	}
 	b, err := texts.DecodeString(s)

@@ -31,7 +31,7 @@ func parseJWS(raw string) (*jws, error) {
 		return nil, reject("missing")
 	}
 	// The decoder refuses whatever is not of its alphabet, but for line breaks.
-	if len(raw) > maxIDToken || strings.Count(raw, ".") != 2 || strings.ContainsAny(raw, "\r\n") {
+	if len(raw) > maxIDToken || strings.Count(raw, ".") != 2 || strings.Contains(raw, "\r") || strings.Contains(raw, "\n") {
 		return nil, reject("not three segments of base64url")
 	}
 	j := &jws{raw: raw}
