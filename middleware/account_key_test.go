@@ -38,3 +38,43 @@ func TestAccount_keyGone(t *testing.T) {
 		}
 	}
 }
+
+// A person who was signed out everywhere once signs in, and is found, when the key of that day is gone:
+// what the index and the list of accounts were sealed with is older than their sessions and account.
+func TestSignOutUser_keyGone(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		before, after := sessionstore.NewKeyring(), sessionstore.NewKeyring()
+		store, first := sessionstore.Store(nil), true
+		with := func(keys sessionstore.Keyring) *kit {
+			return newKit(t, change, asUser, func(_ *kit, c *middleware.Config) {
+				if first {
+					store, first = sealed{c.Store}, false
+				}
+				c.Store, c.Keys = store, keys
+			})
+		}
+		k := with(before)
+		k.browser().signIn("idp", "ada", "/")
+		if err := k.auth.SignOutUser(t.Context(), adaUser); err != nil {
+			t.Fatal(err)
+		}
+		with(append(after[:1:1], before...)).browser().signIn("idp", "ada", "/") // her account is sealed anew
+		k = with(after)
+		isNew := false
+		k.onLogin(func(l loginContext) error { isNew = l.login.IsNew; return nil })
+		b := k.browser()
+		b.signIn("idp", "ada", "/")
+		if b.is(ada); isNew {
+			t.Fatal("she is new: the test shows nothing")
+		}
+		if all, err := k.auth.SessionsOf(t.Context(), adaUser); err != nil || len(all) != 2 {
+			t.Errorf("%d sessions, %v, want the last two", len(all), err)
+		}
+		if err := k.auth.SignOutUser(t.Context(), adaUser); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.whoami(); got != "nobody" {
+			t.Errorf("signed out everywhere, and still %s", got)
+		}
+	})
+}

@@ -80,10 +80,8 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 	}
 	var live []listed
 	full := rec.Len() >= maxSessions
+	mark = versionOf(rec, fieldMark)
 	for f := range rec.All() {
-		if f.Name == fieldMark {
-			mark = f.Version
-		}
 		if !isEntry(f.Name) {
 			continue
 		}
@@ -205,8 +203,18 @@ func (a *Auth) listed(ctx context.Context, key sessionstore.Key, sid string, mar
 		return false, fmt.Errorf("middleware: index: %w", err)
 	}
 	_, there := rec.Field(sid)
-	now, _ := rec.Field(fieldMark)
-	return there && now.Version == mark, nil
+	return there && versionOf(rec, fieldMark) == mark, nil
+}
+
+// versionOf returns the version of a field, 0 if it is not there. That of a field which does not open
+// counts: it was sealed by a key that has gone since, and is there all the same.
+func versionOf(rec sessionstore.Record, name string) uint64 {
+	for n, version := range rec.Versions() {
+		if n == name {
+			return version
+		}
+	}
+	return 0
 }
 
 // delist removes sessions that have ended from an index. An entry that stays is passed over.
@@ -239,9 +247,10 @@ func (a *Auth) accounts(ctx context.Context, user string) ([]string, error) {
 		return nil, fmt.Errorf("middleware: person: %w", err)
 	}
 	var keys []string
-	for f := range rec.All() {
-		if token(f.Name, 43) { // as accountKey; what a later version adds is none
-			keys = append(keys, f.Name)
+	// Its fields are written once and never again: the key that sealed one may be gone, the account not.
+	for name := range rec.Versions() {
+		if token(name, 43) { // as accountKey; what a later version adds is none
+			keys = append(keys, name)
 		}
 	}
 	return keys, nil

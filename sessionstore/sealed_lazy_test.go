@@ -24,6 +24,7 @@ func TestSealedOpensWhenAsked(t *testing.T) {
 		{"a field that was changed", func(r sessionstore.Record) { apply(t, r, "g:1").Field("g:1") }, 0},
 		{"the field itself", func(r sessionstore.Record) { r.Field("g:1") }, 1},
 		{"its prefix", func(r sessionstore.Record) { consume(r, "g:") }, 1},
+		{"names and versions", func(r sessionstore.Record) { _ = maps.Collect(r.Versions()) }, 0},
 		{"everything", func(r sessionstore.Record) { consume(r, "") }, 1},
 		{"after a change of another field", func(r sessionstore.Record) { apply(t, r, "v:1").Field("g:1") }, 1},
 	}
@@ -47,6 +48,29 @@ func TestSealedOpensWhenAsked(t *testing.T) {
 				t.Errorf("told of %v, want %d of them", b.told, row.told)
 			}
 		})
+	}
+}
+
+// A field that does not open has a name and a version, in a record that was changed, too.
+func TestRecordVersions(t *testing.T) {
+	b := newBound(t, sessionstore.NewKeyring())
+	if err := b.inner.Update(t.Context(), boundKey, sessionstore.Change{Set: []sessionstore.Field{f("forged", "no", 7)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.sealed.Update(t.Context(), boundKey, sessionstore.Change{Set: []sessionstore.Field{f("v:1", "one", 1), f("v:2", "", 2)}}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.sealed.Load(t.Context(), boundKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := maps.Collect(apply(t, r, "v:1").Versions())
+	want := map[string]uint64{"a": 7, "forged": 7, "v:1": 9, "v:2": 2}
+	if !maps.Equal(got, want) {
+		t.Errorf("versions %v, want %v", got, want)
+	}
+	for range r.Versions() {
+		break
 	}
 }
 
