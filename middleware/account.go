@@ -194,12 +194,29 @@ func (a *Auth) keep(ctx context.Context, e *enrolment) error {
 	}
 	err := a.store.Update(ctx, e.key, c)
 	if contested(err) && !e.isNew {
-		return nil // another sign-in of this person ended at the same time: either profile will do
+		err = a.unchanged(ctx, e) // another sign-in of this person ended at the same time: either profile will do
 	}
 	if err != nil {
 		return fmt.Errorf("middleware: account: %w", err)
 	}
 	return nil
+}
+
+// unchanged is an error if the account of e has become somebody else's meanwhile, or nobody's.
+func (a *Auth) unchanged(ctx context.Context, e *enrolment) error {
+	rec, err := a.store.Load(ctx, e.key)
+	if err != nil {
+		return err
+	}
+	f, _ := rec.Field(fieldAccount)
+	if f.Value == "" || f.Value[0] != 1 {
+		return errors.New("given up meanwhile")
+	}
+	now, err := unpackAccount(f.Value[1:])
+	if err == nil && now.ID != e.was && now.ID != e.account.ID {
+		err = errors.New("somebody else's meanwhile")
+	}
+	return err
 }
 
 // drop gives up an enrolment that came to nothing.

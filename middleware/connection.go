@@ -182,7 +182,8 @@ func (a *Auth) openMove(sealed string, s *session) (account string, ok bool) {
 // sign-in, and [WithConnection] chooses among several accounts. Nobody can use its token any more
 // when Disconnect returns; the provider is asked to revoke it in the background, so that one that
 // does not answer keeps nobody waiting. An account that was linked to the one that is signed in can
-// from now on be somebody's own. The person stays signed in.
+// from now on be somebody's own; sessions elsewhere that were signed in by it end. The person stays
+// signed in here.
 //
 // Nobody signed in is [ErrSignedOut]; what is not connected is no error. The address
 // {Prefix}/{provider}/disconnect does it for a form, with the fields label and return_to.
@@ -250,19 +251,31 @@ func (a *Auth) giveBack(ctx context.Context, s *session, g *grant) {
 	if g.user == s.meta.user {
 		return
 	}
-	for other := range s.record.Prefix(prefixGrant) {
-		id := other.Name[len(prefixGrant):]
-		if o, read := unpackGrant(id, other); read && id != g.id() && o.user == g.user {
-			return // under another label it is still connected
-		}
+	// Of two that are removed at once, the one that is later sees that neither is there.
+	now, err := a.find(ctx, s.id)
+	if err == nil && now.connects(g.user) {
+		return // under another label it is still connected
 	}
-	if err := a.unlink(ctx, s, g.user); err != nil {
+	if err == nil {
+		err = a.unlink(ctx, s, g.user)
+	}
+	if err != nil {
 		a.event(ctx, slog.LevelWarn, "account not unlinked", ReasonStore, slog.Any("error", err))
 	}
 }
 
+// connects reports that s holds a grant of that account.
+func (s *session) connects(account string) bool {
+	for f := range s.record.Prefix(prefixGrant) {
+		if g, ok := unpackGrant(f.Name[len(prefixGrant):], f); ok && g.user == account {
+			return true
+		}
+	}
+	return false
+}
+
 // unlink forgets that an account belongs to whoever is signed in to s. Who signs in with it next is
-// new to the app.
+// new to the app; whoever is signed in by it is so as somebody that it does not belong to any more.
 func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
 	self, _ := s.record.Field(fieldUser)
 	acc, err := unpackAccount(self.Value)
@@ -270,27 +283,36 @@ func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
 		return err
 	}
 	key := sessionstore.Key{Kind: kindAccount, ID: account}
-	rec, err := a.store.Load(ctx, key)
-	if errors.Is(err, sessionstore.ErrNotFound) {
-		return nil
+	for range settleTries {
+		rec, err := a.store.Load(ctx, key)
+		if errors.Is(err, sessionstore.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		f, _ := rec.Field(fieldAccount)
+		if f.Value == "" || f.Value[0] != 1 {
+			return nil
+		}
+		if old, err := unpackAccount(f.Value[1:]); err != nil || old.ID != acc.ID {
+			return err
+		}
+		err = a.store.Update(ctx, key, sessionstore.Change{
+			If: []sessionstore.Match{{Name: fieldAccount, Version: f.Version}}, Expires: time.Unix(0, 0),
+		})
+		if contested(err) {
+			continue // somebody has signed in by it
+		}
+		if err == nil {
+			err = a.endAccount(ctx, account, acc.ID, "")
+		}
+		if err != nil {
+			return err
+		}
+		return a.estrange(ctx, acc.ID, account) // the last: until then all that is left of it is found
 	}
-	if err != nil {
-		return err
-	}
-	f, _ := rec.Field(fieldAccount)
-	if f.Value == "" || f.Value[0] != 1 {
-		return nil
-	}
-	if old, err := unpackAccount(f.Value[1:]); err != nil || old.ID != acc.ID {
-		return err
-	}
-	err = a.store.Update(ctx, key, sessionstore.Change{
-		If: []sessionstore.Match{{Name: fieldAccount, Version: f.Version}}, Expires: time.Unix(0, 0),
-	})
-	if contested(err) {
-		return nil
-	}
-	return errors.Join(err, a.estrange(ctx, acc.ID, account))
+	return errors.New("middleware: account: changed too often")
 }
 
 // estrange takes an account from the list of a user's.

@@ -73,6 +73,10 @@ func (a *Auth) add(ctx context.Context, p *session, f *flow, g grant) (*extensio
 		now, m := a.now(), p.meta
 		out := &outcome{session: p.id, deadline: m.deadline, persist: m.persist, user: m.user}
 		c := sessionstore.Change{If: []sessionstore.Match{p.lineage()}, Expires: a.expiry(&m, now)}
+		if !had { // nor has anybody made one meanwhile, whose account would be left without it
+			name := prefixGrant + g.id()
+			c.If = append(c.If, sessionstore.Match{Name: name, Version: versionOf(p.record, name)})
+		}
 		kept := p.keep(&c, g, len(f.need.ACR) > 0 || f.need.MaxAge > 0, now)
 		if f.purpose == stepUp && (len(f.need.ACR) > 0 || f.need.MaxAge > 0) && p.standing == current {
 			// The level has risen: what was stolen before is worth nothing now.

@@ -1,0 +1,173 @@
+package middleware_test
+
+import (
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"testing"
+
+	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// Whoever is signed in by an account elsewhere is so as its person. Once it is disconnected it may be
+// somebody's own: those sessions end with it, and none of them is out of reach of SignOutUser.
+func TestDisconnect_elsewhere(t *testing.T) {
+	for name, leave := range map[string]func(b *browser) *http.Response{
+		"disconnected": func(b *browser) *http.Response {
+			return b.post("/auth/plain/disconnect", url.Values{"label": {"work"}})
+		},
+		"another account in its place": func(b *browser) *http.Response { return b.link("plain", "work", "emmy") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				b, elsewhere := k.browser(), k.browser()
+				b.signIn("idp", "ada", "/")
+				user := b.userID()
+				b.link("plain", "work", "grace")
+				elsewhere.signIn("plain", "grace", "/")
+				if got := elsewhere.userID(); got != user {
+					t.Fatalf("a linked account signs in as %q, want %q", got, user)
+				}
+				k.location(leave(b))
+				if got := elsewhere.userID(); got != "" {
+					t.Errorf("elsewhere still signed in as %q", got)
+				}
+				b.is(ada)
+				elsewhere.signIn("plain", "grace", "/")
+				if got := elsewhere.userID(); got == user || got == "" {
+					t.Errorf("signs in as %q", got)
+				}
+			})
+		})
+	}
+}
+
+// A sign-in that has found out whose account it is, and then loses it, ends nowhere.
+func TestDisconnect_duringSignIn(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		b, elsewhere := k.browser(), k.browser()
+		b.signIn("idp", "ada", "/")
+		user := b.userID()
+		b.link("plain", "", "grace")
+		callback := elsewhere.approve(elsewhere.start("plain", "/"), "grace")
+		k.onLogin(func(loginContext) error {
+			k.location(b.post("/auth/plain/disconnect", nil))
+			return nil
+		})
+		if resp := elsewhere.back(callback); resp.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("status %d, want 503", resp.StatusCode)
+		}
+		if got := elsewhere.userID(); got != "" {
+			t.Errorf("signed in as %q", got)
+		}
+		k.auth.SetOnLogin(nil)
+		elsewhere.signIn("plain", "grace", "/")
+		if got := elsewhere.userID(); got == user || got == "" {
+			t.Errorf("signs in as %q", got)
+		}
+	})
+}
+
+// One that ends while the account is being freed does not keep it.
+func TestDisconnect_afterSignIn(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		b, elsewhere := k.browser(), k.browser()
+		b.signIn("idp", "ada", "/")
+		user := b.userID()
+		b.link("plain", "", "grace")
+		callback := elsewhere.approve(elsewhere.start("plain", "/"), "grace")
+		w := watch(k)
+		var began atomic.Bool
+		w.on(func(op string, key sessionstore.Key) error {
+			if op == "update" && key.Kind == "account" && began.CompareAndSwap(false, true) {
+				k.location(elsewhere.back(callback))
+			}
+			return nil
+		})
+		k.location(b.post("/auth/plain/disconnect", nil))
+		w.on(nil)
+		if got := elsewhere.userID(); got != "" || !began.Load() {
+			t.Errorf("still signed in as %q", got)
+		}
+		elsewhere.signIn("plain", "grace", "/")
+		if got := elsewhere.userID(); got == user || got == "" {
+			t.Errorf("signs in as %q", got)
+		}
+	})
+}
+
+// One account under two labels, both disconnected at once: the one that is later frees it.
+func TestDisconnect_both(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		b := k.browser()
+		b.signIn("idp", "ada", "/")
+		user := b.userID()
+		b.link("plain", "one", "grace")
+		b.link("plain", "two", "grace")
+		w := watch(k)
+		var began atomic.Bool
+		w.on(func(op string, key sessionstore.Key) error {
+			if op == "update" && key.Kind == "session" && began.CompareAndSwap(false, true) {
+				k.location(b.post("/auth/plain/disconnect", url.Values{"label": {"two"}}))
+			}
+			return nil
+		})
+		k.location(b.post("/auth/plain/disconnect", url.Values{"label": {"one"}}))
+		w.on(nil)
+		if got, want := b.connections(), "idp: Ada Lovelace false; "; got != want {
+			t.Errorf("connections %s, want %s", got, want)
+		}
+		other := k.browser()
+		other.signIn("plain", "grace", "/")
+		if got := other.userID(); got == user || got == "" {
+			t.Errorf("signs in as %q", got)
+		}
+	})
+}
+
+// Two accounts connected under one label at once: the one that is later has the place, and the other is
+// disconnected as if it had been there for long.
+func TestLink_twoAtOnce(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		b := k.browser()
+		b.signIn("idp", "ada", "/")
+		user := b.userID()
+		leave := func(account string) string {
+			auth := k.location(b.post("/auth/plain/login", url.Values{"purpose": {"link"}, "label": {"work"}, "return_to": {"/linked"}}))
+			return k.browser().approve(auth, account)
+		}
+		late, early := leave("grace"), leave("emmy")
+		w := watch(k)
+		var began atomic.Bool
+		w.on(func(op string, key sessionstore.Key) error {
+			if op == "update" && key.Kind == "session" && began.CompareAndSwap(false, true) {
+				k.location(b.back(early))
+			}
+			return nil
+		})
+		k.location(b.back(late))
+		w.on(nil)
+		if got, want := b.connections(), "idp: Ada Lovelace false; plain:work Grace Hopper false; "; got != want {
+			t.Errorf("connections %s, want %s", got, want)
+		}
+		for account, same := range map[string]bool{"grace": true, "emmy": false} {
+			other := k.browser()
+			other.signIn("plain", account, "/")
+			if got := other.userID() == user; got != same {
+				t.Errorf("%s signs in as that person: %v", account, got)
+			}
+		}
+		if err := k.auth.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if k.plain.Ledger().Revoked == 0 {
+			t.Error("the token that nobody uses any more was not revoked")
+		}
+	})
+}
