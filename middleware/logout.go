@@ -45,7 +45,11 @@ func (a *Auth) logout(w http.ResponseWriter, q *request) *Problem {
 func (q *request) late() {
 	q.mu.Lock()
 	loaded, pending := q.data.loaded != nil, len(q.pages)+len(q.forget) > 0 || q.signOut || q.renew
+	noted := len(q.notes) > 0
 	q.mu.Unlock()
+	if noted {
+		q.tell()
+	}
 	if !loaded && !pending {
 		return
 	}

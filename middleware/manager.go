@@ -214,7 +214,7 @@ func (s appStore) CommitCtx(ctx context.Context, _ string, b []byte, _ time.Time
 	if err != nil {
 		return err
 	}
-	return q.save(sn)
+	return q.write(sn)
 }
 
 // AllCtx refuses: the store keeps no list of sessions to walk through.

@@ -32,6 +32,7 @@ type request struct {
 	settled *outcome             // of the sign-in that this request finished
 	signOut bool                 // to be done with the next save
 	renew   bool                 // likewise
+	notes   []func()             // events that the log has to be told
 }
 
 type requestKey struct{}

@@ -66,8 +66,15 @@ func (q *request) commit() error {
 	return err
 }
 
-// save writes sn and whatever else is to be written. One request saves one thing at a time.
+// save writes sn and whatever else is to be written, and then tells the log.
 func (q *request) save(sn snapshot) error {
+	defer q.tell()
+	return q.write(sn)
+}
+
+// write is save for a caller who holds the manager's lock: what there is to tell waits for [request.tell].
+// One request writes one thing at a time.
+func (q *request) write(sn snapshot) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.signOut = q.signOut || sn.ended
@@ -115,6 +122,23 @@ func (q *request) save(sn snapshot) error {
 		q.data.base = sn.frames
 	}
 	return nil
+}
+
+// note keeps an event for [request.tell]. The caller holds q.mu: whoever handles the log may ask the session
+// who it is about, and would wait for it for ever.
+func (q *request) note(level slog.Level, what string, reason Reason, attrs ...slog.Attr) {
+	q.notes = append(q.notes, func() { q.auth.event(q, level, what, reason, attrs...) })
+}
+
+// tell logs what was noted.
+func (q *request) tell() {
+	q.mu.Lock()
+	notes := q.notes
+	q.notes = nil
+	q.mu.Unlock()
+	for _, event := range notes {
+		event()
+	}
 }
 
 // update changes the record of s.
@@ -174,7 +198,7 @@ func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del
 		err := a.store.Update(ctx, s.key(), c)
 		if len(set) == 0 && len(del) == 0 && !q.renew && !sn.modified {
 			if err != nil && !contested(err) {
-				a.event(q, slog.LevelWarn, "session not touched", ReasonStore, slog.Any("error", err))
+				q.note(slog.LevelWarn, "session not touched", ReasonStore, slog.Any("error", err))
 			}
 			return nil // the next request will do it
 		}
@@ -210,7 +234,7 @@ func (q *request) prolong(ctx context.Context, now time.Time) bool {
 	a := q.auth
 	err := a.tally.pay(ctx, a.store, prolonging, now)
 	if err != nil {
-		a.event(q, slog.LevelWarn, "session not touched", ReasonStore, slog.Any("error", err))
+		q.note(slog.LevelWarn, "session not touched", ReasonStore, slog.Any("error", err))
 	}
 	return err == nil
 }
@@ -314,7 +338,7 @@ func (q *request) end(s *session) error {
 			return fmt.Errorf("middleware: session: %w", err)
 		}
 		a.delist(ctx, s.meta.user, s.id)
-		a.event(q, slog.LevelInfo, "signed out", "")
+		q.note(slog.LevelInfo, "signed out", "")
 	}
 	if h := q.writer.open(); h != nil && s.id != "" {
 		a.cookies.clear(h, a.cookies.session, a.cookies.sameSite)
