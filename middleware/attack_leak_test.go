@@ -341,6 +341,24 @@ func TestAttack_Q161_printed(t *testing.T) { // ASVS 16.5.1
 	}
 }
 
+// A context is printed more often than anything else, and a response writer now and then.
+func TestAttack_Q161_context(t *testing.T) { // ASVS 16.5.1
+	k := newKit(t)
+	b := k.browser()
+	b.signIn("idp", "ada", "/")
+	sid, secret, _ := strings.Cut(b.session(), ".")
+	k.handle("/print", func(w http.ResponseWriter, r *http.Request) {
+		_ = k.auth.Sessions().Keys(r.Context())
+		ctx := context.WithValue(r.Context(), "key", "value")
+		for name, v := range map[string]any{"context": r.Context(), "one of it": ctx, "writer": w} {
+			if all := printed(t, v); strings.Contains(all, secret) || strings.Contains(all, sid) {
+				t.Errorf("161 %s shows the cookie:\n%s", name, all)
+			}
+		}
+	})
+	b.open("/print")
+}
+
 // printed returns v in every form in which a program may write it down by mistake.
 func printed(t testing.TB, v any) string {
 	t.Helper()

@@ -38,7 +38,9 @@ func TestLog_asksTheSession(t *testing.T) {
 		do    func(sm *scs.SessionManager, w http.ResponseWriter, r *http.Request)
 		event string
 	}{
-		{"SignOut", func(_ *scs.SessionManager, _ http.ResponseWriter, r *http.Request) { _ = middleware.SignOut(r.Context()) }, "signed out"},
+		{"SignOut", func(_ *scs.SessionManager, _ http.ResponseWriter, r *http.Request) {
+			_ = middleware.SignOut(r.Context())
+		}, "signed out"},
 		{"SignOut, Save", func(_ *scs.SessionManager, _ http.ResponseWriter, r *http.Request) {
 			_, _ = middleware.SignOut(r.Context()), middleware.Save(r.Context())
 		}, "signed out"},

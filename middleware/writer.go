@@ -3,6 +3,7 @@ package middleware
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,6 +23,9 @@ type writer struct {
 	begun  atomic.Bool // the header has left, or was taken over
 	failed error       // the answer was replaced
 }
+
+// Format writes what it is, for every verb: behind it is the request.
+func (*writer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "middleware.writer") }
 
 // Unwrap lets http.ResponseController reach what this writer does not do itself.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
