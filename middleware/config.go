@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -210,6 +212,9 @@ func (c *Config) check() (*url.URL, error) {
 		}
 	}
 	errs = append(errs, checkProviders(c.Providers)...)
+	if c.Store != nil && isNil(c.Store) {
+		errs.add("Store: a %T that is nil", c.Store)
+	}
 	if _, local := c.Store.(*sessionstore.Memory); c.Keys == nil && c.Store != nil && !local {
 		errs.add("Keys: needed with a store that outlives the process")
 	}
@@ -218,8 +223,8 @@ func (c *Config) check() (*url.URL, error) {
 	}
 	errs = append(errs, checkSessions(c.Sessions)...)
 	errs = append(errs, c.Former.check(base))
-	if c.AnonymousIdle < 0 {
-		errs.add("AnonymousIdle %v: want 0 or more", c.AnonymousIdle)
+	if c.AnonymousIdle < 0 || c.AnonymousIdle > forGood {
+		errs.add("AnonymousIdle %v: want 0 to a hundred years", c.AnonymousIdle)
 	}
 	if c.MaxGuests < 0 {
 		errs.add("MaxGuests %d: want 0 or more", c.MaxGuests)
@@ -240,7 +245,7 @@ func checkProviders(ps []providers.Provider) (errs mistakes) {
 	}
 	seen := map[string]bool{}
 	for i, p := range ps {
-		if p == nil {
+		if isNil(p) {
 			errs.add("Providers[%d]: nil", i)
 			continue
 		}
@@ -259,6 +264,13 @@ func checkProviders(ps []providers.Provider) (errs mistakes) {
 	return errs
 }
 
+// isNil reports that v is nothing, or a pointer that is nil: what its methods meet is a panic, at the first
+// request.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return v == nil || r.Kind() == reflect.Pointer && r.IsNil()
+}
+
 func checkSessions(s *scs.SessionManager) (errs mistakes) {
 	if s == nil {
 		return nil
@@ -272,8 +284,8 @@ func checkSessions(s *scs.SessionManager) (errs mistakes) {
 	if s.Cookie.SameSite == http.SameSiteNoneMode {
 		errs.add("Sessions.Cookie.SameSite: None sends the session along with other sites' requests; want Lax or Strict")
 	}
-	if s.Lifetime <= 0 {
-		errs.add("Sessions.Lifetime %v: want more than 0", s.Lifetime)
+	if s.Lifetime <= 0 || s.Lifetime > forGood {
+		errs.add("Sessions.Lifetime %v: want more than 0, and at most a hundred years", s.Lifetime)
 	}
 	if s.IdleTimeout < 0 {
 		errs.add("Sessions.IdleTimeout %v: want 0 or more", s.IdleTimeout)
@@ -287,8 +299,8 @@ func checkSessions(s *scs.SessionManager) (errs mistakes) {
 func checkBaseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
-		u.ForceQuery || (u.Path != "" && u.Path != "/") || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("middleware: config: BaseURL %q: want scheme and host, such as https://app.example.com", s)
+		u.ForceQuery || (u.Path != "" && u.Path != "/") || u.Scheme != "http" && u.Scheme != "https" || !sentAsIs(u) {
+		return nil, fmt.Errorf("middleware: config: BaseURL %q: want scheme and host as browsers send them, such as https://app.example.com", s)
 	}
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
 		return nil, fmt.Errorf("middleware: config: BaseURL %q: want https for a host that is not loopback", s)
@@ -299,6 +311,19 @@ func checkBaseURL(s string) (*url.URL, error) {
 		u.Host = strings.TrimSuffix(u.Host, ":"+p)
 	}
 	return u, nil
+}
+
+// sentAsIs reports that browsers write the host of u as it is, but for what checkBaseURL makes of it. What
+// they would write otherwise is an Origin that no form of ours has: an international name goes in as xn--….
+func sentAsIs(u *url.URL) bool {
+	for _, c := range []byte(u.Host) {
+		if c <= ' ' || c >= 0x7f || c == '%' {
+			return false
+		}
+	}
+	port := u.Port()
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" && !strings.HasSuffix(u.Host, ":") || err == nil && n > 0 && port[0] != '0'
 }
 
 func loopback(host string) bool {

@@ -49,6 +49,13 @@ func TestNew_mistakes(t *testing.T) {
 		{"BaseURL with a fragment", func(c *middleware.Config) { c.BaseURL = "https://app.example#a" }, "BaseURL"},
 		{"BaseURL with a user", func(c *middleware.Config) { c.BaseURL = "https://me@app.example" }, "BaseURL"},
 		{"BaseURL malformed", func(c *middleware.Config) { c.BaseURL = "https://app.example:port" }, "BaseURL"},
+		{"BaseURL with a port that is missing", func(c *middleware.Config) { c.BaseURL = "https://app.example:" }, "BaseURL"},
+		{"BaseURL with a port that is none", func(c *middleware.Config) { c.BaseURL = "https://app.example:65536" }, "BaseURL"},
+		{"BaseURL with a port of zero", func(c *middleware.Config) { c.BaseURL = "https://app.example:0" }, "BaseURL"},
+		{"BaseURL with a port that browsers write otherwise", func(c *middleware.Config) { c.BaseURL = "https://app.example:0443" }, "BaseURL"},
+		{"BaseURL with a name that browsers write otherwise", func(c *middleware.Config) { c.BaseURL = "https://b\u00fccher.example" }, "BaseURL"},
+		{"BaseURL with that name as browsers write it", func(c *middleware.Config) { c.BaseURL = "https://xn--bcher-kva.example:8443" }, ""},
+		{"BaseURL with a zone", func(c *middleware.Config) { c.BaseURL = "https://[::1%25lo]" }, "BaseURL"},
 		{"BaseURL http", func(c *middleware.Config) { c.BaseURL = "http://app.example" }, "want https"},
 		{"BaseURL http of a private address", func(c *middleware.Config) { c.BaseURL = "http://192.168.1.2" }, "want https"},
 		{"BaseURL http of a name like loopback", func(c *middleware.Config) { c.BaseURL = "http://localhost.evil.example" }, "want https"},
@@ -57,11 +64,17 @@ func TestNew_mistakes(t *testing.T) {
 		{"BaseURL loopback, IPv6", func(c *middleware.Config) { c.BaseURL = "http://[::1]:8080" }, ""},
 		{"BaseURL localhost", func(c *middleware.Config) { c.BaseURL = "http://localhost:3000/" }, ""},
 		{"Former without a store", func(c *middleware.Config) { c.Former = &middleware.Former{} }, "Former.Store"},
+		{"Former with a store that is nil", func(c *middleware.Config) {
+			c.Former = &middleware.Former{Store: (*memstore.MemStore)(nil)}
+		}, "Former.Store"},
 		{"Former with our cookie's name", func(c *middleware.Config) {
 			c.Former = &middleware.Former{Store: memstore.NewWithCleanupInterval(0), Cookie: scs.SessionCookie{Name: "__Host-rl"}}
 		}, "Former.Cookie.Name"},
 		{"no providers", func(c *middleware.Config) { c.Providers = nil }, "Providers: want at least one"},
 		{"a nil provider", func(c *middleware.Config) { c.Providers = []providers.Provider{nil, idp} }, "Providers[0]: nil"},
+		{"a provider whose pointer is nil", func(c *middleware.Config) {
+			c.Providers = []providers.Provider{idp, (*providers.OIDC)(nil)}
+		}, "Providers[1]: nil"},
 		{"a provider twice", func(c *middleware.Config) { c.Providers = []providers.Provider{idp, idp} }, "used twice"},
 		{"a provider without name", func(c *middleware.Config) { c.Providers = []providers.Provider{named{}} }, `name ""`},
 		{"a provider in capitals", func(c *middleware.Config) { c.Providers = []providers.Provider{named{name: "Idp"}} }, `name "Idp"`},
@@ -90,6 +103,7 @@ func TestNew_mistakes(t *testing.T) {
 		{"Home below Prefix", func(c *middleware.Config) { c.Home = "/auth/status" }, "Home"},
 		{"Home with a query", func(c *middleware.Config) { c.Home = "/start?tab=1#top" }, ""},
 		{"a store without keys", func(c *middleware.Config) { c.Store = sealed{&sessionstore.Memory{}} }, "Keys: needed"},
+		{"a Memory that is nil", func(c *middleware.Config) { c.Store = (*sessionstore.Memory)(nil) }, "Store: a *sessionstore.Memory that is nil"},
 		{"Memory without keys", func(c *middleware.Config) { c.Store = &sessionstore.Memory{} }, ""},
 		{"a store with keys", func(c *middleware.Config) {
 			c.Store, c.Keys = sealed{&sessionstore.Memory{}}, sessionstore.NewKeyring()
@@ -109,6 +123,10 @@ func TestNew_mistakes(t *testing.T) {
 			c.Sessions = manager(func(s *scs.SessionManager) { s.Cookie.SameSite = http.SameSiteNoneMode })
 		}, "SameSite"},
 		{"no Lifetime", func(c *middleware.Config) { c.Sessions = manager(func(s *scs.SessionManager) { s.Lifetime = 0 }) }, "Lifetime"},
+		{"a Lifetime past counting", func(c *middleware.Config) {
+			c.Sessions = manager(func(s *scs.SessionManager) { s.Lifetime = math.MaxInt64 })
+		}, "Lifetime"},
+		{"AnonymousIdle past counting", func(c *middleware.Config) { c.AnonymousIdle = math.MaxInt64 }, "AnonymousIdle"},
 		{"negative IdleTimeout", func(c *middleware.Config) {
 			c.Sessions = manager(func(s *scs.SessionManager) { s.IdleTimeout = -1 })
 		}, "IdleTimeout"},

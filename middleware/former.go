@@ -59,7 +59,7 @@ func (f *Former) check(base *url.URL) error {
 	if f == nil {
 		return nil
 	}
-	if f.Store == nil {
+	if isNil(f.Store) {
 		return errors.New("middleware: config: Former.Store: missing")
 	}
 	if base != nil && f.name() == newCookies(base, f.Cookie.SameSite, false).session {
