@@ -95,6 +95,9 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 	if !pageLoad(r) || r.Method != http.MethodGet || prefetch(r) || d.purpose == link {
 		return p
 	}
+	if s.standing == withheld {
+		return p // who is signed in was not looked up, and will not be when they are back: no start, no cookie
+	}
 	if l == lacksScope {
 		// Who has said no to it is not asked again without a word.
 		if g, ok := s.grant(connected(d.provider, d.label)); ok && len(missing(missing(n.Scopes, g.token.Scopes), g.declined)) == 0 {

@@ -359,3 +359,27 @@ func TestRequire_withoutHandler(t *testing.T) {
 	}()
 	k.auth.Require(middleware.Need{Provider: "unknown"})
 }
+
+// A gate on a path that is declared free of sessions opens for nobody, and starts nothing: the person may be
+// signed in, whose cookie a start would replace, and would be sent away again as soon as they are back.
+func TestRequire_sessionFree(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change, func(_ *kit, c *middleware.Config) {
+			c.SessionFree = func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/free") }
+		})
+		k.gate("/free", middleware.Need{Provider: "idp"})
+		k.handle("/free/answer", func(w http.ResponseWriter, r *http.Request) { middleware.Answer(w, r, middleware.ErrSignedOut) })
+		b := k.browser()
+		b.signIn("idp", "ada", "/")
+		before := b.session()
+		for _, path := range []string{"/free", "/free/answer"} {
+			resp := b.open(path)
+			if resp.StatusCode != http.StatusUnauthorized || len(resp.Cookies()) != 0 {
+				t.Errorf("%s: status %d, cookies %v; want 401 and none", path, resp.StatusCode, resp.Cookies())
+			}
+		}
+		if b.is(ada); b.session() != before {
+			t.Error("the session cookie was replaced")
+		}
+	})
+}
