@@ -60,7 +60,7 @@ func Client(ctx context.Context, provider string) *http.Client {
 		t.origins = origins
 		t.base, _ = url.Parse(base)
 	}
-	return &http.Client{Transport: t, CheckRedirect: a.client.CheckRedirect}
+	return &http.Client{Transport: t, CheckRedirect: a.client.CheckRedirect, Timeout: a.client.Timeout}
 }
 
 type (
@@ -132,6 +132,28 @@ type apiTransport struct {
 
 // RoundTrip implements [http.RoundTripper]. It is called for each hop of a redirect.
 func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.roundTrip(r)
+	if err == nil && t.resolves(r.URL) {
+		anchor(resp, t.base.ResolveReference(r.URL))
+	}
+	return resp, err
+}
+
+// anchor makes the target of a redirect absolute: the client that follows it knows of no base, whose path a
+// target such as "next" would lose.
+func anchor(resp *http.Response, at *url.URL) {
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return
+	}
+	to, err := url.Parse(resp.Header.Get("Location"))
+	if err == nil && resp.Header.Get("Location") != "" && !to.IsAbs() {
+		resp.Header.Set("Location", at.ResolveReference(to).String())
+	}
+}
+
+func (t *apiTransport) roundTrip(r *http.Request) (*http.Response, error) {
 	out := t.resolve(r)
 	if without, _ := r.Context().Value(withoutKey{}).(bool); without {
 		if err := plainly(out.URL); err != nil {
@@ -175,10 +197,15 @@ func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// resolves reports whether u is relative to the API's base.
+func (t *apiTransport) resolves(u *url.URL) bool {
+	return t.base != nil && u.Host == "" && u.Scheme == "" && u.Opaque == ""
+}
+
 // resolve returns a copy of r with its URL resolved against the API's base.
 func (t *apiTransport) resolve(r *http.Request) *http.Request {
 	out := r.Clone(r.Context())
-	if t.base != nil && out.URL.Host == "" && out.URL.Scheme == "" && out.URL.Opaque == "" {
+	if t.resolves(out.URL) {
 		out.URL = t.base.ResolveReference(out.URL)
 		out.Host = "" // the base is a host, too
 	}

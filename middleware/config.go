@@ -103,7 +103,8 @@ type Config struct {
 	Logger *slog.Logger
 
 	// HTTPClient sends the requests to providers and their APIs. The default is
-	// [providers.NewClient]'s. Redirects of token endpoints are never followed, whatever it says.
+	// [providers.NewClient]'s. Redirects of token endpoints are never followed, whatever it says. Its
+	// Timeout, if it has one, holds for what a [Client] does with a body, too.
 	HTTPClient *http.Client
 
 	// AnonymousIdle is how long the session of somebody who never signed in is kept after its
