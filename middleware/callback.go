@@ -3,9 +3,11 @@ package middleware
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -304,6 +306,12 @@ func (a *Auth) revoke(ctx context.Context, p providers.Provider, t *providers.To
 	a.callbacks.Add(1) // its caller holds one already
 	go func() {
 		defer a.callbacks.Done()
+		defer func() {
+			if v := recover(); v != nil { // in a Provider of the app's: no server is there to catch it
+				a.event(ctx, slog.LevelError, "revocation panicked", ReasonUnavailable, slog.String("provider", p.Name()),
+					slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
+			}
+		}()
 		ctx, cancel := context.WithTimeout(a.outgoing(context.WithoutCancel(ctx)), revokeTime)
 		defer cancel()
 		if err := r.Revoke(ctx, t); err != nil {

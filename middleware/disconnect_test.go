@@ -1,12 +1,15 @@
 package middleware_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -170,4 +173,25 @@ func TestLink_twoAtOnce(t *testing.T) {
 			t.Error("the token that nobody uses any more was not revoked")
 		}
 	})
+}
+
+// clumsy is a provider of the app's own, with a mistake in it.
+type clumsy struct{ *providers.OAuth2 }
+
+func (clumsy) Revoke(context.Context, *providers.Token) error { panic("not yet written") }
+
+// What goes wrong in the background takes nobody else along.
+func TestDisconnect_revokePanics(t *testing.T) {
+	k := newKit(t, func(k *kit, c *middleware.Config) {
+		c.Providers = []providers.Provider{clumsy{k.plain.OAuth2("plain")}}
+	})
+	b := k.browser()
+	b.signIn("plain", "ada", "/")
+	k.location(b.post("/auth/plain/disconnect", nil))
+	if err := k.auth.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if b.is(ada); !strings.Contains(k.log.String(), "revocation panicked") {
+		t.Errorf("the log does not say so:\n%s", k.log)
+	}
 }

@@ -90,7 +90,7 @@ func (d *document[T]) start(ctx context.Context, fetch func(context.Context) (T,
 	// limit of its own.
 	ctx = context.WithoutCancel(ctx)
 	go func() {
-		copy, err := fetch(ctx)
+		copy, err := caught(ctx, fetch)
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		defer close(running)
@@ -104,6 +104,17 @@ func (d *document[T]) start(ctx context.Context, fetch func(context.Context) (T,
 		d.copy, d.have, d.fetched, d.pause, d.retry = copy, true, now, 0, time.Time{}
 	}()
 	return running
+}
+
+// caught is fetch, with a panic as an error: it may come from a transport of the app's, and no server is
+// there to catch it.
+func caught[T any](ctx context.Context, fetch func(context.Context) (T, error)) (copy T, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("providers: %w: panic: %T", ErrUnavailable, v)
+		}
+	}()
+	return fetch(ctx)
 }
 
 // wait waits for an attempt; nil is none.

@@ -277,3 +277,23 @@ func TestDiscovery_chosen(t *testing.T) {
 		}
 	}
 }
+
+// broken is a transport of the app's own, with a mistake in it.
+type broken struct{}
+
+func (broken) RoundTrip(*http.Request) (*http.Response, error) { panic("not yet written") }
+
+// What fetches a document for everybody takes nobody along when it panics, and is tried again.
+func TestDiscovery_panic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := providertest.New(providertest.Config{})
+		p := newOIDC(s)
+		if _, err := p.Begin(with(t.Context(), broken{}), newFlow()); !errors.Is(err, providers.ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := p.Begin(with(t.Context(), s.Transport()), newFlow()); err != nil {
+			t.Error(err)
+		}
+	})
+}
