@@ -37,7 +37,8 @@ func (a api) kit(t *testing.T, timeout time.Duration) *kit {
 	})
 }
 
-// A redirect goes on from where the request went, not from what the handler wrote: RFC 9110, section 10.2.2.
+// A redirect goes on from where the request went, not from what the handler wrote: RFC 9110, section
+// 10.2.2.
 func TestClient_redirectBelowBase(t *testing.T) {
 	rows := []struct{ url, to, want string }{
 		{"me/videos", "next", "/v2/me/next"},

@@ -265,8 +265,8 @@ func checkProviders(ps []providers.Provider) (errs mistakes) {
 	return errs
 }
 
-// isNil reports that v is nothing, or a pointer that is nil: what its methods meet is a panic, at the first
-// request.
+// isNil reports that v is nothing, or a pointer that is nil: what its methods meet is a panic, at the
+// first request.
 func isNil(v any) bool {
 	r := reflect.ValueOf(v)
 	return v == nil || r.Kind() == reflect.Pointer && r.IsNil()
@@ -314,8 +314,9 @@ func checkBaseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// sentAsIs reports that browsers write the host of u as it is, but for what checkBaseURL makes of it. What
-// they would write otherwise is an Origin that no form of ours has: an international name goes in as xn--….
+// sentAsIs reports that browsers write the host of u as it is, but for what checkBaseURL makes of it.
+// What they would write otherwise is an Origin that no form of ours has: an international name goes in
+// as xn--….
 func sentAsIs(u *url.URL) bool {
 	for _, c := range []byte(u.Host) {
 		if c <= ' ' || c >= 0x7f || c == '%' {

@@ -360,8 +360,8 @@ func TestRequire_withoutHandler(t *testing.T) {
 	k.auth.Require(middleware.Need{Provider: "unknown"})
 }
 
-// A gate on a path that is declared free of sessions opens for nobody, and starts nothing: the person may be
-// signed in, whose cookie a start would replace, and would be sent away again as soon as they are back.
+// A gate on a path that is declared free of sessions opens for nobody, and starts nothing: the person may
+// be signed in, whose cookie a start would replace, and would be sent away again once they are back.
 func TestRequire_sessionFree(t *testing.T) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
 		k := newKit(t, change, func(_ *kit, c *middleware.Config) {

@@ -16,8 +16,8 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// asking is a log handler that adds what the session says to each event that belongs to a request, as apps do
-// that serve several tenants.
+// asking is a log handler that adds what the session says to each event that belongs to a request, as
+// apps do that serve several tenants.
 type asking struct {
 	slog.Handler
 	sessions *scs.SessionManager

@@ -124,8 +124,8 @@ func (q *request) write(sn snapshot) error {
 	return nil
 }
 
-// note keeps an event for [request.tell]. The caller holds q.mu: whoever handles the log may ask the session
-// who it is about, and would wait for it for ever.
+// note keeps an event for [request.tell]. The caller holds q.mu: whoever handles the log may ask the
+// session who it is about, and would wait for it for ever.
 func (q *request) note(level slog.Level, what string, reason Reason, attrs ...slog.Attr) {
 	q.notes = append(q.notes, func() { q.auth.event(q, level, what, reason, attrs...) })
 }

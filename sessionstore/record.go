@@ -98,8 +98,8 @@ func (r Record) Prefix(prefix string) iter.Seq[Field] {
 	}
 }
 
-// Versions yields the name and version of each field, in the order of [Record.All], as a [Match] wants them.
-// It opens nothing: a field whose value would not open, because its key is gone, is there as well.
+// Versions yields the name and version of each field, in the order of [Record.All], as a [Match] wants
+// them. It opens nothing: a field whose value would not open, because its key is gone, is there as well.
 func (r Record) Versions() iter.Seq2[string, uint64] {
 	return func(yield func(string, uint64) bool) {
 		for _, fields := range [...]string{r.packed, r.clear} {
