@@ -2,6 +2,8 @@ package redisstore
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -26,7 +28,11 @@ func (q *query) replicate(c redis.Conn, reply any, deadline time.Time) error {
 	wait := max(time.Until(deadline)*7/8, time.Millisecond)
 	w := query{command: "WAIT", args: []any{q.replicas, wait.Milliseconds()}}
 	n, err := redis.Int(w.do(c, deadline))
-	if err == nil && n < q.replicas {
+	switch {
+	case errors.Is(err, errStale):
+		// WAIT was not sent, but the change was: whoever repeats that would find it made.
+		return fmt.Errorf("%w before the replicas were asked", io.ErrUnexpectedEOF)
+	case err == nil && n < q.replicas:
 		return errBehind
 	}
 	return err

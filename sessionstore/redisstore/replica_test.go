@@ -3,10 +3,15 @@
 package redisstore_test
 
 import (
+	"context"
 	"errors"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gomodule/redigo/redis"
 
 	"github.com/returnleg/returnleg/internal/faultproxy"
 	"github.com/returnleg/returnleg/internal/redistest"
@@ -123,4 +128,59 @@ func TestReplicas_readable(t *testing.T) {
 	wantClass(t, "refused change", s.Update(t.Context(), key, create()), sessionstore.ErrExists)
 	link.Set(faultproxy.Fault{})
 	await(t, "the replica", func() bool { return s.Update(t.Context(), key, change()) == nil })
+}
+
+// A closing is a connection that the other end has closed by the time that a reply of this text was read.
+type closing struct {
+	*net.TCPConn
+	reply string
+}
+
+func (c closing) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	if string(p[:n]) == c.reply {
+		c.CloseRead()
+	}
+	return n, err
+}
+
+// A master that ends between a change and WAIT has made the change: it is not made again, and what it
+// has left behind is not taken for somebody else's.
+func TestReplicas_connectionEnds(t *testing.T) {
+	var sent atomic.Int64
+	server := fake(t, func(command string, _ int) string {
+		name, _, _ := strings.Cut(command, " ")
+		switch {
+		case name == "WAIT":
+			return ":1\r\n"
+		case sent.Add(1) > 1 && name == "EVALSHA":
+			return ":2\r\n" // it is there
+		}
+		return ":0\r\n"
+	})
+	pool := &redis.Pool{MaxIdle: 1, DialContext: func(ctx context.Context) (redis.Conn, error) {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "tcp", strings.TrimPrefix(server.URL, "redis://"))
+		if err != nil {
+			return nil, err
+		}
+		reply := ":0\r\n"
+		if sent.Load() > 0 {
+			reply = "" // this one lasts
+		}
+		return redis.NewConn(redisstore.Guard(closing{c.(*net.TCPConn), reply}, 0), time.Second, time.Second), nil
+	}}
+	defer pool.Close()
+	s := redisstore.New(pool)
+	s.Replicas = 1
+	wantClass(t, "update", s.Update(t.Context(), key, create()), sessionstore.ErrUnavailable)
+	if n := sent.Load(); n != 1 {
+		t.Errorf("the change was sent %d times, want once", n)
+	}
+	// Once or twice makes no difference to a deletion.
+	sent.Store(0)
+	wantClass(t, "delete", s.Delete(t.Context(), key))
+	if n := sent.Load(); n != 2 {
+		t.Errorf("the deletion was sent %d times, want twice", n)
+	}
 }
