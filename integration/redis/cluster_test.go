@@ -166,6 +166,7 @@ func moveSlot(t *testing.T, nodes []*redistest.Server, store *redisstore.Store, 
 	}
 	works("not moved yet")
 	from.Do(t, "MIGRATE", "127.0.0.1", to.Port, name, 0, 5000)
+	to.Do(t, "SCRIPT", "FLUSH") // as with a node that has just joined
 	works("moved, slot not")
 
 	// Without Dial there is no way, and that is not "no session".

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -143,6 +144,10 @@ func (s *Store) follow(ctx context.Context, q *query, addr string, deadline time
 	if _, err := ask.do(c, deadline); err != nil {
 		return nil, err
 	}
+	// ASKING is good for one command, and a node that has just joined does not know the script.
+	if q.script {
+		q = q.spelled()
+	}
 	return q.send(c, deadline)
 }
 
@@ -151,10 +156,7 @@ func (s *Store) follow(ctx context.Context, q *query, addr string, deadline time
 func (q *query) send(c redis.Conn, deadline time.Time) (any, error) {
 	reply, err := q.do(c, deadline)
 	if q.script && codeOf(err) == "NOSCRIPT" {
-		// EVAL keeps the script for later.
-		again := query{command: "EVAL", args: append([]any(nil), q.args...)}
-		again.args[scriptArg] = script
-		reply, err = again.do(c, deadline)
+		reply, err = q.spelled().do(c, deadline)
 	}
 	if err == nil {
 		err = q.check(reply)
@@ -166,6 +168,14 @@ func (q *query) send(c redis.Conn, deadline time.Time) (any, error) {
 		drop(c)
 	}
 	return reply, err
+}
+
+// spelled returns q with the script in place of its sum. EVAL keeps it for later.
+func (q *query) spelled() *query {
+	eval := *q
+	eval.command, eval.args = "EVAL", slices.Clone(q.args)
+	eval.args[scriptArg] = script
+	return &eval
 }
 
 func (q *query) do(c redis.Conn, deadline time.Time) (any, error) {
