@@ -84,7 +84,8 @@ func (c *conn) load(l *load, timeout time.Duration) (any, error) {
 
 // exchange sends HGETALL and returns the reply, whole, in the connection's buffer.
 func (c *conn) exchange(name string, timeout time.Duration) ([]byte, error) {
-	if err := c.net.SetDeadline(time.Now().Add(timeout)); err != nil {
+	deadline := time.Now().Add(timeout)
+	if err := c.net.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
 	if c.buf == nil {
@@ -96,6 +97,12 @@ func (c *conn) exchange(name string, timeout time.Duration) ([]byte, error) {
 	b = append(b, name...)
 	if _, err := c.net.Write(append(b, "\r\n"...)); err != nil {
 		return nil, err
+	}
+	// The probe of TLS had a deadline of its own.
+	if c.net.probe.tls {
+		if err := c.net.SetReadDeadline(deadline); err != nil {
+			return nil, err
+		}
 	}
 	// The guard has judged every length by the time that the bytes are here: a buffer that is twice
 	// as long as what has come is no more than the reply may have.

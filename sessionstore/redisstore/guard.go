@@ -28,7 +28,9 @@ var errUnasked = errors.New("reply without a command")
 //   - A reply to no command is an error, so that replies cannot shift from one command to
 //     another.
 //   - A connection that ended while it was idle is an error before the next command is sent, so
-//     that any command may be sent again on another connection. [Store] does. (On Unix systems.)
+//     that any command may be sent again on another connection. [Store] does.
+//
+// What comes or ends while a connection is idle is seen on Unix systems only.
 //
 // max is at most what a hostile server can make this connection allocate. 0: [DefaultMaxReply].
 // The connection must be for commands only: Redis answers SUBSCRIBE and MONITOR without end.

@@ -33,21 +33,24 @@ func probeOf(c net.Conn) probe {
 	return p
 }
 
-// ended reports whether c, from which nothing is expected, has ended or has something to say.
+// ended reports whether c, from which nothing is expected, has ended or has something to say. The
+// deadline for reading is then another one.
 func (p probe) ended(c net.Conn) bool {
 	if p.raw == nil {
 		return false
 	}
 	pending, ended := peek(p.raw)
-	if ended || !pending {
-		return ended
-	}
-	if !p.tls {
-		return true
+	if ended || !p.tls {
+		return pending || ended
 	}
 	// TLS has messages of its own, such as session tickets, which Read takes in and does not
-	// return. All of it is here already: it does not take long.
-	if err := c.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+	// return. All of it is here already: it does not take long. And what it has taken from the
+	// socket together with the last reply is not in the socket any more.
+	var wait time.Duration
+	if pending {
+		wait = time.Millisecond
+	}
+	if err := c.SetReadDeadline(time.Now().Add(wait)); err != nil {
 		return true
 	}
 	var b [1]byte

@@ -3,11 +3,15 @@
 package redisstore_test
 
 import (
+	"bufio"
+	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -157,4 +161,63 @@ func TestTLS(t *testing.T) {
 		s, _ := open(t, redisstore.Server{URL: "rediss://" + server.Addr, Timeout: 500 * time.Millisecond})
 		wantClass(t, "ping", s.Ping(t.Context()), sessionstore.ErrUnavailable)
 	})
+}
+
+// A corked connection keeps what is written, and sends it at one stroke.
+type corked struct {
+	net.Conn
+	kept *bytes.Buffer // nil: it keeps nothing
+}
+
+func (c *corked) Write(p []byte) (int, error) {
+	if c.kept != nil {
+		return c.kept.Write(p)
+	}
+	return c.Conn.Write(p)
+}
+
+// F17 over TLS: a reply that nobody asked for has left the socket with the one before it, and is noticed
+// all the same.
+func TestTLS_unaskedReply(t *testing.T) {
+	cert, trusted := certificate(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			raw, err := l.Accept()
+			if err != nil {
+				return
+			}
+			cork := &corked{Conn: raw}
+			c := tls.Server(cork, &tls.Config{Certificates: []tls.Certificate{cert}})
+			go func() {
+				defer c.Close()
+				r := bufio.NewReader(c)
+				for {
+					if _, err := readCommand(r); err != nil {
+						return
+					}
+					cork.kept = new(bytes.Buffer)
+					io.WriteString(c, "*0\r\n")
+					io.WriteString(c, "*2\r\n$0\r\n\r\n$9\r\n1 kind:id\r\n")
+					raw.Write(cork.kept.Bytes())
+					cork.kept = nil
+				}
+			}()
+		}
+	}()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	s, _ := open(t, redisstore.Server{URL: "rediss://localhost:" + port, TLS: &tls.Config{RootCAs: trusted}})
+	for range 10 {
+		r, err := s.Load(context.Background(), sessionstore.Key{Kind: "kind", ID: "id"})
+		if err == nil {
+			t.Fatalf("got a record with end %v that nobody asked for", r.Expires)
+		}
+		if !errors.Is(err, sessionstore.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
 }
