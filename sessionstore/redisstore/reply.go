@@ -106,7 +106,7 @@ func length(p []byte, kind byte) (n int, rest []byte, ok bool) {
 	if len(p) == 0 || p[0] != kind {
 		return 0, nil, false
 	}
-	for i := 1; i < len(p); i++ {
+	for i := 1; i < len(p) && i <= 1+maxDigits; i++ {
 		switch c := p[i]; {
 		case '0' <= c && c <= '9' && n <= len(p): // before it can overflow: what it counts is in p
 			n = n*10 + int(c-'0')

@@ -8,11 +8,12 @@ import (
 
 // Limits of what one reply may hold besides its size in all.
 const (
-	maxDepth = 8       // of arrays within arrays: each level takes stack from whoever reads it
-	maxLine  = 1 << 16 // of a simple string or an error
+	maxDepth  = 8       // of arrays within arrays: each level takes stack from whoever reads it
+	maxLine   = 1 << 16 // of a simple string or an error
+	maxDigits = 20      // of a length: an int64 has 19
 )
 
-// Bytes that a reader takes for a bulk string, besides its own, and for an element of an array.
+// Bytes that a reader takes for a string, besides its own, and for an element of an array.
 const (
 	bulkCost    = 40
 	elementCost = 16
@@ -84,6 +85,9 @@ func (s *scanner) scan(p []byte) error {
 			if s.line > maxLine {
 				return fmt.Errorf("%w: line of more than %d bytes", errTooLarge, maxLine)
 			}
+			if s.spent += int64(n); s.spent > s.max {
+				return fmt.Errorf("%w: more than %d bytes", errTooLarge, s.max)
+			}
 			if p[n-1] == '\n' {
 				s.end()
 			}
@@ -106,7 +110,9 @@ func (s *scanner) begin(c byte) error {
 	if s.depth == 0 {
 		s.started++
 	}
-	s.kind = c
+	if s.kind = c; c != '$' && c != '*' {
+		s.spent += bulkCost // judged with the first bytes of the line
+	}
 	s.line, s.number, s.digits, s.minus, s.cr = 0, 0, 0, false, false
 	return nil
 }
@@ -141,7 +147,7 @@ func (s *scanner) length(c byte) error {
 		if s.number > s.max {
 			return fmt.Errorf("%w: more than %d bytes announced", errTooLarge, s.max)
 		}
-		if s.digits <= 20 {
+		if s.digits <= maxDigits {
 			return nil
 		}
 	}
