@@ -313,3 +313,20 @@ func TestConnWithoutTimeout(t *testing.T) {
 		t.Errorf("got error %v, want %v", err, sessionstore.ErrUnavailable)
 	}
 }
+
+// Without a guard nobody notices a reply that was not asked for, until one does not belong to its
+// command: then the connection is given up, with all the others that it holds.
+func TestUnaskedReplyUnguarded(t *testing.T) {
+	for _, rest := range []string{":0\r\n", "-ERR no\r\n", "+a\r\n+b\r\n*0\r\n"} {
+		server := fake(t, func(string, int) string { return "+what\r\n" + rest })
+		pool := &redis.Pool{MaxIdle: 1, DialContext: func(ctx context.Context) (redis.Conn, error) {
+			return redis.DialContext(ctx, "tcp", strings.TrimPrefix(server.URL, "redis://"), redis.DialReadTimeout(time.Second), redis.DialWriteTimeout(time.Second))
+		}}
+		defer pool.Close()
+		_, err := redisstore.New(pool).Load(t.Context(), key)
+		wantClass(t, "load", err, sessionstore.ErrMisconfigured)
+		if n := pool.IdleCount(); n != 0 {
+			t.Errorf("%q: got %d idle connections, want none", rest, n)
+		}
+	}
+}

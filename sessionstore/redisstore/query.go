@@ -217,7 +217,12 @@ func (q *query) do(c redis.Conn, deadline time.Time) (any, error) {
 }
 
 // drop makes c one that its pool does not take back: a reply that is not there in no time is an
-// error of the connection.
+// error of the connection. Without a guard there may be some: those that shifted.
 func drop(c redis.Conn) {
-	redis.DoWithTimeout(c, time.Nanosecond, "PING")
+	for c.Err() == nil {
+		_, err := redis.DoWithTimeout(c, time.Nanosecond, "PING")
+		if _, server := err.(redis.Error); err != nil && !server {
+			return
+		}
+	}
 }
