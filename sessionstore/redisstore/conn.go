@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"bytes"
+	"io"
 	"strconv"
 	"time"
 
@@ -113,7 +114,8 @@ func (c *conn) exchange(name string, timeout time.Duration) ([]byte, error) {
 		}
 		read, err := c.net.Read(c.buf[n:])
 		n += read
-		if err != nil {
+		// With TLS, the end of a connection may come together with the reply before it.
+		if err != nil && (err != io.EOF || c.net.in.ended == ended) {
 			return nil, err
 		}
 	}

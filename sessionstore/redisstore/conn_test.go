@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/returnleg/returnleg/internal/redistest"
 	"github.com/returnleg/returnleg/sessionstore"
@@ -73,5 +74,23 @@ func TestLoadBehindOthers(t *testing.T) {
 	r, err := redisstore.New(onePool{c}).Load(t.Context(), key)
 	if f, ok := r.Field("a"); err != nil || !ok || f.Value != "1" {
 		t.Errorf("got %v, %v", ok, err)
+	}
+}
+
+// A reply that is whole is a reply, even if the connection ends with it.
+func TestReplyAndEnd(t *testing.T) {
+	for _, row := range []struct {
+		name, reply string
+		want        []error
+	}{
+		{"whole", "*0\r\n", []error{sessionstore.ErrNotFound}},
+		{"cut off", "*0\r", []error{sessionstore.ErrUnavailable}},
+		{"more than it", "*0\r\n*0\r\n", []error{sessionstore.ErrUnavailable}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := redisstore.Reading(stream{r: iotest.DataErrReader(strings.NewReader(row.reply))}, 0)
+			_, err := redisstore.New(onePool{c}).Load(t.Context(), key)
+			wantClass(t, "load", err, row.want...)
+		})
 	}
 }
