@@ -85,11 +85,11 @@ func (b *breaker) leave(ctx context.Context, err error) {
 }
 
 // isAway reports that no server has answered. One that says that it cannot answer now is there, and
-// says so at once.
+// says so at once; and one record that is too large to be read is no reason not to ask for others.
 func isAway(err error) bool {
 	var said answer
 	return errors.Is(err, sessionstore.ErrUnavailable) && !errors.As(err, &said) &&
-		!errors.Is(err, errMoved) && !errors.Is(err, errBehind)
+		!errors.Is(err, errMoved) && !errors.Is(err, errBehind) && !errors.Is(err, errTooLarge)
 }
 
 func (b *breaker) answered() {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -188,6 +189,9 @@ func TestBreaker_closed(t *testing.T) {
 		{"script not known", says("NOSCRIPT No matching script."), timely},
 		{"no permission", says("NOPERM this user has no permissions"), timely},
 		{"pool exhausted", func(int64, time.Duration) (any, error) { return nil, redis.ErrPoolExhausted }, timely},
+		{"one record that is too large", func(int64, time.Duration) (any, error) {
+			return guarded(strings.NewReader("$1001\r\n")).Do("PING")
+		}, timely},
 		{"callers have no time", hang, func(t *testing.T) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(t.Context(), 50*time.Millisecond)
 		}},
