@@ -77,7 +77,7 @@ func (s *Store) lock(ctx context.Context, tx *sql.Tx, k sessionstore.Key, c *ses
 // touch moves the end of a record that is there, unless it is null. A row that is not there is
 // [sessionstore.ErrNotFound] itself.
 func (s *Store) touch(ctx context.Context, db runner, k sessionstore.Key, end sql.NullInt64) error {
-	n, err := affected(db.ExecContext(ctx, s.say.touch, k.Kind, k.ID, end))
+	n, err := affected(db.ExecContext(ctx, s.say.touch, end, k.Kind, k.ID))
 	if err == nil && n == 0 {
 		return sessionstore.ErrNotFound
 	}

@@ -46,12 +46,12 @@ func detect(ctx context.Context, db *sql.DB) (Dialect, error) {
 	return 0, fmt.Errorf("sqlstore: dialect: %w", err)
 }
 
-// statements are the texts that a Store sends. $1 and $2 are kind and id throughout; parameters
-// appear in the order of their numbers, which SQLite and PostgreSQL then read alike.
+// statements are the texts that a Store sends. Parameters appear in the order of their numbers, which
+// PostgreSQL and all drivers of SQLite then read alike: to SQLite itself, $1 is a name.
 type statements struct {
 	version string // of the tables
 	load    string
-	touch   string // locks a record that is there, and moves its end to $3 unless that is null
+	touch   string // locks a record that is there, and moves its end to $1 unless that is null
 	create  string // makes a record that ends at $3, unless there is a row, dead or alive
 	bury    string // takes away a record that has expired
 	remove  string
@@ -73,8 +73,8 @@ func (d Dialect) statements(prefix string) statements {
 		load: `SELECT r.expires, f.name, f.value, f.version FROM ` + record + ` r` +
 			` LEFT JOIN ` + field + ` f ON f.kind = r.kind AND f.id = r.id` +
 			` WHERE r.kind = $1 AND r.id = $2 AND r.expires > ` + now,
-		touch: `UPDATE ` + record + ` SET expires = coalesce($3, expires)` +
-			` WHERE kind = $1 AND id = $2 AND expires > ` + now,
+		touch: `UPDATE ` + record + ` SET expires = coalesce($1, expires)` +
+			` WHERE kind = $2 AND id = $3 AND expires > ` + now,
 		create: `INSERT INTO ` + record + ` (kind, id, expires) VALUES ($1, $2, $3)` +
 			` ON CONFLICT (kind, id) DO NOTHING`,
 		bury: `DELETE FROM ` + record + ` WHERE kind = $1 AND id = $2 AND expires <= ` + now,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -310,5 +311,44 @@ func TestSweepsNowAndThen(t *testing.T) {
 	}
 	if sweeps != 10 {
 		t.Errorf("got %d sweeps, want 10", sweeps)
+	}
+}
+
+// Parameters first appear in the order of their numbers. To SQLite $1 is a name, and most of its drivers
+// take arguments in the order in which names appear.
+func TestParameters(t *testing.T) {
+	for _, dialect := range []sqlstore.Dialect{sqlstore.Postgres, sqlstore.SQLite} {
+		f := new(fake)
+		s := open(t, f, sqlstore.Config{Dialect: dialect})
+		end := time.Now().Add(time.Hour)
+		fields := []sessionstore.Field{{Name: "a"}, {Name: "b"}}
+		for _, mode := range []sessionstore.Mode{sessionstore.MustExist, sessionstore.MustNotExist, sessionstore.MayExist} {
+			c := sessionstore.Change{Mode: mode, If: []sessionstore.Match{{Name: "c"}, {Name: "d"}}, Set: fields, Delete: []string{"e", "f"}, Expires: end}
+			if err := s.Update(t.Context(), key, c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _ = s.Load(t.Context(), key)
+		err := errors.Join(s.Update(t.Context(), key, sessionstore.Change{Expires: end}), s.Delete(t.Context(), key))
+		if _, sweep := s.Sweep(t.Context()); err != nil || sweep != nil {
+			t.Fatal(err, sweep)
+		}
+		if len(f.sent) < 15 {
+			t.Fatalf("%v: got %d statements", dialect, len(f.sent))
+		}
+		for _, query := range f.sent {
+			for n, rest := 0, query; ; {
+				_, after, ok := strings.Cut(rest, "$")
+				if !ok {
+					break
+				}
+				digits := len(after) - len(strings.TrimLeft(after, "0123456789"))
+				number, _ := strconv.Atoi(after[:digits])
+				if number > n+1 {
+					t.Errorf("%v: $%d appears before $%d in %s", dialect, number, n+1, query)
+				}
+				n, rest = max(n, number), after
+			}
+		}
 	}
 }
