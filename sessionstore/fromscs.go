@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"time"
 )
 
@@ -56,8 +57,12 @@ const (
 // than one process, use redisstore, sqlstore or another store that passes storetest from each.
 //
 // The same holds for two SCSStores of one s: make one, and share it. Records end by this process's
-// clock or by the store's, whichever comes first. Many stores for scs limit the size of a value,
-// MySQL's by its column to 64 KB; a record, all fields together, must fit.
+// clock or by the store's, whichever comes first.
+//
+// What s keeps must fit: tokens of 81 bytes, compared byte by byte; ends in a hundred years; and values
+// as large as a record, all fields together. scs's own stores for MySQL and SQL Server, with the tables
+// that they suggest, take tokens of 43 characters; MySQL's takes ends until 2038 and values of 64 KB.
+// Make the columns wider.
 func FromSCS(s SCS) *SCSStore {
 	f := &SCSStore{seed: maphash.MakeSeed()}
 	for i := range f.stripes {
@@ -115,7 +120,7 @@ func (s *SCSStore) Update(ctx context.Context, k Key, c Change) error {
 	if ended(after) {
 		err = s.store.DeleteCtx(ctx, scsToken(k))
 	} else {
-		err = s.store.CommitCtx(ctx, scsToken(k), []byte(after.Pack()), after.Expires)
+		err = s.store.CommitCtx(ctx, scsToken(k), []byte(after.Pack()), scsExpiry(after))
 	}
 	if err != nil {
 		return fmt.Errorf("sessionstore: scs: update: %w", err)
@@ -197,6 +202,15 @@ func (s *SCSStore) lock(ctx context.Context, k Key) (unlock func(), err error) {
 // scsToken returns the token of k. scs itself makes tokens without a colon, so that an app may keep
 // its own sessions in the same store.
 func scsToken(k Key) string { return k.Kind + ":" + k.ID }
+
+// scsExpiry returns when a store for scs may forget r. Many count nanoseconds, which end in 2262 and
+// then begin anew in 1677; r itself says when it ends.
+func scsExpiry(r Record) time.Time {
+	if last := time.Unix(0, math.MaxInt64); r.Expires.After(last) {
+		return last
+	}
+	return r.Expires
+}
 
 // ended reports whether r has expired, by this process's clock.
 func ended(r Record) bool { return r.Expires.UnixMilli() <= time.Now().UnixMilli() }

@@ -53,6 +53,20 @@ func TestFromSCSTrials(t *testing.T) {
 	}
 }
 
+// TestFromSCSLast keeps a record until the last moment that a change may name, in a store that counts
+// nanoseconds.
+func TestFromSCSLast(t *testing.T) {
+	s := sessionstore.FromSCS(memstore.NewWithCleanupInterval(0))
+	c := create()
+	c.Expires = time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)
+	if err := s.Update(t.Context(), sessionKey(1), c); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Load(t.Context(), sessionKey(1)); err != nil || !r.Expires.Equal(c.Expires) {
+		t.Errorf("got end %v, %v, want %v", r.Expires, err, c.Expires)
+	}
+}
+
 // TestFromSCSTwice shows why the comment of FromSCS warns: two of them, as two processes would have,
 // lose writes.
 func TestFromSCSTwice(t *testing.T) {
