@@ -41,9 +41,10 @@ var (
 const (
 	scsStripes = 256
 
-	// scsCommitTimeout is how long a change that has begun may take with a store that knows
-	// contexts, whatever becomes of its caller.
-	scsCommitTimeout = 5 * time.Second
+	// scsTimeout is how long an operation may take with a store that knows contexts, and how long
+	// its wait for the record with any other; and once more for a change that has begun to write,
+	// whatever becomes of its caller.
+	scsTimeout = 5 * time.Second
 )
 
 // FromSCS keeps each record as one value of s, under the token "kind:id". It uses the methods of
@@ -57,7 +58,8 @@ const (
 // than one process, use redisstore, sqlstore or another store that passes storetest from each.
 //
 // The same holds for two SCSStores of one s: make one, and share it. Records end by this process's
-// clock or by the store's, whichever comes first.
+// clock or by the store's, whichever comes first. An operation has five seconds, if s has the methods of
+// scs.CtxStore; or else s must see to it itself that it returns in time.
 //
 // What s keeps must fit: tokens of 81 bytes, compared byte by byte; ends in a hundred years; and values
 // as large as a record, all fields together. scs's own stores for MySQL and SQL Server, with the tables
@@ -83,6 +85,8 @@ func (s *SCSStore) Load(ctx context.Context, k Key) (Record, error) {
 	if err := ready(ctx, k); err != nil {
 		return Record{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, scsTimeout)
+	defer cancel()
 	return s.find(ctx, k)
 }
 
@@ -95,12 +99,14 @@ func (s *SCSStore) Update(ctx context.Context, k Key, c Change) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	unlock, err := s.lock(ctx, k)
+	reading, cancel := context.WithTimeout(ctx, scsTimeout)
+	defer cancel()
+	unlock, err := s.lock(reading, k)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	before, err := s.find(ctx, k)
+	before, err := s.find(reading, k)
 	if err != nil && err != ErrNotFound {
 		return err
 	}
@@ -114,8 +120,8 @@ func (s *SCSStore) Update(ctx context.Context, k Key, c Change) error {
 	if len(c.Set)+len(c.Delete) == 0 && c.Expires.IsZero() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), scsCommitTimeout)
-	defer cancel()
+	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), scsTimeout)
+	defer end()
 	// Stores differ in what they make of an end that has passed.
 	if ended(after) {
 		err = s.store.DeleteCtx(ctx, scsToken(k))
@@ -144,6 +150,8 @@ func (s *SCSStore) Delete(ctx context.Context, ks ...Key) error {
 }
 
 func (s *SCSStore) delete(ctx context.Context, k Key) error {
+	ctx, cancel := context.WithTimeout(ctx, scsTimeout)
+	defer cancel()
 	unlock, err := s.lock(ctx, k)
 	if err != nil {
 		return err
@@ -160,6 +168,8 @@ func (s *SCSStore) Ping(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, scsTimeout)
+	defer cancel()
 	if _, _, err := s.store.FindCtx(ctx, "ping:"); err != nil {
 		return fmt.Errorf("sessionstore: scs: ping: %w", err)
 	}

@@ -182,6 +182,48 @@ func TestFromSCSCancelled(t *testing.T) {
 	})
 }
 
+// hung is a store that answers nothing until its caller has had enough.
+type hung struct{ *ctxStore }
+
+func (hung) FindCtx(ctx context.Context, _ string) ([]byte, bool, error) {
+	<-ctx.Done()
+	return nil, false, ctx.Err()
+}
+
+func (hung) DeleteCtx(ctx context.Context, _ string) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestFromSCSHung checks that every method returns in bounded time, as those above a store rely on.
+func TestFromSCSHung(t *testing.T) {
+	rows := []struct {
+		name string
+		do   func(ctx context.Context, s *sessionstore.SCSStore) error
+	}{
+		{"load", func(ctx context.Context, s *sessionstore.SCSStore) error {
+			_, err := s.Load(ctx, sessionKey(1))
+			return err
+		}},
+		{"update", func(ctx context.Context, s *sessionstore.SCSStore) error {
+			return s.Update(ctx, sessionKey(1), create())
+		}},
+		{"delete", func(ctx context.Context, s *sessionstore.SCSStore) error { return s.Delete(ctx, sessionKey(1)) }},
+		{"ping", func(ctx context.Context, s *sessionstore.SCSStore) error { return s.Ping(ctx) }},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, began := sessionstore.FromSCS(hung{newCtxStore()}), time.Now()
+				err := row.do(t.Context(), s)
+				if took := time.Since(began); took > 10*time.Second || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got error %v after %v, want %v within ten seconds", err, took, context.DeadlineExceeded)
+				}
+			})
+		})
+	}
+}
+
 // TestFromSCSPanic checks that a store that panics leaves no record locked.
 func TestFromSCSPanic(t *testing.T) {
 	s := newCtxStore()
