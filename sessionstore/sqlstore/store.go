@@ -34,7 +34,7 @@ type Config struct {
 
 	// Timeout bounds each call, with its wait for a connection and its attempts after others
 	// were in the way; a context that ends earlier counts. Default 5 seconds. New takes as long
-	// as its context allows, and Sweep has this long for each step.
+	// as its context allows; Sweep has this long for each step, and Delete for each key.
 	Timeout time.Duration
 }
 
@@ -164,8 +164,10 @@ func (s *Store) Update(ctx context.Context, k sessionstore.Key, c sessionstore.C
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
 	var created bool
-	err := s.attempt(ctx, "update", func(ctx context.Context) (err error) {
+	err := again(ctx, "update", func(ctx context.Context) (err error) {
 		return s.write(ctx, func() error {
 			if c.Mode == sessionstore.MustExist && len(c.If)+len(c.Set)+len(c.Delete) == 0 {
 				return s.touch(ctx, s.db, k, end(c.Expires))
@@ -176,7 +178,7 @@ func (s *Store) Update(ctx context.Context, k sessionstore.Key, c sessionstore.C
 	})
 	if err == nil && created && s.created.Add(1)%sweepEvery == 0 {
 		// What fails here fails again where it matters, or is made good by the next one.
-		_ = s.attempt(ctx, "sweep", func(ctx context.Context) error {
+		_ = again(ctx, "sweep", func(ctx context.Context) error {
 			_, err := s.sweep(ctx)
 			return err
 		})

@@ -209,6 +209,38 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// TestTimeoutSweep finds somebody in the way of a sweep that it owes, in a call that took its time already.
+func TestTimeoutSweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		s := open(t, f, sqlstore.Config{Timeout: 5 * time.Second})
+		swept := false
+		f.answer = func(query string) ([][]driver.Value, error) {
+			switch {
+			case strings.HasPrefix(query, "INSERT INTO returnleg_record"):
+				time.Sleep(3 * time.Second)
+			case strings.HasPrefix(query, "WITH dead"):
+				swept = true
+				return nil, codeError(5)
+			}
+			return nil, nil
+		}
+		for range 64 {
+			start := time.Now()
+			c := sessionstore.Change{Mode: sessionstore.MustNotExist, Expires: start.Add(time.Hour)}
+			if err := s.Update(t.Context(), key, c); err != nil {
+				t.Fatal(err)
+			}
+			if got := time.Since(start); got > 5*time.Second {
+				t.Errorf("took %v, want at most %v", got, 5*time.Second)
+			}
+		}
+		if !swept {
+			t.Error("got no sweep")
+		}
+	})
+}
+
 // TestLoadCutOff checks that an answer which breaks off is no record, and no absence of one.
 func TestLoadCutOff(t *testing.T) {
 	reset := errors.New("connection reset by peer")
