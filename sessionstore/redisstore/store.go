@@ -57,7 +57,8 @@ type Store struct {
 
 	// Timeout bounds each operation: waiting for a connection, dialing, repeating and all
 	// commands together. A context's deadline may only shorten it. A context that is cancelled
-	// while the server is asked does not close the connection; the answer is awaited. 0: 1 s.
+	// while the server is asked does not close the connection; the answer is awaited. A Delete has
+	// this long for each hundred keys. 0: 1 s.
 	Timeout time.Duration
 
 	// Replicas is how many replicas must have a change before Update and Delete return, so that a
