@@ -34,7 +34,9 @@ type Config struct {
 
 	// Timeout bounds each call, with its wait for a connection and its attempts after others
 	// were in the way; a context that ends earlier counts. Default 5 seconds. New takes as long
-	// as its context allows; Sweep has this long for each step, and Delete for each key.
+	// as its context allows; Sweep has this long for each step, and Delete for each key. A wait
+	// that SQLite was told to make itself, by busy_timeout, is not cut short: a call may take that
+	// much longer.
 	Timeout time.Duration
 }
 
