@@ -54,12 +54,17 @@ func (c *conn) Do(command string, args ...any) (any, error) {
 	return c.redigo.Do(command, args...)
 }
 
-// DoWithTimeout implements [redis.ConnWithTimeout]. The reply to a load is that load.
+// DoWithTimeout implements [redis.ConnWithTimeout]. The reply to a load is that load. The time is that
+// of the whole command, where redigo's begins when all of it is sent.
 func (c *conn) DoWithTimeout(timeout time.Duration, command string, args ...any) (any, error) {
 	if l, ok := loadOf(command, args); ok && !c.queued {
 		return c.load(l, timeout)
 	}
 	c.queued = false
+	if timeout > 0 {
+		c.net.until = time.Now().Add(timeout)
+		defer func() { c.net.until = time.Time{} }()
+	}
 	return c.redigo.DoWithTimeout(timeout, command, args...)
 }
 

@@ -224,6 +224,24 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
+// A server that takes nothing any more does not hold a large value's writer for longer than the store's
+// time, whatever the connection's own time for a write is.
+func TestWriteDeadline(t *testing.T) {
+	deaf, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	s, _ := open(t, redisstore.Server{URL: "redis://" + deaf.Addr().String(), Timeout: 30 * time.Second})
+	s.Timeout = 100 * time.Millisecond
+	start := time.Now()
+	large := sessionstore.Field{Name: "a", Value: strings.Repeat("x", 32<<20)}
+	wantClass(t, "update", s.Update(context.Background(), key, create(large)), sessionstore.ErrUnavailable)
+	if took := time.Since(start); took > 15*time.Second {
+		t.Errorf("took %v, want %v", took, s.Timeout)
+	}
+}
+
 // The store's time bounds dials as well, with a server that accepts and says nothing, whatever the
 // dial's own time is. The last one dials although a connection seemed to be at hand.
 func TestDialDeadline(t *testing.T) {

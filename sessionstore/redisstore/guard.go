@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"sync/atomic"
+	"time"
 )
 
 // DefaultMaxReply is how large a reply may be, in bytes, where nothing else is said: sixteen times
@@ -60,6 +61,21 @@ type guarded struct {
 	waiting atomic.Int64 // commands without a reply
 	used    atomic.Bool  // a command was answered
 	uncount atomic.Bool  // commands cannot be counted
+
+	until time.Time // no deadline is later; zero: any may be
+}
+
+// SetReadDeadline implements [net.Conn].
+func (g *guarded) SetReadDeadline(t time.Time) error { return g.Conn.SetReadDeadline(g.bounded(t)) }
+
+// SetWriteDeadline implements [net.Conn].
+func (g *guarded) SetWriteDeadline(t time.Time) error { return g.Conn.SetWriteDeadline(g.bounded(t)) }
+
+func (g *guarded) bounded(t time.Time) time.Time {
+	if !g.until.IsZero() && (t.IsZero() || t.After(g.until)) {
+		return g.until
+	}
+	return t
 }
 
 func (g *guarded) Read(p []byte) (int, error) {
