@@ -27,7 +27,7 @@ func faultOf(err error) fault {
 	var state interface{ SQLState() string }
 	if errors.As(err, &state) {
 		switch state.SQLState() {
-		case "40001", "40P01": // serialization_failure, deadlock_detected
+		case "40001", "40P01", "55P03": // serialization_failure, deadlock_detected, lock_not_available
 			return inTurn
 		case "53100": // disk_full
 			return full

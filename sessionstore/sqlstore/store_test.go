@@ -129,6 +129,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"serialization failure", stateError("40001"), 3, nil, 4},
 		{"deadlock", stateError("40P01"), 3, nil, 4},
+		{"lock_timeout", stateError("55P03"), 3, nil, 4},
 		{"wrapped", fmt.Errorf("driver: %w", stateError("40001")), 3, nil, 4},
 		{"disk full", stateError("53100"), 1, sessionstore.ErrFull, 1},
 		{"read-only", stateError("25006"), 1, stateError("25006"), 1},
