@@ -346,7 +346,7 @@ func TestPoolExhausted(t *testing.T) {
 			}
 			wg.Wait()
 			server.Continue(t)
-			if other.Load() != 0 || overloaded.Load() < 100 || unavailable.Load() < 4 {
+			if other.Load() != 0 || overloaded.Load() == 0 || unavailable.Load() == 0 {
 				t.Errorf("got %d overloaded, %d unavailable and %d other of 500", overloaded.Load(), unavailable.Load(), other.Load())
 			}
 			if l := time.Duration(longest.Load()); l > s.Timeout+5*time.Second {
