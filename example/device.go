@@ -20,7 +20,7 @@ var (
 	}
 )
 
-// device says in a few words where a sign-in comes from, for the person to recognise it. It is what the
+// device says in a few words where a sign-in comes from, for the person to recognize it. It is what the
 // browser claims, and proves nothing.
 func device(r *http.Request) string {
 	agent := r.UserAgent()

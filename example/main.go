@@ -17,7 +17,7 @@
 //	GITHUB_CLIENT_ID     adds GitHub, with GITHUB_CLIENT_SECRET
 //	GOOGLE_CLIENT_ID     adds Google, with GOOGLE_CLIENT_SECRET
 //	VIMEO_CLIENT_ID      adds Vimeo, with VIMEO_CLIENT_SECRET
-//	STORE                where sessions are kept: memory, sqlite:FILE, postgres://…, redis://…,
+//	STORE                where sessions are kept: memory, sqlite:FILE, postgres://…, redis://…, rediss://…,
 //	                     redis+cluster://HOST:PORT,… or redis+sentinel://HOST:PORT,…/MASTER
 //	KEYS                 32 bytes each in base64, separated by commas; the first seals
 //

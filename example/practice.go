@@ -21,7 +21,10 @@ func startPractice(addr string) (net.Listener, *http.Server, service, error) {
 	if err != nil {
 		return nil, nil, service{}, err
 	}
-	p := providertest.New(providertest.Config{Issuer: "http://localhost:" + port})
+	p := providertest.New(providertest.Config{
+		Issuer:  "http://localhost:" + port,
+		Clients: []providertest.Client{{ID: providertest.ClientID, Secret: providertest.ClientSecret, Name: "Lantern"}},
+	})
 	return l, newServer(p), practice(p), nil
 }
 

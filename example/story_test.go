@@ -96,7 +96,7 @@ func TestTwoBrowsers(t *testing.T) {
 
 	// What Ada's provider answers is worth nothing in another browser, and is not used up by it.
 	stolen := grace.send("GET", back, nil, "Sec-Fetch-Site", "cross-site")
-	grace.shows(stolen, 400, "We do not recognise this sign-in")
+	grace.shows(stolen, 400, "We do not recognize this sign-in")
 	if n := s.idp.Ledger().Count("token"); n != 0 {
 		t.Errorf("got %d requests for a token, want none", n)
 	}

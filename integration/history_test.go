@@ -48,7 +48,7 @@ func TestCallbackAgain(t *testing.T) {
 	}
 	stranger := b.Elsewhere(t)
 	stranger.Open(finished)
-	stranger.WaitText("h1", "We do not recognise this sign-in")
+	stranger.WaitText("h1", "We do not recognize this sign-in")
 	if got := s.provider.Ledger().Count("token"); got != 1 {
 		t.Errorf("token requests: got %d, want 1", got)
 	}

@@ -149,7 +149,7 @@ func TestLink_start(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a link to it is a sign-in, and a labelled need a button", func(t *testing.T) {
+	t.Run("a link to it is a sign-in, and a labeled need a button", func(t *testing.T) {
 		k := newKit(t)
 		b := k.browser()
 		b.signIn("plain", "ada", "/")

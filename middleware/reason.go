@@ -69,7 +69,7 @@ var answers = map[Reason]struct {
 	ReasonSwitch:         {http.StatusForbidden, "Sign in as somebody else?", "A link on another site asks for this. You are signed in already; if you go on, that may end. Nothing was changed."},
 	ReasonNavigation:     {http.StatusBadRequest, "Open this as a page", "A sign-in starts when you open it as a page."},
 	ReasonParameter:      {http.StatusBadRequest, "Something is missing", "The address you came back with is not complete. Please start again."},
-	ReasonState:          {http.StatusBadRequest, "We do not recognise this sign-in", "It was started in another browser or app, or too long ago. Nothing was changed. You can start again here."},
+	ReasonState:          {http.StatusBadRequest, "We do not recognize this sign-in", "It was started in another browser or app, or too long ago. Nothing was changed. You can start again here."},
 	ReasonExpired:        {http.StatusBadRequest, "That took a little long", "For your safety a sign-in is only good for an hour. Please start again."},
 	ReasonProviderPath:   {http.StatusBadRequest, "The wrong door", "This sign-in was started with another provider. Nothing was changed. Please start again."},
 	ReasonAnswer:         {http.StatusBadRequest, "An answer we cannot accept", "What came back does not fit the sign-in that you started. Nothing was changed. Please start again."},

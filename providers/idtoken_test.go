@@ -14,7 +14,7 @@ type draft = providertest.Draft
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// claim returns a behaviour with a claim changed.
+// claim returns a behavior with a claim changed.
 func claim(name string, v any) providertest.Behavior {
 	return providertest.Behavior{Claims: providertest.With(name, v)}
 }
@@ -116,7 +116,7 @@ func TestFinish_idToken(t *testing.T) {
 		{"92 padding", raw(func(d *draft) string { return d.JWS() + "=" }), refused},
 		{"92 a line break", raw(func(d *draft) string { return d.JWS() + "\n" }), refused},
 		{"92 a space in front", raw(func(d *draft) string { return " " + d.JWS() }), refused},
-		{"92 JSON serialisation", raw(func(d *draft) string {
+		{"92 JSON serialization", raw(func(d *draft) string {
 			s := strings.Split(d.JWS(), ".")
 			return `{"payload":"` + s[1] + `","protected":"` + s[0] + `","signature":"` + s[2] + `"}`
 		}), refused},

@@ -15,7 +15,7 @@ import (
 	"github.com/returnleg/returnleg/providers/providertest"
 )
 
-// field returns a behaviour whose metadata has another value.
+// field returns a behavior whose metadata has another value.
 func field(name string, v any) providertest.Behavior {
 	return providertest.Behavior{Metadata: func(m map[string]any) { m[name] = v }}
 }

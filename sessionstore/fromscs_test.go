@@ -147,9 +147,9 @@ func TestFromSCSForeign(t *testing.T) {
 	}
 }
 
-// TestFromSCSCancelled checks that who waits for a record leaves when cancelled, and that a change
+// TestFromSCSCanceled checks that who waits for a record leaves when canceled, and that a change
 // which has begun to write does not.
-func TestFromSCSCancelled(t *testing.T) {
+func TestFromSCSCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCtxStore()
 		store := sessionstore.FromSCS(s)

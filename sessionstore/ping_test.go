@@ -18,7 +18,7 @@ func (p pinged) Ping(context.Context) error { return p.err }
 
 func TestPing(t *testing.T) {
 	down := errors.New("down")
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	sealed := func(s sessionstore.Store) *sessionstore.SealedStore {
 		return sessionstore.Sealed(s, sessionstore.NewKeyring())
@@ -30,7 +30,7 @@ func TestPing(t *testing.T) {
 		want  error
 	}{
 		{"memory", t.Context(), new(sessionstore.Memory), nil},
-		{"memory, cancelled", cancelled, new(sessionstore.Memory), context.Canceled},
+		{"memory, canceled", canceled, new(sessionstore.Memory), context.Canceled},
 		{"sealed asks beneath", t.Context(), sealed(pinged{err: down}), down},
 		{"sealed, all well", t.Context(), sealed(pinged{}), nil},
 		{"sealed, no pinger beneath", t.Context(), sealed(struct{ sessionstore.Store }{new(sessionstore.Memory)}), nil},

@@ -27,7 +27,7 @@ import (
 //
 // Methods are safe for concurrent use. [ErrNotFound] means that the store looked and the record
 // is not there; a store that cannot tell returns another error, never ErrNotFound. A key or change
-// that is not valid is [ErrInvalid], before anything else. A cancelled ctx may or may not stop a
+// that is not valid is [ErrInvalid], before anything else. A canceled ctx may or may not stop a
 // change that is under way; the caller loads again to know.
 //
 // A method returns in bounded time, whatever has become of a server behind it: requests wait for a

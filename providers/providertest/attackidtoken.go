@@ -108,7 +108,7 @@ func idTokenAttacks() []Case {
 		last("92", "half a million dots", func(*Draft) string { return strings.Repeat(".", 500_000) }),
 		last("92", "padding", jws(func(s string) string { return s + "==" })),
 		last("92", "white space", jws(func(s string) string { return s[:20] + "\n" + s[20:] })),
-		last("92", "JSON serialisation", jws(func(s string) string {
+		last("92", "JSON serialization", jws(func(s string) string {
 			p := strings.SplitN(s, ".", 3)
 			return `{"protected":"` + p[0] + `","payload":"` + p[1] + `","signature":"` + p[2] + `"}`
 		})),

@@ -45,21 +45,21 @@ const (
 	RotateNone                   // it stays, and the answer has none
 )
 
-// Behavior returns the behaviour as it is now.
+// Behavior returns the behavior as it is now.
 func (s *Server) Behavior() Behavior {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.behavior
 }
 
-// SetBehavior replaces the behaviour, from the next request on.
+// SetBehavior replaces the behavior, from the next request on.
 func (s *Server) SetBehavior(b Behavior) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.behavior = b
 }
 
-// Set changes the behaviour, from the next request on. f must not call s.
+// Set changes the behavior, from the next request on. f must not call s.
 func (s *Server) Set(f func(b *Behavior)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

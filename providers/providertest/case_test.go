@@ -35,7 +35,7 @@ var peers = map[string]providertest.Outcome{
 	"91 typ at+jwt":                                                  providertest.SignedIn,
 	"91 typ logout+jwt":                                              providertest.SignedIn,
 	"92 white space":                                                 providertest.SignedIn,
-	"92 JSON serialisation":                                          providertest.SignedIn,
+	"92 JSON serialization":                                          providertest.SignedIn,
 	"118 refreshed ID token: iat before the first one":               providertest.SignedIn,
 	"118 refreshed ID token: nonce of another sign-in":               providertest.SignedIn,
 	"101 discovery gzip bomb":                                        providertest.SignedIn,

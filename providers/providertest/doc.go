@@ -32,7 +32,7 @@
 //	idp.Set(func(b *providertest.Behavior) { b.Claims = providertest.With("nonce", "another") })
 //	idp.Set(func(b *providertest.Behavior) { b.Rotation = providertest.RotateGrace })
 //
-// [Conformance], [Attacks] and [Quirks] are tables of behaviours, each with the outcome that is right.
+// [Conformance], [Attacks] and [Quirks] are tables of behaviors, each with the outcome that is right.
 //
 // # Without sockets
 //

@@ -161,7 +161,7 @@ func mustJSON(v any) []byte {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		panic("providertest: json: " + err.Error()) // a behaviour put something in that JSON cannot hold
+		panic("providertest: json: " + err.Error()) // a behavior put something in that JSON cannot hold
 	}
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
 }

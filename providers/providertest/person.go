@@ -13,7 +13,7 @@ import (
 )
 
 // SignInAs signs an account in for everybody: the authorization endpoint answers at once, without a
-// page, as a provider does that remembers the person. prompt, max_age and acr_values are honoured
+// page, as a provider does that remembers the person. prompt, max_age and acr_values are honored
 // as if the person did what they ask; login_hint does not change who it is. "" ends it. It panics
 // if there is no such account.
 func (s *Server) SignInAs(account string) {

@@ -21,7 +21,7 @@ func (s *Server) OIDC(id string) *providers.OIDC {
 
 // OAuth2 returns a provider that signs in here by OAuth 2.0 alone, as the first client of the
 // [Config], and learns who came from the API's /me. It expects an iss in the answer unless the
-// behaviour of this moment omits it. Its fields may be changed until it is first used.
+// behavior of this moment omits it. Its fields may be changed until it is first used.
 func (s *Server) OAuth2(id string) *providers.OAuth2 {
 	c := s.firstClient()
 	p := &providers.OAuth2{

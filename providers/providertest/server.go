@@ -149,7 +149,7 @@ func (s *Server) routes() {
 
 const bodyLimit = 1 << 20
 
-// endpoint reads the request whole, records it, and lets the behaviour have its way.
+// endpoint reads the request whole, records it, and lets the behavior have its way.
 func (s *Server) endpoint(name string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))

@@ -269,7 +269,7 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, descriptio
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("providertest: json: " + err.Error()) // a behaviour put something in that JSON cannot hold
+		panic("providertest: json: " + err.Error()) // a behavior put something in that JSON cannot hold
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

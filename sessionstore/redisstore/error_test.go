@@ -184,12 +184,12 @@ func TestDial(t *testing.T) {
 // What the caller did is not the store's failure.
 func TestCancelled(t *testing.T) {
 	s, _ := open(t, fake(t, func(string, int) string { return "" }))
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
 	for _, op := range operations {
-		err := op.do(cancelled, s)
+		err := op.do(canceled, s)
 		wantClass(t, op.name, err)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got error %v, want %v", op.name, err, context.Canceled)

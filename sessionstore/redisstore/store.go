@@ -56,7 +56,7 @@ type Store struct {
 	Prefix string
 
 	// Timeout bounds each operation: waiting for a connection, dialing, repeating and all
-	// commands together. A context's deadline may only shorten it. A context that is cancelled
+	// commands together. A context's deadline may only shorten it. A context that is canceled
 	// while the server is asked does not close the connection; the answer is awaited. A Delete has
 	// this long for each hundred keys. 0: 1 s.
 	Timeout time.Duration

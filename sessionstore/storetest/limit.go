@@ -69,7 +69,7 @@ var limits = []contract{
 		}
 		t.holds(field("a", "1"))
 	}},
-	{"a cancelled context", func(t *trial) {
+	{"a canceled context", func(t *trial) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		t.update(fresh(field("a", "1")), nil)
