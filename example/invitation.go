@@ -22,7 +22,8 @@ const (
 	maxInvitations = 20 // of a person: the oldest goes
 )
 
-// invitationOf reads the form of r. Text is kept as it was typed, so that a mistake can be shown and mended.
+// invitationOf reads the form of r. Text is kept as it was typed, so that a mistake can be shown and
+// mended.
 func invitationOf(r *http.Request) invitation {
 	i := invitation{
 		To:      strings.TrimSpace(r.PostFormValue("to")),

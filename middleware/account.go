@@ -30,7 +30,7 @@ type Account struct {
 // A Login is a sign-in that is about to succeed, as [Config].OnLogin sees it.
 type Login struct {
 	Account  *Account         // its ID may be set; the rest is for reading
-	IsNew    bool             // true for exactly one successful sign-in of each person
+	IsNew    bool             // true for exactly one successful sign-in of each person; see [Config].Keys
 	Provider string           // the name of the one that they signed in with
 	Token    *providers.Token // a copy; the session has its own
 }
@@ -108,8 +108,8 @@ type enrolment struct {
 	isNew   bool
 }
 
-// enrol finds or begins the account of id, whose accountKey is key. For a new person it holds the record until the caller
-// keeps or drops it; others wait.
+// enrol finds or begins the account of id, whose accountKey is key. For a new person it holds the
+// record until the caller keeps or drops it; others wait.
 func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*enrolment, error) {
 	e := &enrolment{key: sessionstore.Key{Kind: kindAccount, ID: key}}
 	wait := enrolPause

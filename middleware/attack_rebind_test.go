@@ -10,8 +10,9 @@ import (
 	"github.com/returnleg/returnleg/providers/providertest"
 )
 
-// Group D of the attacks, cross-user rebind: two browsers, each with its own cookies. Invariants 1, 2 and 5.
-// BCP-update is draft-ietf-oauth-security-topics-update, the OAuth 2.0 Security Best Current Practice after RFC 9700.
+// Group D of the attacks, cross-user rebind: two browsers, each with its own cookies. Invariants 1, 2
+// and 5. BCP-update is draft-ietf-oauth-security-topics-update, the OAuth 2.0 Security Best Current
+// Practice after RFC 9700.
 
 // The ways in which a victim's browser may be when the attacker's URL arrives. Each returns how
 // it goes on afterwards.

@@ -403,7 +403,8 @@ func TestAttack_K132_writers(t *testing.T) { // ASVS 15.4.2
 }
 
 func TestAttack_K133_headers(t *testing.T) { // CVE-2025-64484; mod_auth_openidc 08/07/2026
-	// The kit gives identities by the context and never by a header: what comes in is as it came, and means nothing.
+	// The kit gives identities by the context and never by a header: what comes in is as it came, and
+	// means nothing.
 	k := newArena(t, false, func(k *kit, c *middleware.Config) { c.Providers = []providers.Provider{k.idp.OIDC("idp")} })
 	names := []string{"X-User", "X_user", "X-Forwarded-Email", "X-Forwarded-User", "Remote-User", "X-Remote-User", "Oidc_claim_sub", "X-Auth-Request-Email"}
 	var got http.Header

@@ -135,7 +135,7 @@ func (a *Auth) Sessions() *scs.SessionManager { return a.sessions }
 //   - {Prefix}/{provider}/callback, the redirect URI to register with the provider;
 //   - {Prefix}/{provider}/disconnect, which ends a connection by POST, see [Disconnect];
 //   - {Prefix}/logout, which signs out by POST, with return_to as a form field;
-//   - {Prefix}/status, who is signed in, as JSON, for scripts of the app's own pages.
+//   - {Prefix}/status, who is signed in, as JSON, for scripts of the app's own pages: see above.
 //
 // A request whose session cannot be loaded because the store fails is answered with 503, without
 // touching a cookie; one without a session cookie is served.
@@ -164,7 +164,7 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 			}
 			q.first = s
 			if s.standing == absent {
-				// It has ended, or the store has lost it, or another store has it. Many at once are a fault.
+				// It has ended, or the store has lost it, or another one has it. Many at once are a fault.
 				a.event(ctx, slog.LevelInfo, "session unknown", ReasonSessionUnknown)
 			}
 		}
@@ -191,8 +191,9 @@ func (a *Auth) below(path string) (rest string, ok bool) {
 	return path[n+1:], true
 }
 
-// Close waits until the callbacks and refreshes under way have saved what they got, or until ctx
-// ends, and lets no new ones begin. Call it after the server's Shutdown.
+// Close waits until the callbacks and refreshes under way have saved what they got, and lets no new
+// ones begin: those are answered with 503 and [ReasonClosing]. If ctx ends first, its error is
+// returned, and they go on. Call it after the server's Shutdown, and before the store is closed.
 func (a *Auth) Close(ctx context.Context) error {
 	a.gate.Lock()
 	a.closing = true

@@ -33,30 +33,33 @@ type Config struct {
 
 	// Store keeps sessions and accounts. Nil is a [sessionstore.Memory], which is right for one
 	// process and forgets everybody when it ends. The log has a warning if Keys or a public
-	// BaseURL say that this may not be meant; a Memory without Keys is taken at its word.
+	// BaseURL say that this may not be meant; a Memory without Keys is taken at its word. What
+	// leaves the process is sealed with Keys: hand in the store itself, and not one of
+	// [sessionstore.Sealed], which would seal everything twice.
 	Store sessionstore.Store
 
 	// Keys seal what is stored and what travels through the browser. The first key seals, all
 	// open; [sessionstore.Keyring] says how to change them. An account is sealed anew by its next
-	// sign-in only: whose does not open any more because its key was taken away is new to the
-	// app, see [Login]. Nil makes up a key, and is an error with any store but Memory: the next
-	// process could not read what this one wrote.
+	// sign-in only: if its key is taken away before that, its person is new to the app, see
+	// [Login]. Nil makes up a key, and is an error with any store but Memory: the next process
+	// could not read what this one wrote.
 	Keys sessionstore.Keyring
 
-	// Sessions is the scs manager that the app's handlers call; nil makes one, see
-	// [Auth.Sessions]. New takes it over, before the first request: it replaces Store and
-	// Codec, and reads Lifetime, IdleTimeout, Cookie.Persist and Cookie.SameSite. The cookie
-	// is ours: a Domain, or a Path other than "/", is an error; Name, Secure and HttpOnly are
-	// not used. Remove its LoadAndSave: inside [Auth.Handler] it does nothing more, around it
-	// every request is answered with 500 and [ErrOuterSession].
+	// Sessions is the scs manager that the app's handlers call. Nil makes one, see [Auth.Sessions]:
+	// sessions of 24 hours without an idle timeout, and a Lax cookie that outlives the browser.
+	//
+	// New takes it over, before the first request: it replaces Store and Codec, and reads Lifetime,
+	// IdleTimeout, Cookie.Persist and Cookie.SameSite. The cookie is ours: a Domain, or a Path other
+	// than "/", is an error; Name, Secure and HttpOnly are not used. Remove its LoadAndSave: inside
+	// [Auth.Handler] it does nothing more, around it every request is answered with 500 and
+	// [ErrOuterSession].
 	//
 	// Put, Get, Remove, Clear and the like act per key. Token returns the session's id, which
 	// opens nothing ("-" while there is none). RenewToken replaces the cookie's secret and keeps
 	// the session; Destroy signs out; both take effect when the answer begins, and both in one
 	// request sign out. So does a Clear after a RenewToken, which looks like Destroy from here:
-	// call Clear first.
-	// Pop is Get and Remove; to take a value at most once, use [Take]. MergeSession, Iterate
-	// and a Load outside of Handler return an error.
+	// call Clear first. Pop is Get and Remove; to take a value at most once, use [Take]. MergeSession,
+	// Iterate and a Load outside of Handler return [ErrUnsupported].
 	Sessions *scs.SessionManager
 
 	// Former is where the app's sessions were before, with LoadAndSave of an scs manager. Each is
@@ -76,7 +79,8 @@ type Config struct {
 	// ctx does not end with a request, and it may be called for several sessions at once.
 	OnToken func(ctx context.Context, c *TokenChange)
 
-	// Prefix is the path below which the kit answers by itself. The default is "/auth".
+	// Prefix is the path below which the kit answers by itself, see [Auth.Handler]: of letters,
+	// digits, - _ and /, without a slash at its end. The default is "/auth".
 	Prefix string
 
 	// Home is the path where a sign-in without a return address lands, and a sign-out. The
@@ -98,8 +102,8 @@ type Config struct {
 	// the client's address, say. Nil keeps nothing of the kind. At most 256 bytes are kept.
 	Device func(r *http.Request) string
 
-	// Logger gets an event for each sign-in, refusal and failure, with a reason code and
-	// without secrets. The default is slog.Default.
+	// Logger gets an event for each sign-in, refusal and failure, with a [Reason] and without
+	// secrets; docs/operating.md lists them. The default is slog.Default.
 	Logger *slog.Logger
 
 	// HTTPClient sends the requests to providers and their APIs. The default is

@@ -21,6 +21,28 @@
 // What concerns everybody is a method of [Auth]: [Auth.Require] protects handlers,
 // [Auth.Sessions] is the scs manager through which handlers keep data of their own.
 //
+// # In a script
+//
+// A page that stays open while its person signs in elsewhere asks {Prefix}/status, which answers for
+// this browser:
+//
+//	{
+//	  "signed_in": true,
+//	  "since": "2026-11-21T16:10:00Z",    // when they signed in
+//	  "expires": "2026-11-22T16:10:00Z",  // when the session ends if it is not used any more
+//	  "user": {"id": "…", "name": "Ada"}, // Account.ID, and the name that the provider told
+//	  "page_tag": "…",                    // what PageTag returns
+//	  "connections": [ … ],               // each is a Connection
+//	  "sign_ins": [{"id": "…", "provider": "github", "result": "denied", "at": "2026-11-21T16:09:30Z"}]
+//	}
+//
+// Times are those of RFC 3339. sign_ins has how the latest four ended, newest first; result is "signed_in" or a [Reason]. since and
+// user are left out if nobody is signed in, expires if there is no session. No token is ever in it.
+//
+// # In a test
+//
+// Package providertest, in providers, is a provider to test with; the example named Test shows how.
+//
 // # What it promises
 //
 //   - A callback counts only in the browser that started the sign-in, and every check passes before

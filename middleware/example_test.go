@@ -35,7 +35,7 @@ func Example() {
 		func(w http.ResponseWriter, r *http.Request) {
 			resp, err := middleware.Client(r.Context(), "github").Get("/user/repos")
 			if err != nil {
-				http.Error(w, "GitHub does not answer", http.StatusBadGateway)
+				middleware.Answer(w, r, err) // sign in again, if GitHub has ended the connection
 				return
 			}
 			defer resp.Body.Close()

@@ -269,7 +269,8 @@ type Session struct {
 }
 
 // SessionsOf returns the sessions in which user is signed in, the latest first. user is an
-// [Account].ID. It takes time in proportion to their number. ctx may be that of a request, or any.
+// [Account].ID; one who is signed in nowhere, or unknown, has none, which is no error. It takes time
+// in proportion to their number. ctx may be that of a request, or any.
 func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 	accounts, err := a.accounts(ctx, user)
 	if err != nil {
@@ -315,8 +316,9 @@ func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 }
 
 // SignOutUser ends every session of user, an [Account].ID, wherever it is; one that a sign-in is
-// about to make included. It takes effect with the next request of each. ctx may be that of a
-// request, or any.
+// about to make included. It takes effect with the next request of each. Nobody of that ID is no
+// error. After an error some may be ended; it is safe to try again. ctx may be that of a request, or
+// any.
 func (a *Auth) SignOutUser(ctx context.Context, user string) error {
 	return a.endAll(ctx, user, "")
 }

@@ -22,10 +22,11 @@ type Need struct {
 	Scopes []string
 
 	// ACR lists authentication context classes, one of which the sign-in must have had
-	// (RFC 9470, section 4).
+	// (RFC 9470, section 4). Only an OpenID Connect provider can be asked for one, or for a MaxAge:
+	// with any other, the answer is 403 and [ReasonNeed].
 	ACR []string
 
-	// MaxAge is how long ago the person may have proved who they are; 0 is any time.
+	// MaxAge is how long ago the person may have proved who they are, in whole seconds; 0 is any time.
 	MaxAge time.Duration
 
 	again bool // sign in anew, although the connection is there: of a [StepUpError]

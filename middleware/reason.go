@@ -5,7 +5,8 @@ import "net/http"
 // A Reason is the code of what went wrong, for logs, metrics and programs. It never carries a secret.
 type Reason string
 
-// Reasons. Some are of a [Problem], some of an event in the log, most of both.
+// Reasons. Some are of a [Problem], some of an event in the log, most of both. docs/operating.md says
+// which of them are faults, and what to do then.
 const (
 	ReasonSignedOut      Reason = "signed_out"          // the page needs somebody who is signed in
 	ReasonNeed           Reason = "need_unmet"          // signed in, but without the scopes or strength that the page needs
@@ -46,7 +47,7 @@ const (
 	ReasonUnsealed       Reason = "unsealed"            // a stored value was sealed with a key that is gone
 	ReasonReturnTo       Reason = "return_to"           // a return address that leaves the site was ignored
 	ReasonRefresh        Reason = "refresh"             // a token could not be renewed
-	ReasonProviderDown   Reason = "api_down"            // a provider does not answer while somebody is signed in
+	ReasonAPIDown        Reason = "api_down"            // a provider does not answer while somebody is signed in
 	ReasonHandler        Reason = "handler"             // a handler gave an error to Answer
 	ReasonClientGone     Reason = "client_gone"         // the client did not wait for the answer
 )
@@ -91,7 +92,7 @@ var answers = map[Reason]struct {
 	ReasonTooLarge:       {http.StatusRequestEntityTooLarge, "Too much at once", "What was sent is larger than this site takes. Nothing was done."},
 	ReasonOuterSession:   {http.StatusInternalServerError, "Something is set up wrong", "The people who run this site have been told."},
 	ReasonRandom:         {http.StatusInternalServerError, "Something went wrong", "Please try again."},
-	ReasonProviderDown:   {http.StatusServiceUnavailable, "The service does not answer", "It cannot be reached right now. You are still signed in. Please try again in a moment."},
+	ReasonAPIDown:        {http.StatusServiceUnavailable, "The service does not answer", "It cannot be reached right now. You are still signed in. Please try again in a moment."},
 	ReasonHandler:        {http.StatusInternalServerError, "Something went wrong", "Please try again."},
 	ReasonClientGone:     {statusClientGone, "Nobody is waiting", "The request was given up before there was an answer."},
 	ReasonBusy:           {http.StatusServiceUnavailable, "Many are signing in", "The provider is slow just now. Nothing was changed. Please reload this page in a moment."},

@@ -84,7 +84,8 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 	return r, nil
 }
 
-// claim makes this process the one that redeems f. It returns [sessionstore.ErrExists] if another was first.
+// claim makes this process the one that redeems f. It returns [sessionstore.ErrExists] if another was
+// first.
 func (a *Auth) claim(ctx context.Context, f *flow) (*redemption, error) {
 	r := &redemption{phase: redeeming, until: a.now().Add(redeemTime), version: version()}
 	err := a.store.Update(ctx, f.redemption(), sessionstore.Change{

@@ -15,7 +15,8 @@ import (
 	"github.com/returnleg/returnleg/middleware"
 )
 
-// withManager hands in a manager that the app made. scs.New starts a goroutine: call it outside of a bubble.
+// withManager hands in a manager that the app made. scs.New starts a goroutine: call it outside of a
+// bubble.
 func withManager(change ...func(*scs.SessionManager)) (*scs.SessionManager, func(*kit, *middleware.Config)) {
 	sm := scs.New()
 	for _, f := range change {

@@ -230,7 +230,8 @@ func (a *Auth) expiry(m *meta, now time.Time) time.Time {
 	return m.deadline
 }
 
-// touch returns the new expiry if it is worth writing: at most ten times per idle timeout, and zero otherwise.
+// touch returns the new expiry if it is worth writing: at most ten times per idle timeout, and zero
+// otherwise.
 func (a *Auth) touch(s *session, now time.Time) time.Time {
 	d := a.idle(&s.meta)
 	if d == 0 {

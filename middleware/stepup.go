@@ -112,14 +112,14 @@ func (a *Auth) judge(w http.ResponseWriter, q *request, r *http.Request, err err
 	}
 	switch {
 	case errors.Is(err, providers.ErrUnavailable):
-		p := problem(ReasonProviderDown, err)
+		p := problem(ReasonAPIDown, err)
 		var e *providers.Error
 		if errors.As(err, &e) && e.RetryAfter > 0 {
 			p.RetryAfter = max(e.RetryAfter.Round(time.Second), time.Second)
 		}
 		return p
 	case errors.Is(err, context.DeadlineExceeded):
-		return problem(ReasonProviderDown, err)
+		return problem(ReasonAPIDown, err)
 	}
 	return problem(ReasonHandler, err)
 }
@@ -153,7 +153,7 @@ func lackOf(err error) (Need, lack) {
 //	}))
 type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
 
-// ServeHTTP calls f.
+// ServeHTTP calls f, and [Answer] with the error that it returns, if any.
 func (f HandlerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := f(w, r); err != nil {
 		Answer(w, r, err)

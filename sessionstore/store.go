@@ -1,9 +1,10 @@
 // Package sessionstore keeps small records of named fields: sessions, redemptions, indexes and
 // accounts. It sees fields and bytes, and knows nothing of sign-in.
 //
-// [Memory] is the store of one process; its zero value is ready. [Sealed] encrypts the values of
-// any store that processes share. The test suite in package storetest is the contract of [Store]
-// as code: a store that passes it will do.
+// [Memory] is the store of one process; its zero value is ready. Packages redisstore and sqlstore
+// have those that processes share, and [FromSCS] makes one of any store that was written for scs.
+// [Sealed] encrypts the values of whichever it is; package middleware does so by itself. The test
+// suite in package storetest is the contract of [Store] as code: a store that passes it will do.
 package sessionstore
 
 import (

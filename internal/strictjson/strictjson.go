@@ -33,7 +33,8 @@ type Object map[string]string
 // exactly), half of a surrogate pair, or more than 32 levels. The members, and what is read from
 // them, are parts of text where nothing in them is escaped.
 //
-// RFC 8259, section 4, leaves the meaning of equal names open: https://www.rfc-editor.org/rfc/rfc8259#section-4
+// RFC 8259, section 4, leaves the meaning of equal names open:
+// https://www.rfc-editor.org/rfc/rfc8259#section-4
 func Parse(text string) (Object, error) {
 	if !utf8.ValidString(text) {
 		return nil, ErrText

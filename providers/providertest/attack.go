@@ -10,8 +10,8 @@ import (
 )
 
 // Attacks returns the ways in which a hostile or broken provider answers, by group: the
-// authorization answer, the exchange, the token answer, the ID token, userinfo, refreshing, and what it publishes. No case
-// depends on another one.
+// authorization answer, the exchange, the token answer, the ID token, userinfo, refreshing, and what
+// it publishes. No case depends on another one.
 func Attacks() []Case {
 	var all []Case
 	for _, group := range [][]Case{answerAttacks(), exchangeAttacks(), tokenAttacks(), idTokenAttacks(), refreshAttacks(), publishedAttacks()} {

@@ -70,7 +70,8 @@ func basic() []Case {
 	}
 }
 
-// sources adds claims that are somewhere else: OpenID Connect Core 1.0, section 5.6.2. Nobody has to fetch them.
+// sources adds claims that are somewhere else: OpenID Connect Core 1.0, section 5.6.2. Nobody has to
+// fetch them.
 func sources(source map[string]any) func(*Draft, map[string]any) {
 	return join(
 		With("_claim_names", map[string]any{"credit_score": "src1"}),

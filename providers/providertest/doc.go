@@ -32,17 +32,24 @@
 //	idp.Set(func(b *providertest.Behavior) { b.Claims = providertest.With("nonce", "another") })
 //	idp.Set(func(b *providertest.Behavior) { b.Rotation = providertest.RotateGrace })
 //
+// What to put there: [Respond], [Fail], [Redirect], [Rewrite], [Pad], [GzipBomb], [Drip], [Delay],
+// [Linger], [Hang], [HangBody], [Truncate], [Reset] and [LoseAnswer] are faults or make one, [First]
+// and [When] give one only some of the requests. [With], [Without] and [OnRefresh] make functions for
+// Fields, Claims and Header. For IDToken there are [Unsigned], [Stripped], [Flipped], [WrongKey],
+// [OtherSignature], [HS256Empty], [HS256Public], [HS256Secret], [PS256] and [WithAlgorithm], or a
+// function of your own from what a [Draft] can sign. [AnswerError] is for Answer.
+//
 // [Conformance], [Attacks] and [Quirks] are tables of behaviors, each with the outcome that is right.
 //
 // # Without sockets
 //
-// [New] with the client of [Server.Client] needs no listener: requests are answered in the goroutine that
-// sends them. That is what testing/synctest wants, where a day of refreshes passes in a
+// [New] with the client of [Server.Client] needs no listener: requests are answered in the goroutine
+// that sends them. That is what testing/synctest wants, where a day of refreshes passes in a
 // millisecond.
 //
 // # As a program
 //
 // A [Server] is an http.Handler: serve it at its issuer, and people can click through it. What
-// it keeps is bounded and expires. Nothing in it is real, there are no passwords, and everybody who reaches
-// it is whoever they like: do not let an app in production trust it.
+// it keeps is bounded and expires. Nothing in it is real, there are no passwords, and everybody who
+// reaches it is whoever they like: do not let an app in production trust it.
 package providertest

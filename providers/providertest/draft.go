@@ -37,7 +37,8 @@ func (d *Draft) JWS() string { return d.Sign(d.Input()) }
 // Sign signs any input with the provider's key: segments that no map can express.
 func (d *Draft) Sign(input string) string { return input + "." + b64(d.key.sign(input)) }
 
-// HS256 returns the ID token with its algorithm changed to HS256 and signed with secret. RFC 8725, section 2.1.
+// HS256 returns the ID token with its algorithm changed to HS256 and signed with secret: RFC 8725,
+// section 2.1.
 func (d *Draft) HS256(secret []byte) string {
 	d.Header["alg"] = "HS256"
 	input := d.Input()

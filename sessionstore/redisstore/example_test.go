@@ -14,7 +14,8 @@ import (
 	"github.com/returnleg/returnleg/sessionstore/redisstore"
 )
 
-// One server. Values are sealed before they leave this process.
+// One server. Package middleware seals by itself: its Config has redisstore.New(pool) as Store, and
+// Keys. Whoever uses the store without it seals values before they leave the process, as here.
 func Example() {
 	pool, err := redisstore.NewPool(redisstore.Server{URL: os.Getenv("REDIS_URL")})
 	if err != nil {
@@ -85,7 +86,7 @@ func ExampleGuard() {
 					if err != nil {
 						return nil, err
 					}
-					return redisstore.Guard(c, redisstore.DefaultMaxReply), nil
+					return redisstore.Guard(c, 0), nil
 				}),
 				redis.DialReadTimeout(time.Second),
 				redis.DialWriteTimeout(time.Second),

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// DefaultMaxReply is how large a reply may be, in bytes, where nothing else is said: sixteen times
+// defaultMaxReply is how large a reply may be, in bytes, where nothing else is said: sixteen times
 // what a store must take as one value.
-const DefaultMaxReply = 16 << 20
+const defaultMaxReply = 16 << 20
 
 // errStale is a connection that ended, or got what nobody asked for, while it was idle. Nothing
 // was sent.
@@ -33,13 +33,14 @@ var errUnasked = errors.New("reply without a command")
 //
 // What comes or ends while a connection is idle is seen on Unix systems only.
 //
-// max is at most what a hostile server can make this connection allocate. 0: [DefaultMaxReply].
+// max is at most what a hostile server can make this connection allocate. 0:
+// 16 MiB.
 // The connection must be for commands only: Redis answers SUBSCRIBE and MONITOR without end.
 func Guard(c net.Conn, max int) net.Conn { return newGuarded(c, max) }
 
 func newGuarded(c net.Conn, max int) *guarded {
 	if max <= 0 {
-		max = DefaultMaxReply
+		max = defaultMaxReply
 	}
 	return &guarded{
 		Conn:  c,

@@ -42,7 +42,7 @@ type Server struct {
 	IdleTimeout time.Duration
 
 	// MaxReply is the size of the largest reply, in bytes, and so of the largest record that
-	// can be loaded. See [Guard]. 0: [DefaultMaxReply].
+	// can be loaded. See [Guard]. 0: 16 MiB.
 	MaxReply int
 }
 

@@ -4,7 +4,10 @@
 //
 //	pool, err := redisstore.NewPool(redisstore.Server{URL: "redis://localhost:6379"})
 //	…
-//	store := sessionstore.Sealed(redisstore.New(pool), keys)
+//	store := redisstore.New(pool)
+//
+// Package middleware seals what it keeps here, with the Keys of its Config. Whoever uses the store
+// without it wraps it in [sessionstore.Sealed].
 //
 // Set the server's maxmemory-policy to noeviction: with another one, Redis ends sessions to make
 // room for others. Turn on appendonly if a restart may not sign everybody out.

@@ -11,7 +11,8 @@ import (
 	"github.com/returnleg/returnleg/sessionstore/sqlstore"
 )
 
-// A program imports a driver for its name: here _ "modernc.org/sqlite".
+// A program imports a driver for its name: here _ "modernc.org/sqlite". With package middleware, store
+// is the Store of its Config as it is; whoever uses it without seals values, as here.
 func ExampleNew() {
 	db, err := sql.Open("sqlite", "file:app.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)")
 	if err != nil {

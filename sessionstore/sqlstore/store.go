@@ -6,6 +6,9 @@
 //	…
 //	store, err := sqlstore.New(ctx, db, sqlstore.Config{})
 //
+// Package middleware seals what it keeps here, with the Keys of its Config. Whoever uses the store
+// without it wraps it in [sessionstore.Sealed].
+//
 // With SQLite, several processes on one machine may share a file, on a local file system. Without
 // WAL, readers and writers wait for each other. A database in memory is lost with its connection:
 // use [sessionstore.Memory].
@@ -217,7 +220,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// Sweep takes away what has expired, sweepStep records at a time, and returns how many those were.
+// Sweep takes away what has expired, 256 records at a time, and returns how many those were.
 // It is done when there are no more, or when ctx is; several may sweep at once.
 func (s *Store) Sweep(ctx context.Context) (int, error) {
 	for total := 0; ; {

@@ -20,8 +20,9 @@ var names = [...]string{"chromium", "chromium-browser", "google-chrome", "google
 // A Browser is one Chromium process with a profile of its own, which ends with its test.
 type Browser struct{ ctx context.Context }
 
-// New starts a Chromium that finds no host but this one, with a new profile that is removed with it. CHROMIUM in the environment names the
-// program; otherwise it is looked up in PATH. Without one the test ends, see [required.Missing].
+// New starts a Chromium that finds no host but this one, with a new profile that is removed with it.
+// CHROMIUM in the environment names the program; otherwise it is looked up in PATH. Without one the
+// test ends, see [required.Missing].
 func New(t testing.TB) *Browser {
 	t.Helper()
 	path, err := program()
