@@ -141,46 +141,35 @@ func (q *request) tell() {
 	}
 }
 
+// An edit is what a request changes in its session. What the handler changed is judged against what
+// it saw, not against what others have made of it since.
+type edit struct {
+	*snapshot
+	set       []sessionstore.Field
+	del       []string
+	moved     bool // the deadline is another one
+	remembers bool // and so is whether the cookie outlives the browser
+}
+
 // update changes the record of s.
 func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del []string) error {
 	a := q.auth
-	if len(set)+len(del) == 0 && !sn.modified && !q.renew && a.rests(s, a.now()) {
+	unchanged := len(set)+len(del) == 0 && !sn.modified && !q.renew
+	if unchanged && a.rests(s, a.now()) {
 		return nil // as most requests: before anything is made that only a write needs
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context), storeTime)
 	defer cancel()
-	// What the handler changed is judged against what it saw, not against what others made of it since.
-	moved := sn.modified && !sn.deadline.Equal(s.meta.deadline)
-	remembers := sn.modified && sn.frames[rememberMe] != q.data.base[rememberMe]
+	e := edit{
+		snapshot: sn, set: set, del: del,
+		moved:     sn.modified && !sn.deadline.Equal(s.meta.deadline),
+		remembers: sn.modified && sn.frames[rememberMe] != q.data.base[rememberMe],
+	}
 	for {
 		now := a.now()
-		m := s.meta
-		secret := s.secret
-		// A secret that was replaced meanwhile, by a sign-in say, makes no other one and sets no
-		// cookie: the browser may have a better one already.
-		if q.renew && s.standing == current {
-			secret = a.secrets[0].next(s.id, s.secret, m.user, s.born)
-			m.rotate(secret, true, now)
-		}
-		if moved && s.opens() {
-			m.deadline = sn.deadline.UTC().Truncate(time.Millisecond)
-		}
-		if remembers && s.opens() {
-			m.persist = sn.persist
-		}
-		if secret == s.secret && s.shown(now) {
-			m.previousUntil = now.Add(previousRest) // the browser has the current secret
-		}
-		c := sessionstore.Change{If: []sessionstore.Match{s.lineage()}, Set: set, Delete: del, Expires: a.touch(s, now)}
-		newMeta := m != s.meta
-		if newMeta {
-			c.If = append(c.If, sessionstore.Match{Name: fieldMeta, Version: s.metaVersion})
-			c.Set = append(c.Set[:len(c.Set):len(c.Set)], sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()})
-			if e := a.expiry(&m, now); moved || e.After(s.record.Expires) {
-				c.Expires = e
-			}
-		}
-		if moved && m.user != "" { // the index first: it must not forget a session that lives on
+		secret, m := q.amend(s, &e, now)
+		c := a.change(s, &e, m, now)
+		if e.moved && m.user != "" { // the index first: it must not forget a session that lives on
 			_, err := a.enlist(ctx, indexKey(m.user), s.id, m.deadline, "")
 			if errors.Is(err, errEnded) { // perhaps all others were: try again, and see
 				continue
@@ -196,37 +185,88 @@ func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del
 			return nil
 		}
 		err := a.store.Update(ctx, s.key(), c)
-		if len(set) == 0 && len(del) == 0 && !q.renew && !sn.modified {
+		if unchanged {
 			if err != nil && !contested(err) {
 				q.note(slog.LevelWarn, "session not touched", ReasonStore, slog.Any("error", err))
 			}
 			return nil // the next request will do it
 		}
 		if contested(err) {
-			again, found := a.load(ctx, s.id, s.secret)
-			if found != nil {
-				return found
+			if s, err = q.reload(ctx, s); err != nil {
+				return err
 			}
-			if again.born != s.born {
-				return fmt.Errorf("%w: the session has ended", ErrNotSaved)
-			}
-			if q.data.base == nil && q.data.loaded != nil {
-				q.data.base = q.data.baseline(q.session.Load()) // what the handler saw
-			}
-			// Its values are still taken: it had a right to write them when it came. What others
-			// made of the session since it sees only if its cookie still opens it.
-			s = &again
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("middleware: session: %w", err)
 		}
 		q.became(s, c, m)
-		if h := q.writer.open(); h != nil && s.standing == current && (secret != s.secret || m.persist != s.meta.persist || !m.deadline.Equal(s.meta.deadline)) {
-			a.cookies.setSession(h, s.id, secret, m.deadline, a.cookies.persist || m.persist)
-		}
+		q.sendCookie(s, secret, &m)
 		return nil
 	}
+}
+
+// amend returns the secret and the meta that s has after e.
+func (q *request) amend(s *session, e *edit, now time.Time) (secret string, m meta) {
+	secret, m = s.secret, s.meta
+	// A secret that was replaced meanwhile, by a sign-in say, makes no other one and sets no cookie:
+	// the browser may have a better one already.
+	if q.renew && s.standing == current {
+		secret = q.auth.secrets[0].next(s.id, s.secret, m.user, s.born)
+		m.rotate(secret, true, now)
+	}
+	if e.moved && s.opens() {
+		m.deadline = e.deadline.UTC().Truncate(time.Millisecond)
+	}
+	if e.remembers && s.opens() {
+		m.persist = e.persist
+	}
+	if secret == s.secret && s.shown(now) {
+		m.previousUntil = now.Add(previousRest) // the browser has the current secret
+	}
+	return secret, m
+}
+
+// change returns the change by which s gets what e says, and m.
+func (a *Auth) change(s *session, e *edit, m meta, now time.Time) sessionstore.Change {
+	c := sessionstore.Change{If: []sessionstore.Match{s.lineage()}, Set: e.set, Delete: e.del, Expires: a.touch(s, now)}
+	if m == s.meta {
+		return c
+	}
+	c.If = append(c.If, sessionstore.Match{Name: fieldMeta, Version: s.metaVersion})
+	c.Set = append(c.Set[:len(c.Set):len(c.Set)], sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()})
+	if end := a.expiry(&m, now); e.moved || end.After(s.record.Expires) {
+		c.Expires = end
+	}
+	return c
+}
+
+// reload returns s as others have made it. What the handler wrote is still taken: the request had a
+// right to write it when it came. What others made of the session it sees only if its cookie still
+// opens it.
+func (q *request) reload(ctx context.Context, s *session) (*session, error) {
+	again, err := q.auth.load(ctx, s.id, s.secret)
+	if err != nil {
+		return nil, err
+	}
+	if again.born != s.born {
+		return nil, fmt.Errorf("%w: the session has ended", ErrNotSaved)
+	}
+	if q.data.base == nil && q.data.loaded != nil {
+		q.data.base = q.data.baseline(q.session.Load()) // what the handler saw
+	}
+	return &again, nil
+}
+
+// sendCookie sends the cookie of s again, if it is another one now.
+func (q *request) sendCookie(s *session, secret string, m *meta) {
+	kept := secret == s.secret && m.persist == s.meta.persist && m.deadline.Equal(s.meta.deadline)
+	h := q.writer.open()
+	if h == nil || kept || s.standing != current {
+		return
+	}
+	cookies := &q.auth.cookies
+	cookies.setSession(h, s.id, secret, m.deadline, cookies.persist || m.persist)
 }
 
 // prolong pays for a longer life of the session of a guest, and reports whether it gets one.
