@@ -33,7 +33,9 @@
 //	  "user": {"id": "…", "name": "Ada"}, // Account.ID, and the name that the provider told
 //	  "page_tag": "…",                    // what PageTag returns
 //	  "connections": [ … ],               // each is a Connection
-//	  "sign_ins": [{"id": "…", "provider": "github", "result": "denied", "at": "2026-11-21T16:09:30Z"}]
+//	  "sign_ins": [
+//	    {"id": "…", "provider": "github", "result": "denied", "at": "2026-11-21T16:09:30Z"}
+//	  ]
 //	}
 //
 // Times are those of RFC 3339. sign_ins has how the latest four ended, newest first; result is "signed_in" or a [Reason]. since and
