@@ -37,10 +37,11 @@ type Problem struct {
 	// BackURL is where the person was when they left, with what they had filled in.
 	BackURL string `json:"back_url,omitempty"`
 
-	// RetryAfter is how long to wait before trying again; 0 if that would not help.
+	// RetryAfter is how long to wait before trying again, as the header Retry-After says it, in full
+	// seconds; 0 if that would not help.
 	RetryAfter time.Duration `json:"-"`
 
-	// Hints are the usual causes, for a developer. They are there on loopback only.
+	// Hints are the usual causes, for a developer: on pages, and only where BaseURL is loopback.
 	Hints []string `json:"hints,omitempty"`
 
 	cause error

@@ -4,8 +4,9 @@
 //		storetest.Run(t, func(t *testing.T) sessionstore.Store { return mystore.New(…) })
 //	}
 //
-// Run it with -race. [Suite] has the settings, and race.go the trials that count lost writes,
-// revived records and double takes.
+// Run it with -race. [Suite] has the settings. [LostWrites], [Revived] and [DoubleTakes] are trials that
+// count what must never happen: run them for as long as it takes to believe the count, from several
+// processes at once if the store is shared.
 package storetest
 
 import (
