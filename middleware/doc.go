@@ -38,8 +38,9 @@
 //	  ]
 //	}
 //
-// Times are those of RFC 3339. sign_ins has how the latest four ended, newest first; result is "signed_in" or a [Reason]. since and
-// user are left out if nobody is signed in, expires if there is no session. No token is ever in it.
+// Times are those of RFC 3339. sign_ins has how the latest four ended, newest first; result is
+// "signed_in" or a [Reason]. since and user are left out if nobody is signed in, expires if there is no
+// session. No token is ever in it.
 //
 // # In a test
 //
