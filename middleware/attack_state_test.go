@@ -175,14 +175,14 @@ func TestAttack_C33_atOnce(t *testing.T) { // ASVS 15.4.2; CVE-2026-53517
 			callback := b.approve(b.start(provider, "/page"), "ada")
 			var wrong atomic.Int64
 			answers := make([]*http.Response, 100)
-			// None goes on before all have seen that nobody has redeemed yet.
-			var all, looked sync.WaitGroup
-			var looks atomic.Int64
-			looked.Add(len(answers))
-			shelf.loaded = func(k sessionstore.Key) {
-				if k.Kind == "redemption" && looks.Add(1) <= int64(len(answers)) {
-					looked.Done()
-					looked.Wait()
+			// None goes on before all are about to redeem.
+			var all, ready sync.WaitGroup
+			var claims atomic.Int64
+			ready.Add(len(answers))
+			shelf.updating = func(k sessionstore.Key) {
+				if k.Kind == "redemption" && claims.Add(1) <= int64(len(answers)) {
+					ready.Done()
+					ready.Wait()
 				}
 			}
 			for i := range answers {

@@ -58,21 +58,18 @@ func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem
 	if f.provider != name {
 		return problem(ReasonProviderPath, nil)
 	}
-	red, err := a.recall(q, f)
-	if err != nil {
-		return problem(ReasonStore, err)
-	}
+	red, p := a.redeem(q, f, answer)
 	if red == nil {
-		if !a.now().Before(f.expires) {
-			return a.astray(w, q, problem(ReasonExpired, nil), name, a.landing(q, f))
-		}
-		var p *Problem
-		if red, p = a.redeem(q, f, answer); p != nil {
-			p.Provider = name
-			return a.turned(q, p, f)
-		}
+		red, p = a.known(q, f, p)
 	}
-	return a.land(w, q, f, red)
+	switch {
+	case p == nil:
+		return a.land(w, q, f, red)
+	case p.Reason == ReasonExpired:
+		return a.astray(w, q, p, name, a.landing(q, f))
+	}
+	p.Provider = name
+	return a.turned(q, p, f)
 }
 
 // answer returns the provider's answer: from the query, or from the form that was posted a moment ago.
@@ -137,9 +134,13 @@ func (a *Auth) turned(q *request, p *Problem, f *flow) *Problem {
 	return p
 }
 
-// redeem takes an answer through every check, then redeems it, unless somebody else does. The
-// redemption that it returns has ended, unless it is somebody else's.
+// redeem takes an answer through every check, then redeems it. The redemption that it returns has
+// ended. There is none if the answer was refused before that, or, without a problem, if f was redeemed
+// already: see [Auth.known].
 func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Problem) {
+	if !a.now().Before(f.expires) {
+		return nil, problem(ReasonExpired, nil)
+	}
 	s := q.session.Load()
 	if p := belongs(f, s); p != nil {
 		return nil, p
@@ -171,7 +172,7 @@ func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Pro
 	defer cancelWhole()
 	red, err := a.claim(whole, f)
 	if errors.Is(err, sessionstore.ErrExists) {
-		return a.wait(q, f)
+		return nil, nil
 	}
 	if err != nil {
 		return nil, problem(ReasonStore, err)
@@ -201,14 +202,18 @@ func (a *Auth) unchecked(q *request, f *flow, err error) (*redemption, *Problem)
 	return nil, problem(ReasonAnswer, err)
 }
 
-// wait returns what another request makes of f, which need not have ended: see [Auth.land].
-func (a *Auth) wait(q *request, f *flow) (*redemption, *Problem) {
+// known returns what became of f, which this request does not redeem: refused says why, or is nil if
+// another has. It need not have ended: see [Auth.land]. Most callbacks are the first of their flow, and
+// so nobody asks before: a reload is judged once more, and lands where it did whatever that says now.
+func (a *Auth) known(q *request, f *flow, refused *Problem) (*redemption, *Problem) {
 	red, err := a.recall(q, f)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, problem(ReasonStore, err)
-	}
-	if red == nil {
-		red = &redemption{phase: failed, reason: ReasonInterrupted}
+	case red == nil && refused == nil:
+		return &redemption{phase: failed, reason: ReasonInterrupted}, nil
+	case red == nil:
+		return nil, refused
 	}
 	return red, nil
 }
@@ -236,7 +241,7 @@ func (a *Auth) denied(q *request, f *flow, refused *providers.Error) (*redemptio
 	p := problem(reason, refused)
 	red, err := a.claim(ctx, f)
 	if errors.Is(err, sessionstore.ErrExists) {
-		return a.wait(q, f)
+		return nil, nil
 	}
 	if err != nil {
 		return nil, problem(ReasonStore, err)

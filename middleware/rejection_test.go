@@ -21,7 +21,7 @@ import (
 type shelf struct {
 	sessionstore.Store
 
-	loaded func(k sessionstore.Key) // called after each Load, if not nil
+	updating func(k sessionstore.Key) // called before each Update, if not nil
 
 	mu   sync.Mutex
 	keys map[sessionstore.Key]bool
@@ -31,15 +31,10 @@ func newShelf(s sessionstore.Store) *shelf {
 	return &shelf{Store: s, keys: map[sessionstore.Key]bool{}}
 }
 
-func (s *shelf) Load(ctx context.Context, k sessionstore.Key) (sessionstore.Record, error) {
-	rec, err := s.Store.Load(ctx, k)
-	if s.loaded != nil {
-		s.loaded(k)
-	}
-	return rec, err
-}
-
 func (s *shelf) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	if s.updating != nil {
+		s.updating(k)
+	}
 	s.mu.Lock()
 	s.keys[k] = true
 	s.mu.Unlock()

@@ -163,7 +163,7 @@ func TestOutage(t *testing.T) {
 			return func() { w.redis.Await(t, "PONG", "PING") } // it takes no other command meanwhile
 		}, refused},
 		{"F12 latency of 200 ms", nil, broken(faultproxy.Fault{Delay: 200 * time.Millisecond}), served},
-		{"F12 latency of the time of the store", nil, broken(faultproxy.Fault{Delay: time.Second}), refused},
+		{"F12 latency beyond the time of the store", nil, broken(faultproxy.Fault{Delay: 1500 * time.Millisecond}), refused},
 		{"F16 READONLY", nil, func(t *testing.T, w *world) func() {
 			w.redis.Do(t, "REPLICAOF", "127.0.0.1", "1")
 			return func() { w.redis.Do(t, "REPLICAOF", "NO", "ONE") }
@@ -217,7 +217,7 @@ func TestOutage(t *testing.T) {
 			w.proxy.Reset()
 			return func() { c("CONFIG", "SET", "maxclients", 1000) }
 		}, refused},
-		{"F17 cut in the middle of an answer", nil, broken(faultproxy.Fault{Cut: true, CutAfter: 100}), refused},
+		{"F17 cut in the middle of an answer", nil, broken(faultproxy.Fault{Cut: true, CutAfter: 3}), refused}, // those to a callback are short
 		{"F17 connections are reset", nil, func(t *testing.T, w *world) func() {
 			w.proxy.Reset()
 			return func() {}
