@@ -16,13 +16,15 @@ import (
 
 // The index of a person holds the ids of their sessions, one field each, so that all of them can be
 // found and ended without a walk through the store; and a mark that changes when that is done. A
-// sign-in writes the index, then the session, then looks at the mark again:
+// sign-in reads the index, writes its entry if the mark is still the same, then writes the session. A
+// sign-out of everything changes the mark, then reads the index:
 //
-//   - killed after the first step, there is an entry without a session, which is passed over;
-//   - a sign-out of everything that comes in between finds the entry, or is seen by the third step;
-//   - one that finds the entry before there is a session makes the second step fail: see tombstone.
+//   - an entry that comes after the mark is refused;
+//   - one that was there before is found, and its session ended, or kept from coming to be: see tombstone;
+//   - a sign-in that is killed leaves an entry without a session, which is passed over.
 //
-// So there is never a session that [Auth.SignOutUser] cannot find, or that outlives one.
+// So there is never a session that [Auth.SignOutUser] cannot find, or that outlives one, and no
+// sign-in has to look again.
 const (
 	kindIndex  = "index"
 	kindPerson = "person"
@@ -74,18 +76,14 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 	if rec.Expires.After(c.Expires) {
 		c.Expires = rec.Expires
 	}
-	type listed struct {
-		sid   string
-		until time.Time
-	}
-	var live []listed
+	var live []listing
 	full := rec.Len() >= maxSessions
 	mark = versionOf(rec, fieldMark)
 	for f := range rec.All() {
 		if !isEntry(f.Name) {
 			continue
 		}
-		until, was, _ := unpackEntry(f.Value)
+		until, was, listed := unpackEntry(f.Value)
 		if f.Name == sid && device == "" {
 			c.Set[0].Value = entryValue(deadline, was, now)
 		}
@@ -94,16 +92,17 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 			continue
 		}
 		if f.Name != sid && full {
-			live = append(live, listed{f.Name, until})
+			live = append(live, listing{f.Name, until, listed})
 		}
 	}
 	if len(live) >= maxSessions {
 		// The ones that end first make room: no person piles up sessions without end.
-		slices.SortFunc(live, func(x, y listed) int { return x.until.Compare(y.until) })
-		for _, l := range live[:len(live)-maxSessions+1] {
-			if err := a.store.Delete(ctx, sessionstore.Key{Kind: kindSession, ID: l.sid}); err != nil {
-				return 0, fmt.Errorf("middleware: session: %w", err)
-			}
+		slices.SortFunc(live, func(x, y listing) int { return x.until.Compare(y.until) })
+		live = live[:len(live)-maxSessions+1]
+		if err := a.endListed(ctx, live); err != nil {
+			return 0, err
+		}
+		for _, l := range live {
 			c.Delete = append(c.Delete, l.sid)
 		}
 	}
@@ -122,6 +121,7 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 // An entry is a session's place in the indexes while it is being made.
 type entry struct {
 	sid    string
+	began  time.Time // before it was written
 	places []place
 }
 
@@ -141,7 +141,7 @@ func (a *Auth) list(ctx context.Context, q *request, sid, account string, t *pro
 	if t.Session != "" {
 		keys = append(keys, providerSessionKey(t.Issuer, t.Session))
 	}
-	e := entry{sid: sid, places: make([]place, 0, len(keys))}
+	e := entry{sid: sid, began: a.now(), places: make([]place, 0, len(keys))}
 	for _, key := range keys {
 		mark, err := a.enlist(ctx, key, sid, deadline, device)
 		if err != nil {
@@ -159,8 +159,11 @@ func (e entry) marked(later entry) bool {
 
 var errEnded = errors.New("middleware: signed out everywhere while signing in")
 
-// confirm ends a session that was just saved, if somebody signed the person out meanwhile.
+// confirm ends a session that was just saved, if somebody signed the person out meanwhile. It asks only
+// where a tombstone may not have prevented that: see [Auth.unburied].
 func (a *Auth) confirm(ctx context.Context, e entry) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime) // that of the sign-in may be over
+	defer cancel()
 	for _, p := range e.places {
 		ok, err := a.listed(ctx, p.key, e.sid, p.mark)
 		if ok {

@@ -206,7 +206,10 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 		}
 		err = a.store.Update(ctx, w.session.key(), c)
 		if err == nil {
-			if err := a.confirm(ctx, listed); err != nil {
+			if a.unburied(&w, listed, e.account.ID) {
+				err = a.confirm(ctx, listed)
+			}
+			if err != nil {
 				return nil, err
 			}
 			a.replace(ctx, q, w.ends)

@@ -10,14 +10,19 @@ import (
 )
 
 // A tombstone is a record in the place of a session that a sign-out of everything has ended, or that
-// a sign-in under way was about to write. Such a sign-in has its entry in the index already, and sees
-// the mark only after it has written: killed in between, it would leave a session that outlives the
-// sign-out. The tombstone makes that write fail. It has none of a session's fields, so that whoever
-// shows a cookie of that id is nobody, and lives longer than any sign-in takes.
+// a sign-in under way was about to write: one that has its entry in the index already, and would leave
+// a session that outlives the sign-out. The tombstone makes that write fail, whatever becomes of its
+// process. It has none of a session's fields, so that whoever shows a cookie of that id is nobody.
 const (
 	fieldEnded    = "ended"
-	tombstoneLife = 5 * time.Minute // redeemTime, and clocks that differ by minutes
+	tombstoneLife = time.Hour // a sign-in takes redeemTime; clocks differ, and processes are held up
 )
+
+// A listing is an entry of an index, as it is read.
+type listing struct {
+	sid           string
+	until, listed time.Time
+}
 
 // endAccount ends the sessions of an account that are of user; "": of anybody.
 func (a *Auth) endAccount(ctx context.Context, account, user, except string) error {
@@ -41,8 +46,8 @@ func (a *Auth) endAccount(ctx context.Context, account, user, except string) err
 	if err != nil {
 		return fmt.Errorf("middleware: index: %w", err)
 	}
-	var ended, recent []string
-	var keys []sessionstore.Key
+	var ended []string
+	var all []listing
 	for f := range rec.All() {
 		if !isEntry(f.Name) || f.Name == except {
 			continue
@@ -54,38 +59,50 @@ func (a *Auth) endAccount(ctx context.Context, account, user, except string) err
 		if user != "" && !s.of(user) {
 			continue
 		}
-		keys = append(keys, sessionstore.Key{Kind: kindSession, ID: f.Name})
-		if _, _, listed := unpackEntry(f.Value); a.isRecent(listed) {
-			recent = append(recent, f.Name)
-		}
+		until, _, listed := unpackEntry(f.Value)
+		all = append(all, listing{f.Name, until, listed})
 		if s.standing != absent {
 			ended = append(ended, f.Name)
 		}
 	}
-	if err := a.store.Delete(ctx, keys...); err != nil {
-		return fmt.Errorf("middleware: session: %w", err)
-	}
-	if err := a.bury(ctx, recent); err != nil {
+	if err := a.endListed(ctx, all); err != nil {
 		return err
 	}
 	a.delist(ctx, account, ended...)
 	return nil
 }
 
-// isRecent reports that an entry which was listed then may belong to a sign-in under way.
-func (a *Auth) isRecent(listed time.Time) bool { return a.now().Sub(listed) < tombstoneLife }
-
-// bury puts a tombstone in the place of each session, and ends one that has come to be meanwhile.
-func (a *Auth) bury(ctx context.Context, sids []string) error {
-	for _, sid := range sids {
-		if err := a.buryOne(ctx, sessionstore.Key{Kind: kindSession, ID: sid}); err != nil {
+// endListed ends sessions, and keeps those from coming to be that sign-ins under way have listed.
+func (a *Auth) endListed(ctx context.Context, all []listing) error {
+	keys := make([]sessionstore.Key, len(all))
+	for i, l := range all {
+		keys[i] = sessionstore.Key{Kind: kindSession, ID: l.sid}
+	}
+	if err := a.store.Delete(ctx, keys...); err != nil {
+		return fmt.Errorf("middleware: session: %w", err)
+	}
+	for i, l := range all {
+		if a.now().Sub(l.listed) >= tombstoneLife {
+			continue
+		}
+		if err := a.bury(ctx, keys[i]); err != nil {
 			return fmt.Errorf("middleware: tombstone: %w", err)
 		}
 	}
 	return nil
 }
 
-func (a *Auth) buryOne(ctx context.Context, key sessionstore.Key) error {
+// unburied reports that a sign-out of everything may have left no tombstone for the session of w, in
+// which user was just signed in: because it was another user's when that looked, or because the
+// tombstone is gone by now.
+func (a *Auth) unburied(w *winner, e entry, user string) bool {
+	// Round: a machine that was asleep may have stopped the other clock.
+	held := a.now().Round(0).Sub(e.began) > tombstoneLife/2
+	return held || w.how == attach && !w.session.of(user)
+}
+
+// bury puts a tombstone in the place of a session, and ends one that has come to be meanwhile.
+func (a *Auth) bury(ctx context.Context, key sessionstore.Key) error {
 	for range settleTries {
 		err := a.store.Update(ctx, key, sessionstore.Change{
 			Mode:    sessionstore.MustNotExist,
