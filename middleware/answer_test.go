@@ -49,8 +49,8 @@ func TestAnswer_errors(t *testing.T) {
 		{"a nil problem", noProblem, 500, 500, "handler"},
 		{"signed out", middleware.ErrSignedOut, 303, 401, "signed_out"},
 		{"signed out, wrapped", wrapped(middleware.ErrSignedOut), 303, 401, "signed_out"},
-		{"reauth of the sign-in", middleware.ErrReauthRequired, 303, 401, "need_unmet"},
-		{"reauth, wrapped", wrapped(middleware.ErrReauthRequired), 303, 401, "need_unmet"},
+		{"reauth of the sign-in", middleware.ErrReauthRequired, 303, 401, "connection_ended"},
+		{"reauth, wrapped", wrapped(middleware.ErrReauthRequired), 303, 401, "connection_ended"},
 		{"step-up", middleware.ErrStepUp, 303, 401, "need_unmet"},
 		{"step-up of the app's own", &middleware.StepUpError{Need: middleware.Need{Provider: "plain", Scopes: []string{"upload"}}}, 303, 401, "need_unmet"},
 		{"step-up at nobody", &middleware.StepUpError{Need: middleware.Need{Provider: "unknown"}}, 500, 500, "handler"},
@@ -58,7 +58,7 @@ func TestAnswer_errors(t *testing.T) {
 		{"unavailable", wrapped(providers.ErrUnavailable), 503, 503, "api_down"},
 		{"too slow", wrapped(context.DeadlineExceeded), 503, 503, "api_down"},
 		{"a work that was given up, while the client waits", wrapped(context.Canceled), 500, 500, "handler"},
-		{"joined", errors.Join(errors.New("x"), middleware.ErrReauthRequired), 303, 401, "need_unmet"},
+		{"joined", errors.Join(errors.New("x"), middleware.ErrReauthRequired), 303, 401, "connection_ended"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

@@ -70,10 +70,7 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 		d.purpose = stepUp
 	}
 
-	p := problem(ReasonSignedOut, nil)
-	if l != lacksUser {
-		p = problem(ReasonNeed, nil)
-	}
+	p := problem(l.reason(), nil)
 	if !pageLoad(r) {
 		p.Status = http.StatusUnauthorized // for a script both are one: there is somewhere to sign in
 	}

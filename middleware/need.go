@@ -87,6 +87,18 @@ const (
 	lacksAge   // MaxAge
 )
 
+// reason is what the person is told.
+func (l lack) reason() Reason {
+	switch l {
+	case lacksUser:
+		return ReasonSignedOut
+	case lacksToken:
+		return ReasonEnded
+	default:
+		return ReasonNeed
+	}
+}
+
 // lacks judges what a session holds against n, at now.
 func (n Need) lacks(s *session, now time.Time) lack {
 	if !s.signedIn() {

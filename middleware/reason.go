@@ -10,6 +10,7 @@ type Reason string
 const (
 	ReasonSignedOut      Reason = "signed_out"          // the page needs somebody who is signed in
 	ReasonNeed           Reason = "need_unmet"          // signed in, but without the scopes or strength that the page needs
+	ReasonEnded          Reason = "connection_ended"    // signed in, but the token of the connection that the page needs is over
 	ReasonLoop           Reason = "sign_in_loop"        // an automatic sign-in came back a moment ago, and did not help
 	ReasonMethod         Reason = "method"              // not a method of this address
 	ReasonNotFound       Reason = "not_found"           // not an address of the kit
@@ -63,6 +64,7 @@ var answers = map[Reason]struct {
 }{
 	ReasonSignedOut:      {http.StatusUnauthorized, "Please sign in", "This page needs to know who you are."},
 	ReasonNeed:           {http.StatusForbidden, "One more permission", "This page needs more than you have allowed so far."},
+	ReasonEnded:          {http.StatusForbidden, "Please connect again", "The connection that this page needs has ended. You are still signed in, and can connect it again."},
 	ReasonLoop:           {http.StatusForbidden, "That did not work", "You were sent to sign in a moment ago, and this page still cannot be shown. You can try once more."},
 	ReasonMethod:         {http.StatusMethodNotAllowed, "Not this way", "This address does not take that kind of request."},
 	ReasonNotFound:       {http.StatusNotFound, "Nothing here", "This address does not exist."},

@@ -136,8 +136,10 @@ func lackOf(err error) (Need, lack) {
 		return Need{}, lacksUser
 	case errors.Is(err, ErrNotConnected):
 		return Need{}, lacksProvider
-	case errors.Is(err, ErrReauthRequired), errors.Is(err, ErrStepUp):
+	case errors.Is(err, ErrReauthRequired):
 		return Need{}, lacksToken
+	case errors.Is(err, ErrStepUp):
+		return Need{}, lacksLevel
 	}
 	return Need{}, lacksNothing
 }
