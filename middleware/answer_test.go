@@ -62,24 +62,26 @@ func TestAnswer_errors(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			k := newKit(t)
-			k.handle("/fails", func(w http.ResponseWriter, r *http.Request) { middleware.Answer(w, r, row.err) })
-			b := k.browser()
-			b.signIn("plain", "ada", "/")
-			page, script := b.open("/fails"), b.fetch("/fails")
-			if page.StatusCode != row.page || script.StatusCode != row.script {
-				t.Errorf("status %d and %d, want %d and %d", page.StatusCode, script.StatusCode, row.page, row.script)
-			}
-			var p middleware.Problem
-			if err := json.Unmarshal([]byte(text(script)), &p); err != nil || string(p.Reason) != row.reason || p.Title == "" || p.Detail == "" || p.Status != row.script {
-				t.Errorf("%+v, %v, want reason %s", p, err, row.reason)
-			}
-			if row.script == 401 && (p.LoginURL == "" || script.Header.Get("WWW-Authenticate") == "") {
-				t.Errorf("nowhere to sign in: %+v", p)
-			}
-			if row.page == 303 && !strings.HasPrefix(k.location(page), "https://plain.example/") && row.reason != "signed_out" {
-				t.Errorf("sent to %s", k.location(page))
-			}
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				k.handle("/fails", func(w http.ResponseWriter, r *http.Request) { middleware.Answer(w, r, row.err) })
+				b := k.browser()
+				b.signIn("plain", "ada", "/")
+				page, script := b.open("/fails"), b.fetch("/fails")
+				if page.StatusCode != row.page || script.StatusCode != row.script {
+					t.Errorf("status %d and %d, want %d and %d", page.StatusCode, script.StatusCode, row.page, row.script)
+				}
+				var p middleware.Problem
+				if err := json.Unmarshal([]byte(text(script)), &p); err != nil || string(p.Reason) != row.reason || p.Title == "" || p.Detail == "" || p.Status != row.script {
+					t.Errorf("%+v, %v, want reason %s", p, err, row.reason)
+				}
+				if row.script == 401 && (p.LoginURL == "" || script.Header.Get("WWW-Authenticate") == "") {
+					t.Errorf("nowhere to sign in: %+v", p)
+				}
+				if row.page == 303 && !strings.HasPrefix(k.location(page), "https://plain.example/") && row.reason != "signed_out" {
+					t.Errorf("sent to %s", k.location(page))
+				}
+			})
 		})
 	}
 }
@@ -103,24 +105,26 @@ func TestAnswer_clientGone(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				k := newKit(t)
-				k.mux.Handle("/page", middleware.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error { return row.err(r.Context()) }))
-				b := k.browser()
-				b.signIn("plain", "ada", "/")
-				k.plain.Set(func(b *providertest.Behavior) { b.API, b.Token = providertest.Hang, providertest.Delay(time.Minute) })
-				mark := len(k.log.String())
-				ctx, cancel := context.WithCancel(t.Context())
-				time.AfterFunc(time.Second, cancel)
-				resp := k.serve(b.request(http.MethodGet, "/page", nil).WithContext(ctx))
-				events := k.log.String()[mark:]
-				if resp.StatusCode != 499 || strings.Contains(events, "level=ERROR") || !strings.Contains(events, "reason=client_gone") {
-					t.Errorf("status %d:\n%s", resp.StatusCode, events)
-				}
-				k.plain.SetBehavior(providertest.Behavior{})
-				if err := k.auth.Close(t.Context()); err != nil {
-					t.Error(err)
-				}
+			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				synctest.Test(t, func(t *testing.T) {
+					k := newKit(t, change)
+					k.mux.Handle("/page", middleware.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error { return row.err(r.Context()) }))
+					b := k.browser()
+					b.signIn("plain", "ada", "/")
+					k.plain.Set(func(b *providertest.Behavior) { b.API, b.Token = providertest.Hang, providertest.Delay(time.Minute) })
+					mark := len(k.log.String())
+					ctx, cancel := context.WithCancel(t.Context())
+					time.AfterFunc(time.Second, cancel)
+					resp := k.serve(b.request(http.MethodGet, "/page", nil).WithContext(ctx))
+					events := k.log.String()[mark:]
+					if resp.StatusCode != 499 || strings.Contains(events, "level=ERROR") || !strings.Contains(events, "reason=client_gone") {
+						t.Errorf("status %d:\n%s", resp.StatusCode, events)
+					}
+					k.plain.SetBehavior(providertest.Behavior{})
+					if err := k.auth.Close(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
 			})
 		})
 	}
@@ -149,35 +153,33 @@ func TestCheck(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
-				synctest.Test(t, func(t *testing.T) {
-					k := newKit(t, change)
-					b := k.browser()
-					if row.signedIn {
-						b.signIn("plain", "ada", "/")
+			eachTime(t, func(t *testing.T, change func(*kit, *middleware.Config), at func(*kit) func(time.Duration)) {
+				k := newKit(t, change)
+				pass, b := at(k), k.browser()
+				if row.signedIn {
+					b.signIn("plain", "ada", "/")
+				}
+				pass(2 * time.Minute)
+				k.within(b, func(ctx context.Context) {
+					err := middleware.Check(ctx, row.need)
+					if !errors.Is(err, row.want) || err == nil != (row.want == nil) {
+						t.Fatalf("error %v, want %v", err, row.want)
 					}
-					time.Sleep(2 * time.Minute)
-					k.within(b, func(ctx context.Context) {
-						err := middleware.Check(ctx, row.need)
-						if !errors.Is(err, row.want) || err == nil != (row.want == nil) {
-							t.Fatalf("error %v, want %v", err, row.want)
-						}
-						var step *middleware.StepUpError
-						if err != nil && (!errors.As(err, &step) || step.Need.Provider != row.provider) {
-							t.Errorf("error %#v, want a step-up at %q", err, row.provider)
-						}
-					})
+					var step *middleware.StepUpError
+					if err != nil && (!errors.As(err, &step) || step.Need.Provider != row.provider) {
+						t.Errorf("error %#v, want a step-up at %q", err, row.provider)
+					}
 				})
 			})
 		})
 	}
 	t.Run("an ended token", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			k := newKit(t)
-			b := k.browser()
+		eachTime(t, func(t *testing.T, change func(*kit, *middleware.Config), at func(*kit) func(time.Duration)) {
+			k := newKit(t, change)
+			pass, b := at(k), k.browser()
 			b.signIn("plain", "ada", "/")
 			k.plain.EndGrants("ada")
-			time.Sleep(time.Hour)
+			pass(2 * time.Hour)
 			k.within(b, func(ctx context.Context) {
 				if _, err := middleware.Token(ctx, ""); !errors.Is(err, middleware.ErrReauthRequired) {
 					t.Error(err)
@@ -201,19 +203,21 @@ func TestCheck(t *testing.T) {
 // What Check returns can be handed to Answer, also by a handler that lets nobody in: who signs in is
 // asked for all of it at once.
 func TestCheck_answered(t *testing.T) {
-	k := newKit(t)
-	k.mux.Handle("/page", middleware.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
-		return middleware.Check(r.Context(), middleware.Need{Provider: "plain", Scopes: []string{"upload"}})
-	}))
-	b := k.browser()
-	auth := k.location(b.open("/page"))
-	if got := query(t, auth).Get("scope"); !strings.HasPrefix(auth, "https://plain.example/") || !strings.Contains(got, "upload") {
-		t.Errorf("sent to %s", auth)
-	}
-	if got := k.location(b.back(b.approve(auth, "ada"))); got != "/page" {
-		t.Errorf("landed at %q", got)
-	}
-	if resp := b.open("/page"); resp.StatusCode != http.StatusOK {
-		t.Errorf("status %d", resp.StatusCode)
-	}
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		k.mux.Handle("/page", middleware.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+			return middleware.Check(r.Context(), middleware.Need{Provider: "plain", Scopes: []string{"upload"}})
+		}))
+		b := k.browser()
+		auth := k.location(b.open("/page"))
+		if got := query(t, auth).Get("scope"); !strings.HasPrefix(auth, "https://plain.example/") || !strings.Contains(got, "upload") {
+			t.Errorf("sent to %s", auth)
+		}
+		if got := k.location(b.back(b.approve(auth, "ada"))); got != "/page" {
+			t.Errorf("landed at %q", got)
+		}
+		if resp := b.open("/page"); resp.StatusCode != http.StatusOK {
+			t.Errorf("status %d", resp.StatusCode)
+		}
+	})
 }

@@ -30,39 +30,41 @@ func rejected401(n int) func(*providertest.Behavior) {
 // Seeds F47, S9: a token that the API does not take any more is renewed once, and the request sent
 // once more, if its body can be.
 func TestClient_tokenRefused(t *testing.T) {
-	once := func(s string) io.Reader { return struct{ io.Reader }{strings.NewReader(s)} }
+	none := func() io.Reader { return nil }
+	again := func() io.Reader { return strings.NewReader("body") }
+	once := func() io.Reader { return struct{ io.Reader }{strings.NewReader("body")} }
 	rows := []struct {
 		name      string
 		method    string
-		body      io.Reader
+		body      func() io.Reader
 		set       func(k *kit)
 		want      error
 		status    int
 		api       int // requests to the API
 		refreshes int
 	}{
-		{"revoked before its time", "GET", nil, func(k *kit) { k.plain.ExpireAccess() }, nil, 200, 2, 1},
-		{"a body that can be read again", "POST", strings.NewReader("body"), func(k *kit) { k.plain.Set(rejected401(1)) }, nil, 405, 2, 1},
-		{"a body that cannot", "POST", once("body"), func(k *kit) { k.plain.Set(rejected401(1)) }, nil, 401, 1, 1},
-		{"refused again", "GET", nil, func(k *kit) { k.plain.Set(rejected401(2)) }, middleware.ErrReauthRequired, 0, 2, 1},
-		{"the grant has ended", "GET", nil, func(k *kit) { k.plain.EndGrants("ada") }, middleware.ErrReauthRequired, 0, 1, 1},
-		{"and the provider is down", "GET", nil, func(k *kit) {
+		{"revoked before its time", "GET", none, func(k *kit) { k.plain.ExpireAccess() }, nil, 200, 2, 1},
+		{"a body that can be read again", "POST", again, func(k *kit) { k.plain.Set(rejected401(1)) }, nil, 405, 2, 1},
+		{"a body that cannot", "POST", once, func(k *kit) { k.plain.Set(rejected401(1)) }, nil, 401, 1, 1},
+		{"refused again", "GET", none, func(k *kit) { k.plain.Set(rejected401(2)) }, middleware.ErrReauthRequired, 0, 2, 1},
+		{"the grant has ended", "GET", none, func(k *kit) { k.plain.EndGrants("ada") }, middleware.ErrReauthRequired, 0, 1, 1},
+		{"and the provider is down", "GET", none, func(k *kit) {
 			k.plain.ExpireAccess()
 			k.plain.Set(func(b *providertest.Behavior) {
 				b.Token = providertest.Respond(429, "text/plain", "", "Retry-After", "60")
 			})
 		}, providers.ErrUnavailable, 0, 1, 1},
-		{"401 for another reason", "GET", nil, func(k *kit) {
+		{"401 for another reason", "GET", none, func(k *kit) {
 			k.plain.Set(func(b *providertest.Behavior) { b.API = providertest.Respond(401, "text/plain", "no") })
 		}, nil, 401, 1, 0},
-		{"403 for another reason", "GET", nil, func(k *kit) {
+		{"403 for another reason", "GET", none, func(k *kit) {
 			k.plain.Set(func(b *providertest.Behavior) { b.API = providertest.Respond(403, "text/plain", "no") })
 		}, nil, 403, 1, 0},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				k := newKit(t)
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
 				b := k.browser()
 				b.signIn("plain", "ada", "/")
 				row.set(k)
@@ -84,7 +86,7 @@ func TestClient_tokenRefused(t *testing.T) {
 				})
 				before := k.plain.Count("api")
 				k.within(b, func(ctx context.Context) {
-					req, err := http.NewRequestWithContext(ctx, row.method, "/me", row.body)
+					req, err := http.NewRequestWithContext(ctx, row.method, "/me", row.body())
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -117,9 +119,9 @@ func TestClient_tokenRefused(t *testing.T) {
 // An API that takes no token at all does not make us ask for new ones all day; a hundred requests that
 // are refused at once renew it once.
 func TestClient_tokenRefused_rate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := newKit(t)
-		b := k.browser()
+	eachTime(t, func(t *testing.T, change func(*kit, *middleware.Config), at func(*kit) func(time.Duration)) {
+		k := newKit(t, change)
+		pass, b := at(k), k.browser()
 		b.signIn("plain", "ada", "/")
 		c := k.clientOf(b, "")
 		k.plain.ExpireAccess()
@@ -134,13 +136,13 @@ func TestClient_tokenRefused_rate(t *testing.T) {
 		if got := k.refreshes(k.plain); got != 1 {
 			t.Errorf("%d refreshes, want 1", got)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		k.plain.Set(rejected401(1 << 20))
 		for range 20 {
 			if _, err := c.Get("/me"); !errors.Is(err, middleware.ErrReauthRequired) {
 				t.Errorf("error %v", err)
 			}
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		if got := k.refreshes(k.plain); got != 2 {
 			t.Errorf("%d refreshes, want 2", got)
@@ -156,15 +158,16 @@ func TestClient_stepUp(t *testing.T) {
 		set  func(*providertest.Behavior)
 		want middleware.Need // besides the provider
 		asks string          // what the provider is asked
+		old  bool            // it takes a sign-in of ten minutes ago, by the provider's clock
 	}{
-		{"insufficient_scope", "/me/videos", func(*providertest.Behavior) {}, middleware.Need{Scopes: []string{"videos"}}, "scope=openid+profile+email+videos"},
-		{"170 acr", "/me", func(b *providertest.Behavior) { b.ACR = "gold" }, middleware.Need{ACR: []string{"gold"}}, "acr_values=gold"},
-		{"170 max_age", "/me", func(b *providertest.Behavior) { b.MaxAge = 5 * time.Minute }, middleware.Need{MaxAge: 5 * time.Minute}, "max_age=300"},
+		{"insufficient_scope", "/me/videos", func(*providertest.Behavior) {}, middleware.Need{Scopes: []string{"videos"}}, "scope=openid+profile+email+videos", false},
+		{"170 acr", "/me", func(b *providertest.Behavior) { b.ACR = "gold" }, middleware.Need{ACR: []string{"gold"}}, "acr_values=gold", false},
+		{"170 max_age", "/me", func(b *providertest.Behavior) { b.MaxAge = 5 * time.Minute }, middleware.Need{MaxAge: 5 * time.Minute}, "max_age=300", true},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				k := newKit(t, func(k *kit, c *middleware.Config) {
+			run := func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change, func(k *kit, c *middleware.Config) {
 					p := k.idp.OIDC("idp")
 					p.Scopes = []string{"openid", "profile", "email"}
 					c.Providers[0] = p
@@ -188,7 +191,9 @@ func TestClient_stepUp(t *testing.T) {
 				}))
 				b := k.browser()
 				b.signIn("idp", "ada", "/")
-				time.Sleep(10 * time.Minute)
+				if row.old {
+					time.Sleep(10 * time.Minute)
+				}
 				k.idp.Set(row.set)
 
 				doc := b.fetch("/page?q=1")
@@ -211,6 +216,13 @@ func TestClient_stepUp(t *testing.T) {
 				if got := text(b.open(back)); got != "shown 200" {
 					t.Errorf("afterwards: %s; log:\n%s", got, k.log)
 				}
+			}
+			if !row.old {
+				eachStore(t, run)
+				return
+			}
+			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				synctest.Test(t, func(t *testing.T) { run(t, change) })
 			})
 		})
 	}
@@ -243,38 +255,40 @@ func TestAnswer(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			k := newKit(t)
-			k.mux.Handle("/page", middleware.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-				w.Header().Set("Etag", `"x"`)
-				return row.err(r.Context())
-			}))
-			b := k.browser()
-			b.signIn("plain", "ada", "/")
-			page, script := b.open("/page"), b.fetch("/page")
-			if page.StatusCode != row.page || script.StatusCode != row.script || page.Header.Get("Etag") != "" {
-				t.Errorf("status %d and %d, want %d and %d", page.StatusCode, script.StatusCode, row.page, row.script)
-			}
-			var p middleware.Problem
-			if err := json.Unmarshal([]byte(text(script)), &p); err != nil || string(p.Reason) != row.reason || p.LoginPost != row.post {
-				t.Errorf("%+v, %v, want %s", p, err, row.reason)
-			}
-			if row.reason == "api_down" && script.Header.Get("Retry-After") != "7" {
-				t.Errorf("Retry-After %q", script.Header.Get("Retry-After"))
-			}
-			if strings.Contains(text(page)+text(script), "hunter2") {
-				t.Error("the answer repeats the error")
-			}
-			if row.post && !strings.Contains(text(page), `<form method="post" action="/auth/`) {
-				t.Errorf("no button: %s", text(page))
-			}
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				k.mux.Handle("/page", middleware.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+					w.Header().Set("Etag", `"x"`)
+					return row.err(r.Context())
+				}))
+				b := k.browser()
+				b.signIn("plain", "ada", "/")
+				page, script := b.open("/page"), b.fetch("/page")
+				if page.StatusCode != row.page || script.StatusCode != row.script || page.Header.Get("Etag") != "" {
+					t.Errorf("status %d and %d, want %d and %d", page.StatusCode, script.StatusCode, row.page, row.script)
+				}
+				var p middleware.Problem
+				if err := json.Unmarshal([]byte(text(script)), &p); err != nil || string(p.Reason) != row.reason || p.LoginPost != row.post {
+					t.Errorf("%+v, %v, want %s", p, err, row.reason)
+				}
+				if row.reason == "api_down" && script.Header.Get("Retry-After") != "7" {
+					t.Errorf("Retry-After %q", script.Header.Get("Retry-After"))
+				}
+				if strings.Contains(text(page)+text(script), "hunter2") {
+					t.Error("the answer repeats the error")
+				}
+				if row.post && !strings.Contains(text(page), `<form method="post" action="/auth/`) {
+					t.Errorf("no button: %s", text(page))
+				}
+			})
 		})
 	}
 }
 
 // A page that comes back and still lacks what it went for is no loop.
 func TestAnswer_loop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := newKit(t)
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
 		k.mux.Handle("/page", middleware.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
 			resp, err := middleware.Client(r.Context(), "").Get("/me")
 			if err == nil {
@@ -347,29 +361,31 @@ func TestClient_streams(t *testing.T) {
 
 // A client that is kept renews its token by itself, long after the request it came from.
 func TestClient_keptForHours(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := newKit(t)
-		b := k.browser()
-		b.signIn("plain", "ada", "/")
-		c := k.clientOf(b, "")
-		for hour := range 10 {
-			time.Sleep(time.Hour)
-			together(20, func(int) {
-				resp, err := c.Get("/me")
-				if err == nil {
-					err = readAll(resp)
+	eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		synctest.Test(t, func(t *testing.T) {
+			k := newKit(t, change)
+			b := k.browser()
+			b.signIn("plain", "ada", "/")
+			c := k.clientOf(b, "")
+			for hour := range 10 {
+				time.Sleep(time.Hour)
+				together(20, func(int) {
+					resp, err := c.Get("/me")
+					if err == nil {
+						err = readAll(resp)
+					}
+					if err != nil {
+						t.Errorf("hour %d: %v", hour, err)
+					}
+				})
+				if got := k.refreshes(k.plain); got != hour+1 {
+					t.Errorf("hour %d: %d refreshes", hour, got)
 				}
-				if err != nil {
-					t.Errorf("hour %d: %v", hour, err)
-				}
-			})
-			if got := k.refreshes(k.plain); got != hour+1 {
-				t.Errorf("hour %d: %d refreshes", hour, got)
 			}
-		}
-		b.post("/auth/logout", url.Values{})
-		if _, err := c.Get("/me"); !errors.Is(err, middleware.ErrSignedOut) {
-			t.Errorf("after the sign-out: %v", err)
-		}
+			b.post("/auth/logout", url.Values{})
+			if _, err := c.Get("/me"); !errors.Is(err, middleware.ErrSignedOut) {
+				t.Errorf("after the sign-out: %v", err)
+			}
+		})
 	})
 }

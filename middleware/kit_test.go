@@ -14,7 +14,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/returnleg/returnleg/internal/redistest"
@@ -341,6 +343,26 @@ func eachStore(t *testing.T, f func(t *testing.T, change func(*kit, *middleware.
 	t.Run("redis", func(t *testing.T) {
 		store, keys := realRedis(t), sessionstore.NewKeyring()
 		f(t, func(_ *kit, c *middleware.Config) { c.Store, c.Keys = store, keys })
+	})
+}
+
+// eachTime is eachStore for a test in which time goes by, which it does by pass: on the local stores in a
+// bubble of testing/synctest, and on Redis, whose clock nobody moves, by a clock of the app that stands
+// still otherwise. The provider's does not move there.
+func eachTime(t *testing.T, f func(t *testing.T, change func(*kit, *middleware.Config), at func(*kit) (pass func(time.Duration)))) {
+	eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		synctest.Test(t, func(t *testing.T) {
+			f(t, change, func(*kit) func(time.Duration) { return time.Sleep })
+		})
+	})
+	t.Run("redis", func(t *testing.T) {
+		store, keys := realRedis(t), sessionstore.NewKeyring()
+		change := func(_ *kit, c *middleware.Config) { c.Store, c.Keys = store, keys }
+		f(t, change, func(k *kit) func(time.Duration) {
+			began, passed := time.Now(), new(atomic.Int64)
+			k.auth.SetNow(func() time.Time { return began.Add(time.Duration(passed.Load())) })
+			return func(d time.Duration) { passed.Add(int64(d)) }
+		})
 	})
 }
 
