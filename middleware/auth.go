@@ -43,6 +43,7 @@ type Auth struct {
 	client        *http.Client
 	anonymousIdle time.Duration
 	tally         *tally
+	chores        chores
 
 	now    func() time.Time
 	random io.Reader

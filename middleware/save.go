@@ -155,7 +155,7 @@ type edit struct {
 func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del []string) error {
 	a := q.auth
 	unchanged := len(set)+len(del) == 0 && !sn.modified && !q.renew
-	if unchanged && a.rests(s, a.now()) {
+	if unchanged && (a.rests(s, a.now()) || !a.chores.take(s.chore(), a.now())) {
 		return nil // as most requests: before anything is made that only a write needs
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context), storeTime)
@@ -187,6 +187,7 @@ func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del
 		err := a.store.Update(ctx, s.key(), c)
 		if unchanged {
 			if err != nil && !contested(err) {
+				a.chores.undone(s.chore())
 				q.note(slog.LevelWarn, "session not touched", ReasonStore, slog.Any("error", err))
 			}
 			return nil // the next request will do it

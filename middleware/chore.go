@@ -1,0 +1,55 @@
+package middleware
+
+import (
+	"sync"
+	"time"
+)
+
+// A chore is what a request that changed nothing writes about its session: that the browser has its new
+// secret, or that the session is used. It is told by what was read, which is something else once it is done.
+type chore struct {
+	born, meta uint64 // versions
+	expires    int64
+}
+
+func (s *session) chore() chore {
+	return chore{s.born, s.metaVersion, s.record.Expires.UnixMilli()}
+}
+
+// chores are those that a request of this process does, or did a moment ago. Requests that come
+// together, as those of a page do after a sign-in, have all read that there is one; the store would take
+// it from the first of them, and refuse the others.
+type chores struct {
+	mu           sync.Mutex
+	young, older map[chore]struct{}
+	turned       time.Time
+}
+
+const (
+	choreRest = 10 * time.Second // at least, before a chore that was done is done again; for a store that lost it
+	maxChores = 4096             // in each map: of more, the oldest may be done twice
+)
+
+// take reports whether the caller has to do c, because nobody does.
+func (cs *chores) take(c chore, now time.Time) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if len(cs.young) >= maxChores || now.Sub(cs.turned).Abs() >= choreRest {
+		cs.young, cs.older, cs.turned = map[chore]struct{}{}, cs.young, now
+	}
+	_, young := cs.young[c]
+	_, older := cs.older[c]
+	if young || older {
+		return false
+	}
+	cs.young[c] = struct{}{}
+	return true
+}
+
+// undone gives c to the next request: the store could not take it.
+func (cs *chores) undone(c chore) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	delete(cs.young, c)
+	delete(cs.older, c)
+}
