@@ -39,8 +39,7 @@ func (r *renewal) fly(ctx context.Context, s session) {
 	defer a.callbacks.Done()
 	defer func() {
 		if p := recover(); p != nil { // in a Provider or a hook of the app's: it takes nobody else along
-			a.event(ctx, slog.LevelError, "refresh panicked", ReasonRefresh,
-				slog.String("connection", r.key.id), slog.String("type", fmt.Sprintf("%T", p)), slog.String("stack", string(debug.Stack())))
+			r.fell(ctx, p)
 			_ = r.hold.release(ctx, r.unheard)
 			r.land(grant{}, unavailable(r.provider.Name(), 0))
 		}
@@ -51,6 +50,12 @@ func (r *renewal) fly(ctx context.Context, s session) {
 	if r.change != nil && a.onToken != nil {
 		a.onToken(ctx, r.change)
 	}
+}
+
+// fell logs a panic, without what it says.
+func (r *renewal) fell(ctx context.Context, p any) {
+	r.auth.event(ctx, slog.LevelError, "refresh panicked", ReasonRefresh,
+		slog.String("connection", r.key.id), slog.String("type", fmt.Sprintf("%T", p)), slog.String("stack", string(debug.Stack())))
 }
 
 // land ends the flight: those who wait go on, and those who come later begin another.
@@ -342,10 +347,17 @@ func (r *renewal) bury(ctx context.Context, g *grant, v verdict, cause error) er
 	return g.reauth()
 }
 
-// update writes to the session's record, whoever has gone meanwhile.
-func (r *renewal) update(ctx context.Context, c sessionstore.Change) error {
+// update writes to the session's record, whoever has gone meanwhile. A panic of the app's store is an
+// error as any: no request is there that could fail of it, and a renewed token is to be saved all the same.
+func (r *renewal) update(ctx context.Context, c sessionstore.Change) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			r.fell(ctx, p)
+			err = errors.New("middleware: store panicked")
+		}
+	}()
 	return r.auth.store.Update(ctx, sessionstore.Key{Kind: kindSession, ID: r.key.session}, c)
 }
 
