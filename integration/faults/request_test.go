@@ -2,14 +2,18 @@ package faults_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/returnleg/returnleg/integration/internal/required"
 	"github.com/returnleg/returnleg/internal/faultproxy"
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/providers/providertest"
@@ -331,24 +335,43 @@ func (f *fragile) Update(ctx context.Context, k sessionstore.Key, c sessionstore
 	return f.Store.Update(ctx, k, c)
 }
 
-// TestLogFull writes the log to a disk that is full: F35.
+// TestLogFull writes the log to a disk that is full: F35. Everything else goes on.
 func TestLogFull(t *testing.T) {
 	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		required.Missing(t, "/dev/full", err)
+	}
+	t.Cleanup(func() { full.Close() })
+	if _, err := full.WriteString("x"); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("/dev/full: %v, want ENOSPC", err)
+	}
 	w := newWorld(t)
-	a, err := newApp(w.settings(), full{})
+	a, err := newApp(w.settings(), full)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := w.browser("ada", w.listen(a)).sure()
-	if got := b.open("/auth/idp/callback?state=x&code=y"); got.status != http.StatusSeeOther {
-		t.Errorf("a callback of the history: got %v, want 303", got)
+	b.open("/put?v=kept")
+	for _, row := range []struct {
+		target string
+		status int
+		body   string
+	}{
+		{"/gated/page", 200, b.subject()},
+		{"/value", 200, "kept"},
+		{"/token", 200, ""},                            // renews it
+		{"/auth/idp/callback?state=x&code=y", 303, ""}, // of the history
+		{"/auth/nothing", 404, ""},                     // refused
+		{"/everywhere", 200, ""},                       // signs out
+		{"/who", 200, nobody},
+	} {
+		if got := b.open(row.target); got.status != row.status || row.body != "" && got.body != row.body {
+			t.Errorf("%s: got %v, want %d %s", row.target, got, row.status, row.body)
+		}
 	}
+	b.sure() // signs in again
 }
-
-// full is a disk that is.
-type full struct{}
-
-func (full) Write(p []byte) (int, error) { return 0, fmt.Errorf("write: no space left on device") }
 
 // TestRoundTrips counts what requests of somebody who is signed in cost Redis: F12.
 func TestRoundTrips(t *testing.T) {
