@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -227,7 +228,7 @@ func TestFiles(t *testing.T) {
 	statuses := map[int]int{}
 	for range 200 {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			got := b.do(b.request(http.MethodGet, "/gated/page", nil).WithContext(ctx))
 			mu.Lock()
@@ -241,6 +242,29 @@ func TestFiles(t *testing.T) {
 	wg.Wait()
 	b.network.CloseIdleConnections()
 	t.Logf("%v", statuses)
+	await(t, "a good answer", func() bool { return b.open("/gated/page").body == b.subject() })
+	b.network.CloseIdleConnections()
+
+	// Others hold all that there is, until they go.
+	held := make([]net.Conn, 2*s.Files)
+	for i := range held {
+		c, err := net.Dial("tcp", a.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		held[i] = c
+	}
+	await(t, "the last file", func() bool {
+		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", a.Pid()))
+		if uint64(len(files)) > s.Files+8 { // it may have inherited some
+			t.Fatalf("the process has %d files, and may have %d", len(files), s.Files)
+		}
+		return err == nil && uint64(len(files)) >= s.Files
+	})
+	for _, c := range held {
+		c.Close()
+	}
 	await(t, "a good answer", func() bool { return b.open("/gated/page").body == b.subject() })
 	select {
 	case <-a.Ended():
