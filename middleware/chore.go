@@ -6,7 +6,7 @@ import (
 )
 
 // A chore is what a request that changed nothing writes about its session: that the browser has its new
-// secret, or that the session is used. It is told by what was read, which is something else once it is done.
+// secret, or that the session is used. It is told by what was read, which differs once it is done.
 type chore struct {
 	born, meta uint64 // versions
 	expires    int64

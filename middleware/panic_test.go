@@ -12,9 +12,9 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// FAULTS F36: a store of the app's panics in the first, second, … of its methods that somebody needs. At most
-// their request fails: nobody else's, nothing stays locked, and the session is what it was or what it
-// was to become.
+// FAULTS F36: a store of the app's panics in the first, second, … of the operations that somebody needs.
+// At most their request fails: nobody else's, nothing stays locked, and the session is what it was or
+// what it was to become.
 func TestPanic_store(t *testing.T) {
 	renew := func(b *browser) {
 		b.k.within(b, func(ctx context.Context) { _, _ = middleware.Refresh(ctx, "") })

@@ -110,8 +110,9 @@ func dieOfHostile(t *testing.T, server string) {
 	t.Log(err)
 }
 
-// limitMemory allows this process maxGrowth more addresses than it has, and as much more that can be written:
-// each of the two misses something, the one what Go has reserved, the other what it writes to first.
+// limitMemory allows this process maxGrowth more addresses than it has, and as much more that can be
+// written: each of the two misses something, the one what Go has reserved, the other what it writes to
+// first.
 func limitMemory(t *testing.T) {
 	for resource, line := range map[int]string{syscall.RLIMIT_AS: "VmSize", syscall.RLIMIT_DATA: "VmData"} {
 		limit := memory(t, line) + maxGrowth
