@@ -349,7 +349,8 @@ func TestAttack_Q161_context(t *testing.T) { // ASVS 16.5.1
 	sid, secret, _ := strings.Cut(b.session(), ".")
 	k.handle("/print", func(w http.ResponseWriter, r *http.Request) {
 		_ = k.auth.Sessions().Keys(r.Context())
-		ctx := context.WithValue(r.Context(), "key", "value")
+		type key struct{}
+		ctx := context.WithValue(r.Context(), key{}, "value")
 		for name, v := range map[string]any{"context": r.Context(), "one of it": ctx, "writer": w} {
 			if all := printed(t, v); strings.Contains(all, secret) || strings.Contains(all, sid) {
 				t.Errorf("161 %s shows the cookie:\n%s", name, all)

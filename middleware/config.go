@@ -34,8 +34,8 @@ type Config struct {
 	// Store keeps sessions and accounts. Nil is a [sessionstore.Memory], which is right for one
 	// process and forgets everybody when it ends. The log has a warning if Keys or a public
 	// BaseURL say that this may not be meant; a Memory without Keys is taken at its word. What
-	// leaves the process is sealed with Keys: hand in the store itself, and not one of
-	// [sessionstore.Sealed], which would seal everything twice.
+	// leaves the process is sealed with Keys: hand in the store itself. One of
+	// [sessionstore.Sealed] is an error, because everything would be sealed twice.
 	Store sessionstore.Store
 
 	// Keys seal what is stored and what travels through the browser. The first key seals, all
@@ -219,6 +219,9 @@ func (c *Config) check() (*url.URL, error) {
 	errs = append(errs, checkProviders(c.Providers)...)
 	if c.Store != nil && isNil(c.Store) {
 		errs.add("Store: a %T that is nil", c.Store)
+	}
+	if _, sealed := c.Store.(*sessionstore.SealedStore); sealed {
+		errs.add("Store: is sealed already, and would be once more with Keys: want the store in it")
 	}
 	if _, local := c.Store.(*sessionstore.Memory); c.Keys == nil && c.Store != nil && !local {
 		errs.add("Keys: needed with a store that outlives the process")

@@ -103,6 +103,10 @@ func TestNew_mistakes(t *testing.T) {
 		{"Home below Prefix", func(c *middleware.Config) { c.Home = "/auth/status" }, "Home"},
 		{"Home with a query", func(c *middleware.Config) { c.Home = "/start?tab=1#top" }, ""},
 		{"a store without keys", func(c *middleware.Config) { c.Store = sealed{&sessionstore.Memory{}} }, "Keys: needed"},
+		{"a store that is sealed", func(c *middleware.Config) {
+			keys := sessionstore.NewKeyring()
+			c.Store, c.Keys = sessionstore.Sealed(&sessionstore.Memory{}, keys), keys
+		}, "Store: is sealed already, and would be once more with Keys: want the store in it"},
 		{"a Memory that is nil", func(c *middleware.Config) { c.Store = (*sessionstore.Memory)(nil) }, "Store: a *sessionstore.Memory that is nil"},
 		{"Memory without keys", func(c *middleware.Config) { c.Store = &sessionstore.Memory{} }, ""},
 		{"a store with keys", func(c *middleware.Config) {

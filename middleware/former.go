@@ -245,7 +245,7 @@ func (a *Auth) takeOver(ctx context.Context, token string) (session, *Problem) {
 			if err := a.store.Delete(ctx, key); err != nil {
 				return session{}, problem(ReasonStore, fmt.Errorf("middleware: session: %w", err))
 			}
-			return session{}, nil
+			return a.heir(ctx, token) // of a replica whose ring begins with another key, or none
 		}
 		return s, nil
 	}

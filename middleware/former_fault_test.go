@@ -137,6 +137,46 @@ func TestFormer_overtaken(t *testing.T) {
 	}
 }
 
+// While a key comes into the ring, two replicas make different sessions of one of before. The one that
+// comes too late gives the other one's to its browser.
+func TestFormer_rotation(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		old, renewed := shared, append(sessionstore.NewKeyring(), shared...)
+		renewed[0].ID = shared[0].ID + 1
+		f := newFormerApp(t)
+		k := newKit(t, change, f.with, func(_ *kit, c *middleware.Config) { c.Keys = renewed })
+		notes(k)
+		next := k.beside(change, f.with, func(_ *kit, c *middleware.Config) {
+			c.Store, c.Keys = k.store, append(old[:1:1], renewed[0])
+		})
+		notes(next)
+		b, other := k.browser(), next.browser()
+		cookie := f.cart()
+		b.brings(cookie)
+		other.brings(cookie)
+		slow := b.request(http.MethodGet, "/get?key=cart", nil)
+		reads := 0
+		f.store.on(func(op, _ string) error {
+			if op != "find" {
+				return nil
+			}
+			if reads++; reads != 2 {
+				return nil
+			}
+			f.store.on(nil) // it has made its session, and looks again
+			if got := other.get("cart"); got != "3 apples" {
+				t.Errorf("the other replica: cart %q", got)
+			}
+			return nil
+		})
+		resp := k.serve(slow)
+		b.keep(resp)
+		if got := text(resp); got != "3 apples" || b.session() != other.session() || f.store.left() != 0 {
+			t.Errorf("cart %q, the other one's session: %t, %d old sessions", got, b.session() == other.session(), f.store.left())
+		}
+	})
+}
+
 type formerValue struct{ Apples int }
 
 // A session with a value that this build does not know is nobody's loss: it is reported, and waits.

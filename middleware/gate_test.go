@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -297,6 +298,33 @@ func TestRequire_needs(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A MaxAge of less than a second more is asked for in whole seconds, and never lost.
+func TestLoginURL_maxAge(t *testing.T) {
+	k := newKit(t)
+	rows := []struct {
+		age  time.Duration
+		want string
+	}{
+		{5 * time.Minute, "300"},
+		{5*time.Minute + time.Millisecond, "301"},
+		{time.Millisecond, "1"},
+		{0, ""},
+	}
+	for _, row := range rows {
+		var to string
+		k.within(k.browser(), func(ctx context.Context) {
+			var err error
+			if to, err = middleware.LoginURL(ctx, middleware.Need{Provider: "idp", MaxAge: row.age}, "/"); err != nil {
+				t.Error(err)
+			}
+		})
+		u, err := url.Parse(k.location(k.browser().open(to)))
+		if got := u.Query().Get("max_age"); got != row.want || err != nil {
+			t.Errorf("%v: max_age %q, %v, want %q", row.age, got, err, row.want)
+		}
+	}
 }
 
 // A token that has ended and cannot be renewed: typed errors, and a gate that signs in again.

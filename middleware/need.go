@@ -26,7 +26,8 @@ type Need struct {
 	// with any other, the answer is 403 and [ReasonNeed].
 	ACR []string
 
-	// MaxAge is how long ago the person may have proved who they are, in whole seconds; 0 is any time.
+	// MaxAge is how long ago the person may have proved who they are; 0 is any time. The provider is
+	// asked in whole seconds.
 	MaxAge time.Duration
 
 	again bool // sign in anew, although the connection is there: of a [StepUpError]
