@@ -103,6 +103,37 @@ func TestDisconnect_afterSignIn(t *testing.T) {
 	})
 }
 
+// A sign-in that is held up after it has written the account, while that account becomes another person's
+// or nobody's, ends nowhere: its session would be one that no sign-out of anybody finds.
+func TestDisconnect_whileHeldUp(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		b, elsewhere := k.browser(), k.browser()
+		b.signIn("idp", "ada", "/")
+		b.link("plain", "", "grace")
+		callback := elsewhere.approve(elsewhere.start("plain", "/"), "grace")
+		w := watch(k)
+		var account, began atomic.Bool
+		w.on(func(op string, key sessionstore.Key) error {
+			switch {
+			case op == "update" && key.Kind == "account":
+				account.Store(true)
+			case op == "load" && key.Kind == "index" && account.Load() && began.CompareAndSwap(false, true):
+				k.location(b.post("/auth/plain/disconnect", nil))
+			}
+			return nil
+		})
+		resp := elsewhere.back(callback)
+		w.on(nil)
+		if resp.StatusCode != http.StatusServiceUnavailable || !began.Load() {
+			t.Errorf("status %d, want 503", resp.StatusCode)
+		}
+		if got := elsewhere.userID(); got != "" {
+			t.Errorf("signed in as %q", got)
+		}
+	})
+}
+
 // One account under two labels, both disconnected at once: the one that is later frees it.
 func TestDisconnect_both(t *testing.T) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {

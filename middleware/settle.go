@@ -204,6 +204,13 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 		if first.marked(listed) {
 			return nil, errEnded // which is why the session that was to be written is gone
 		}
+		if listed.places[0].mark != 0 {
+			// Whoever gave the account away after it was looked up ended its sessions before this one
+			// was listed.
+			if err := a.unchanged(ctx, e); err != nil {
+				return nil, fmt.Errorf("middleware: account: %w", err)
+			}
+		}
 		err = a.store.Update(ctx, w.session.key(), c)
 		if err == nil {
 			if a.unburied(&w, listed, e.account.ID) {
