@@ -108,3 +108,26 @@ func TestCheckPageTag_longPlainForm(t *testing.T) {
 		}
 	}
 }
+
+// Forms of the kit's own addresses are small: one that is not does nothing, and says so.
+func TestOwnForms_tooLong(t *testing.T) {
+	k := newKit(t)
+	b := k.browser()
+	b.signIn("idp", "ada", "/")
+	for _, target := range []string{"/auth/logout", "/auth/idp/disconnect", "/auth/plain/login"} {
+		for body, want := range map[string]int{
+			"return_to=/" + strings.Repeat("x", 65<<10): http.StatusRequestEntityTooLarge,
+			"return_to=%zz": http.StatusBadRequest,
+		} {
+			r := b.request(http.MethodPost, target, strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+			if got := k.serve(r).StatusCode; got != want {
+				t.Errorf("%s, %d bytes: status %d, want %d", target, len(body), got, want)
+			}
+		}
+	}
+	if got := b.whoami(); got != "Ada Lovelace" {
+		t.Errorf("signed in as %q afterwards", got)
+	}
+}

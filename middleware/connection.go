@@ -333,9 +333,8 @@ func (a *Auth) disconnect(w http.ResponseWriter, q *request, name string) *Probl
 	if a.crossOrigin(r) {
 		return problem(ReasonCrossOrigin, nil)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	if err := r.ParseForm(); err != nil {
-		return problem(ReasonParameter, err)
+	if p := readForm(w, r); p != nil {
+		return p
 	}
 	label := r.Form.Get(labelParam)
 	if !validLabel(label) {

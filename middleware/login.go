@@ -169,9 +169,8 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 	d := departure{provider: name, purpose: signIn}
 	form := r.URL.Query()
 	if r.Method == http.MethodPost {
-		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-		if err := r.ParseForm(); err != nil {
-			return problem(ReasonParameter, err)
+		if p := readForm(w, r); p != nil {
+			return p
 		}
 		form = r.Form
 		if form.Get(purposeParam) == "link" {

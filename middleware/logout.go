@@ -24,9 +24,8 @@ func (a *Auth) logout(w http.ResponseWriter, q *request) *Problem {
 	if a.crossOrigin(r) {
 		return problem(ReasonCrossOrigin, nil)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	if err := r.ParseForm(); err != nil {
-		return problem(ReasonParameter, err)
+	if p := readForm(w, r); p != nil {
+		return p
 	}
 	back, ok := returnpath.Clean(a.base, a.prefix, r.Form.Get(returnParam))
 	if !ok {
