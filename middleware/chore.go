@@ -26,7 +26,7 @@ type chores struct {
 }
 
 const (
-	choreRest = 10 * time.Second // at least, before a chore that was done is done again; for a store that lost it
+	choreRest = 10 * time.Second // or up to thrice that, before a chore that a store lost is done again
 	maxChores = 4096             // in each map: of more, the oldest may be done twice
 )
 
@@ -34,8 +34,12 @@ const (
 func (cs *chores) take(c chore, now time.Time) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if len(cs.young) >= maxChores || now.Sub(cs.turned).Abs() >= choreRest {
+	age := now.Sub(cs.turned).Abs()
+	if len(cs.young) >= maxChores || age >= choreRest {
 		cs.young, cs.older, cs.turned = map[chore]struct{}{}, cs.young, now
+	}
+	if age >= 2*choreRest {
+		cs.older = nil // nobody has turned them for so long: they are no moment ago
 	}
 	_, young := cs.young[c]
 	_, older := cs.older[c]

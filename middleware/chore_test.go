@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -70,6 +71,53 @@ func TestChores(t *testing.T) {
 				if got := w.writes("") - row.want; got != row.later {
 					t.Errorf("then %d writes, want %d", got, row.later)
 				}
+			})
+		})
+	}
+}
+
+// What came to nothing is not done for long: somebody who comes now and then keeps their session.
+func TestChores_cameToNothing(t *testing.T) {
+	rows := []struct {
+		name string
+		fail func(op string, k sessionstore.Key) error
+		then time.Duration // the next request
+	}{
+		{"a guest who could not be counted, at once", func(_ string, k sessionstore.Key) error {
+			if k.Kind == "tally" {
+				return sessionstore.ErrUnavailable
+			}
+			return nil
+		}, time.Second},
+		{"a store that did not take it, later", func(op string, k sessionstore.Key) error {
+			if op == "update" && k.Kind == "session" {
+				return sessionstore.ErrConflict
+			}
+			return nil
+		}, 14 * time.Minute},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				synctest.Test(t, func(t *testing.T) {
+					k := newKit(t, unlogged, change)
+					notes(k)
+					nextWindow(30 * time.Minute)
+					time.Sleep(20 * time.Minute)
+					b := k.arrive(1)[0]
+					b.put("cart", "pears")
+					time.Sleep(15 * time.Minute) // of the half hour that it lasts; the next window
+					w := watch(k)
+					w.on(row.fail)
+					b.get("cart")
+					w.on(nil)
+					time.Sleep(row.then)
+					b.get("cart")
+					time.Sleep(25*time.Minute - row.then)
+					if got := b.get("cart"); got != "pears" {
+						t.Errorf("cart is %q, want pears", got)
+					}
+				})
 			})
 		})
 	}

@@ -180,6 +180,7 @@ func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del
 		}
 		if a.tally.owes(s, c.Expires, now) && !q.prolong(ctx, now) {
 			c.Expires = time.Time{} // it lasts as long as it would have
+			a.chores.undone(s.chore())
 		}
 		if len(c.Set) == 0 && len(c.Delete) == 0 && c.Expires.IsZero() {
 			return nil
