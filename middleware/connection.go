@@ -305,7 +305,7 @@ func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
 			continue // somebody has signed in by it
 		}
 		if err == nil {
-			err = a.endAccount(ctx, account, acc.ID, "")
+			err = a.endAccount(ctx, account, acc.ID, s.id) // whose sign-in, by another, may be listed there too
 		}
 		if err != nil {
 			return err

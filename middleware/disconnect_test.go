@@ -226,3 +226,30 @@ func TestDisconnect_revokePanics(t *testing.T) {
 		t.Errorf("the log does not say so:\n%s", k.log)
 	}
 }
+
+// Whoever disconnects an account stays signed in, although a sign-in by it once began in the same session.
+func TestDisconnect_stays(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, unlogged, change, func(_ *kit, c *middleware.Config) {
+			c.OnLogin = func(_ context.Context, l *middleware.Login) error { l.Account.ID = "ada"; return nil }
+		})
+		notes(k)
+		w, b := watch(k), k.browser()
+		b.put("cart", "pears")
+		callback := b.approve(b.start("plain", "/"), "grace")
+		w.on(func(op string, key sessionstore.Key) error {
+			if op == "update" && key.Kind == "session" {
+				return sessionstore.ErrUnavailable
+			}
+			return nil
+		})
+		if got := b.back(callback).StatusCode; got < 500 {
+			t.Fatalf("status %d of a sign-in that could not be saved", got)
+		}
+		w.on(nil)
+		b.signIn("idp", "ada", "/")
+		b.link("plain", "", "grace")
+		k.location(b.post("/auth/plain/disconnect", nil))
+		b.is(ada)
+	})
+}
