@@ -92,7 +92,7 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 			continue
 		}
 		if f.Name != sid && full {
-			live = append(live, listing{f.Name, until, listed})
+			live = append(live, listing{sid: f.Name, until: until, listed: listed})
 		}
 	}
 	if len(live) >= maxSessions {

@@ -22,6 +22,7 @@ const (
 type listing struct {
 	sid           string
 	until, listed time.Time
+	found         bool // a session of that id
 }
 
 // endAccount ends the sessions of an account that are of user; "": of anybody.
@@ -60,8 +61,9 @@ func (a *Auth) endAccount(ctx context.Context, account, user, except string) err
 			continue
 		}
 		until, _, listed := unpackEntry(f.Value)
-		all = append(all, listing{f.Name, until, listed})
-		if s.standing != absent {
+		found := s.standing != absent
+		all = append(all, listing{f.Name, until, listed, found})
+		if found {
 			ended = append(ended, f.Name)
 		}
 	}
@@ -74,18 +76,22 @@ func (a *Auth) endAccount(ctx context.Context, account, user, except string) err
 
 // endListed ends sessions, and keeps those from coming to be that sign-ins under way have listed.
 func (a *Auth) endListed(ctx context.Context, all []listing) error {
-	keys := make([]sessionstore.Key, len(all))
-	for i, l := range all {
-		keys[i] = sessionstore.Key{Kind: kindSession, ID: l.sid}
+	var keys, recent []sessionstore.Key
+	for _, l := range all {
+		key := sessionstore.Key{Kind: kindSession, ID: l.sid}
+		young := a.now().Sub(l.listed) < tombstoneLife
+		if young {
+			recent = append(recent, key)
+		}
+		if l.found || !young { // else there may be a tombstone, which is not to be gone even for a moment
+			keys = append(keys, key)
+		}
 	}
 	if err := a.store.Delete(ctx, keys...); err != nil {
 		return fmt.Errorf("middleware: session: %w", err)
 	}
-	for i, l := range all {
-		if a.now().Sub(l.listed) >= tombstoneLife {
-			continue
-		}
-		if err := a.bury(ctx, keys[i]); err != nil {
+	for _, key := range recent {
+		if err := a.bury(ctx, key); err != nil {
 			return fmt.Errorf("middleware: tombstone: %w", err)
 		}
 	}
@@ -101,21 +107,23 @@ func (a *Auth) unburied(w *winner, e entry, user string) bool {
 	return held || w.how == attach && !w.session.of(user)
 }
 
-// bury puts a tombstone in the place of a session, and ends one that has come to be meanwhile.
+// bury puts a tombstone in the place of a session, and ends one that has come to be meanwhile. A tombstone
+// that is there lasts longer: at no time is there none.
 func (a *Auth) bury(ctx context.Context, key sessionstore.Key) error {
 	for range settleTries {
 		err := a.store.Update(ctx, key, sessionstore.Change{
-			Mode:    sessionstore.MustNotExist,
+			Mode:    sessionstore.MayExist,
+			If:      []sessionstore.Match{{Name: fieldBorn}}, // as no session is
 			Set:     []sessionstore.Field{{Name: fieldEnded, Version: version()}},
 			Expires: a.now().Add(tombstoneLife),
 			Tier:    sessionstore.Member,
 		})
-		if !errors.Is(err, sessionstore.ErrExists) {
+		if !errors.Is(err, sessionstore.ErrConflict) {
 			return err
 		}
 		if err := a.store.Delete(ctx, key); err != nil {
 			return err
 		}
 	}
-	return sessionstore.ErrExists
+	return sessionstore.ErrConflict
 }

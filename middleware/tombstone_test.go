@@ -123,3 +123,34 @@ func TestSessionsOf_boundMeanwhile(t *testing.T) {
 		t.Errorf("after SignOutUser: %s", got)
 	}
 }
+
+// A second sign-out that fails halfway takes nothing back from the first: the sign-in that was under way
+// ends nowhere.
+func TestSignOutUser_secondFails(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change, asUser)
+		k.browser().signIn("idp", "ada", "/")
+		b := k.browser()
+		callback := b.approve(b.start("idp", "/"), "ada")
+		w := watch(k)
+		beforeSave(k, func() {
+			if err := k.auth.SignOutUser(t.Context(), adaUser); err != nil {
+				t.Error(err)
+			}
+			w.on(func(op string, key sessionstore.Key) error {
+				if op == "update" && key.Kind == "session" {
+					return sessionstore.ErrUnavailable
+				}
+				return nil
+			})
+			if err := k.auth.SignOutUser(t.Context(), adaUser); err == nil {
+				t.Error("no error")
+			}
+			w.on(nil)
+		})
+		resp := b.back(callback)
+		if got := b.whoami(); resp.StatusCode != http.StatusConflict || got != "nobody" {
+			t.Errorf("status %d, signed in as %s, want 409 and nobody", resp.StatusCode, got)
+		}
+	})
+}
