@@ -147,6 +147,10 @@ func TestSignOutUser_secondFails(t *testing.T) {
 				t.Error("no error")
 			}
 			w.on(nil)
+			before := w.records("session")
+			if err := k.auth.SignOutUser(t.Context(), adaUser); err != nil || w.records("session") != before {
+				t.Errorf("a third one: %v, %d records, want %d", err, w.records("session"), before)
+			}
 		})
 		resp := b.back(callback)
 		if got := b.whoami(); resp.StatusCode != http.StatusConflict || got != "nobody" {

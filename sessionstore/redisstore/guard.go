@@ -33,8 +33,7 @@ var errUnasked = errors.New("reply without a command")
 //
 // What comes or ends while a connection is idle is seen on Unix systems only.
 //
-// max is at most what a hostile server can make this connection allocate. 0:
-// 16 MiB.
+// max is at most what a hostile server can make this connection allocate. 0: 16 MiB.
 // The connection must be for commands only: Redis answers SUBSCRIBE and MONITOR without end.
 func Guard(c net.Conn, max int) net.Conn { return newGuarded(c, max) }
 
