@@ -90,4 +90,4 @@ func program() (string, error) {
 }
 
 // patience is how long a page may take on a busy machine.
-const patience = 30 * time.Second
+const patience = time.Minute
