@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -77,4 +78,38 @@ func TestSignOutUser_keyGone(t *testing.T) {
 			t.Errorf("signed out everywhere, and still %s", got)
 		}
 	})
+}
+
+// A new key has reached one replica, and not yet the other: whoever signs in at the first is signed out
+// everywhere by the second all the same, be the session there or on its way.
+func TestSignOutUser_keyElsewhere(t *testing.T) {
+	for _, meanwhile := range []bool{false, true} {
+		t.Run(fmt.Sprint("sign-in under way ", meanwhile), func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				old, renewed := sessionstore.NewKeyring(), sessionstore.NewKeyring()
+				behind := newKit(t, change, asUser, func(_ *kit, c *middleware.Config) {
+					c.Store, c.Keys = sealed{c.Store}, old
+				})
+				ahead := behind.beside(asUser, func(_ *kit, c *middleware.Config) {
+					c.Store, c.Keys = behind.store, append(renewed[:1:1], old...)
+				})
+				b := ahead.browser()
+				callback := b.approve(b.start("idp", "/"), "ada")
+				signOut := func() {
+					if err := behind.auth.SignOutUser(t.Context(), adaUser); err != nil {
+						t.Error(err)
+					}
+				}
+				if meanwhile {
+					beforeSave(ahead, signOut)
+				}
+				b.back(callback)
+				if !meanwhile {
+					b.is(ada)
+					signOut()
+				}
+				b.is(nobody)
+			})
+		})
+	}
 }

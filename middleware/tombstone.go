@@ -49,22 +49,24 @@ func (a *Auth) endAccount(ctx context.Context, account, user, except string) err
 	}
 	var ended []string
 	var all []listing
-	for f := range rec.All() {
-		if !isEntry(f.Name) || f.Name == except {
+	for name := range rec.Versions() { // a replica with another key may have listed some
+		if !isEntry(name) || name == except {
 			continue
 		}
-		s, err := a.find(ctx, f.Name)
+		s, err := a.find(ctx, name)
 		if err != nil {
 			return err
 		}
 		if user != "" && !s.of(user) {
 			continue
 		}
-		until, _, listed := unpackEntry(f.Value)
-		found := s.standing != absent
-		all = append(all, listing{f.Name, until, listed, found})
-		if found {
-			ended = append(ended, f.Name)
+		l := listing{sid: name, listed: a.now(), found: s.standing != absent}
+		if f, ok := rec.Field(name); ok {
+			l.until, _, l.listed = unpackEntry(f.Value)
+		}
+		all = append(all, l)
+		if l.found {
+			ended = append(ended, name)
 		}
 	}
 	if err := a.endListed(ctx, all); err != nil {
