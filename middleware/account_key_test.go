@@ -10,10 +10,18 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
+// ringOf returns a ring of one random key with this ID. Two keys of NewKeyring may have the same ID, and
+// then fit into no ring together.
+func ringOf(id byte) sessionstore.Keyring {
+	ring := sessionstore.NewKeyring()
+	ring[0].ID = id
+	return ring
+}
+
 // F37: somebody whose account was sealed by a key that is gone signs in, and is new. While the key is
 // in the ring they are who they were, and a sign-in seals the account anew.
 func TestAccount_keyGone(t *testing.T) {
-	store, before, after, last := sealed{&sessionstore.Memory{}}, sessionstore.NewKeyring(), sessionstore.NewKeyring(), sessionstore.NewKeyring()
+	store, before, after, last := sealed{&sessionstore.Memory{}}, ringOf(1), ringOf(2), ringOf(3)
 	rows := []struct {
 		name  string
 		keys  sessionstore.Keyring
@@ -44,7 +52,7 @@ func TestAccount_keyGone(t *testing.T) {
 // what the index and the list of accounts were sealed with is older than their sessions and account.
 func TestSignOutUser_keyGone(t *testing.T) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
-		before, after := sessionstore.NewKeyring(), sessionstore.NewKeyring()
+		before, after := ringOf(1), ringOf(2)
 		store, first := sessionstore.Store(nil), true
 		with := func(keys sessionstore.Keyring) *kit {
 			return newKit(t, change, asUser, func(_ *kit, c *middleware.Config) {
@@ -86,7 +94,7 @@ func TestSignOutUser_keyElsewhere(t *testing.T) {
 	for _, meanwhile := range []bool{false, true} {
 		t.Run(fmt.Sprint("sign-in under way ", meanwhile), func(t *testing.T) {
 			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
-				old, renewed := sessionstore.NewKeyring(), sessionstore.NewKeyring()
+				old, renewed := ringOf(1), ringOf(2)
 				behind := newKit(t, change, asUser, func(_ *kit, c *middleware.Config) {
 					c.Store, c.Keys = sealed{c.Store}, old
 				})

@@ -141,8 +141,7 @@ func TestFormer_overtaken(t *testing.T) {
 // comes too late gives the other one's to its browser.
 func TestFormer_rotation(t *testing.T) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
-		old, renewed := shared, append(sessionstore.NewKeyring(), shared...)
-		renewed[0].ID = shared[0].ID + 1
+		old, renewed := shared, append(ringOf(shared[0].ID+1), shared...)
 		f := newFormerApp(t)
 		k := newKit(t, change, f.with, func(_ *kit, c *middleware.Config) { c.Keys = renewed })
 		notes(k)

@@ -34,7 +34,8 @@ func NewKeyring() Keyring {
 
 // ParseKeyring reads keys as an environment variable holds them: each is 32 bytes in base64, of
 // either alphabet, padded or not, with commas between them, and the first one seals. A key's ID
-// comes from the key itself, so that the order may change. Make a key with
+// comes from the key itself, so that the order may change; one pair in 256 has the same ID and is
+// refused, and a new key that does not fit the old one has to be made once more. Make a key with
 //
 //	openssl rand -base64 32
 //
