@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/returnleg/returnleg/internal/aead"
 	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/internal/returnpath"
 	"github.com/returnleg/returnleg/providers"
@@ -89,7 +88,7 @@ func (a *Auth) encodeFlow(f *flow, binding string) string {
 	if !f.aside {
 		b = packed.AppendString(b, f.returnTo)
 	}
-	sealed := aead.SealOnce(f.secrets.state, f.seed, b, a.flowData(binding))
+	sealed := f.secrets.state.SealOnce(f.seed, b, a.flowData(binding))
 	return text(append(append(b[:0], f.secrets.id), sealed...))
 }
 
@@ -130,7 +129,7 @@ func (a *Auth) openFlow(state string, bs []binding) (*flow, bool) {
 			continue
 		}
 		for _, b := range bs[:min(len(bs), maxBindings)] {
-			seed, plain, err := aead.OpenOnce(a.secrets[i].state, sealed[1:], a.flowData(b.secret))
+			seed, plain, err := a.secrets[i].state.OpenOnce(sealed[1:], a.flowData(b.secret))
 			if err != nil {
 				continue
 			}
@@ -165,7 +164,7 @@ func (f *flow) decode(s string) bool {
 // nothing has to be stored to know them again, and who sees the state cannot compute them.
 func (a *Auth) visit(f *flow, state string, s *session) *providers.Flow {
 	seed := string(f.seed[:])
-	verifier, nonce := mac(&f.secrets.flow, "verifier", seed), mac(&f.secrets.flow, "nonce", seed)
+	verifier, nonce := f.secrets.flow.Derive("verifier", seed), f.secrets.flow.Derive("nonce", seed)
 	v := &providers.Flow{
 		RedirectURL: a.origin + a.prefix + "/" + f.provider + "/callback",
 		State:       state,
@@ -197,7 +196,7 @@ func (a *Auth) visit(f *flow, state string, s *session) *providers.Flow {
 // later ones reuse: however many sign-ins are started, it takes no more room. One that is lost
 // costs the person the page, not the sign-in.
 func (a *Auth) asideKey(f *flow) (sessionstore.Key, string) {
-	m := mac(&f.secrets.flow, "aside", string(f.seed[:]))
+	m := f.secrets.flow.Derive("aside", string(f.seed[:]))
 	slot := (int(m[0])<<8 | int(m[1])) % asides
 	return sessionstore.Key{Kind: kindAside, ID: "slot-" + string(rune('a'+slot>>8)) + text([]byte{byte(slot)})}, string(m[16:])
 }

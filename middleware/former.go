@@ -153,7 +153,7 @@ func (f *Former) values(b []byte) (fields []sessionstore.Field, deadline time.Ti
 // requests that come together agree without asking one another, and so that a browser that never
 // got the answer gets it again. The first sign-in replaces the secret, and ends that.
 func (s *secrets) heir(token string) (id, secret string) {
-	i, k := mac(&s.cookie, "heir id", token), mac(&s.cookie, "heir secret", token)
+	i, k := s.cookie.Derive("heir id", token), s.cookie.Derive("heir secret", token)
 	return text(i[:16]), text(k[:])
 }
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/returnleg/returnleg/internal/aead"
 	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/internal/returnpath"
 	"github.com/returnleg/returnleg/providers"
@@ -131,7 +130,7 @@ func (a *Auth) sealHop(plain []byte) (string, error) {
 		return "", err
 	}
 	k := &a.secrets[0]
-	return text(append([]byte{k.id}, aead.SealOnce(k.hop, seed, plain, []byte(a.origin))...)), nil
+	return text(append([]byte{k.id}, k.hop.SealOnce(seed, plain, []byte(a.origin))...)), nil
 }
 
 func (a *Auth) openHop(s string) (string, bool) {
@@ -141,7 +140,7 @@ func (a *Auth) openHop(s string) (string, bool) {
 	}
 	for i := range a.secrets {
 		if a.secrets[i].id == sealed[0] {
-			if _, plain, err := aead.OpenOnce(a.secrets[i].hop, sealed[1:], []byte(a.origin)); err == nil {
+			if _, plain, err := a.secrets[i].hop.OpenOnce(sealed[1:], []byte(a.origin)); err == nil {
 				return string(plain), true
 			}
 		}

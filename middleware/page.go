@@ -161,7 +161,7 @@ type ending struct {
 
 // ending returns the fields that note how f ended.
 func (a *Auth) ending(s *session, f *flow, result string) (set []sessionstore.Field, del []string) {
-	m := mac(&f.secrets.flow, "public", string(f.seed[:]))
+	m := f.secrets.flow.Derive("public", string(f.seed[:]))
 	b := packed.AppendTime(nil, a.now())
 	b = packed.AppendString(b, f.provider)
 	b = packed.AppendString(b, result)

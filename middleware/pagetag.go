@@ -49,7 +49,7 @@ func (a *Auth) pageTag(k *secrets, s *session) string {
 }
 
 func tagOf(k *secrets, session, user string) string {
-	m := mac(&k.page, session, user)
+	m := k.page.Derive(session, user)
 	return text(m[:16])
 }
 

@@ -42,7 +42,7 @@ const (
 // redemption returns the key of f's record, which a callback asks for several times.
 func (f *flow) redemption() sessionstore.Key {
 	if f.redeemed == "" {
-		m := mac(&f.secrets.flow, "redemption", string(f.seed[:]))
+		m := f.secrets.flow.Derive("redemption", string(f.seed[:]))
 		f.redeemed = text(m[:])
 	}
 	return sessionstore.Key{Kind: kindRedemption, ID: f.redeemed}

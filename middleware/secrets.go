@@ -15,17 +15,20 @@ import (
 // used as another.
 type secrets struct {
 	id     byte
-	state  [32]byte // seals the flow into the state parameter
-	flow   [32]byte // PKCE verifier and nonce
-	cookie [32]byte // secrets of session cookies
-	hop    [32]byte // seals a posted answer, and a Need in a URL of ours
-	page   [32]byte // page tags
+	state  aead.Secret // seals the flow into the state parameter
+	flow   aead.Secret // PKCE verifier and nonce
+	cookie aead.Secret // secrets of session cookies
+	hop    aead.Secret // seals a posted answer, and a Need in a URL of ours
+	page   aead.Secret // page tags
 }
 
 func newSecrets(keys sessionstore.Keyring) []secrets {
 	ss := make([]secrets, 0, len(keys))
 	for _, k := range keys {
-		derive := func(purpose string) [32]byte { return aead.Derive(k.Secret, "middleware", purpose) }
+		derive := func(purpose string) aead.Secret {
+			key := k.Derive("middleware " + purpose)
+			return aead.NewSecret(key[:])
+		}
 		ss = append(ss, secrets{
 			id:     k.ID,
 			state:  derive("state"),
@@ -38,9 +41,6 @@ func newSecrets(keys sessionstore.Keyring) []secrets {
 	return ss
 }
 
-// mac returns HMAC-SHA256 over the parts, each behind its length.
-func mac(key *[32]byte, parts ...string) [32]byte { return aead.Derive(key[:], parts...) }
-
 // text is the form in which random and derived bytes travel.
 func text(b []byte) string {
 	var short [64]byte // most are: ids, hashes and secrets need no buffer of their own
@@ -50,7 +50,7 @@ func text(b []byte) string {
 // first returns the secret of a session before its first sign-in. It is derived, so that a browser
 // can be given a session that costs the store nothing, and nobody can invent one.
 func (s *secrets) first(sid string) string {
-	m := mac(&s.cookie, "first", sid)
+	m := s.cookie.Derive("first", sid)
 	return text(m[:])
 }
 
@@ -58,7 +58,7 @@ func (s *secrets) first(sid string) string {
 // with that version. It is derived, so that two sign-ins of one person that end together set one
 // and the same cookie: with random secrets the browser may keep the one that has just been replaced.
 func (s *secrets) next(sid, present, user string, born uint64) string {
-	m := mac(&s.cookie, "next", sid, present, user, strconv.FormatUint(born, 36))
+	m := s.cookie.Derive("next", sid, present, user, strconv.FormatUint(born, 36))
 	return text(m[:])
 }
 

@@ -99,12 +99,7 @@ func (r Keyring) Validate() error {
 // Derive returns a key for a purpose, so that what is sealed or signed for one purpose is worth
 // nothing for another. It is no key that [Sealed] uses.
 func (k RingKey) Derive(purpose string) [32]byte {
-	return aead.Derive(k.Secret, "purpose", purpose)
-}
-
-// record returns the key of one record.
-func (k RingKey) record(key Key) [32]byte {
-	return aead.Derive(k.Secret, "record", key.Kind, key.ID)
+	return aead.NewSecret(k.Secret).Derive("purpose", purpose)
 }
 
 // Format writes "[redacted]", whatever the verb.

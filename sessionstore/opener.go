@@ -75,9 +75,9 @@ func (o *opener) boxOf(id byte) (aead.Box, error) {
 	if o.made && o.id == id {
 		return o.box, nil
 	}
-	for _, k := range o.store.keys {
-		if k.ID == id {
-			o.id, o.box, o.made = id, aead.NewBox(k.record(o.key)), true
+	for i := range o.store.keys {
+		if k := &o.store.keys[i]; k.id == id {
+			o.id, o.box, o.made = id, k.box(o.key), true
 			return o.box, nil
 		}
 	}

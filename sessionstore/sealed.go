@@ -17,8 +17,17 @@ type SealedStore struct {
 	Unopened func(k Key, field string, err error)
 
 	store Store
-	keys  Keyring
+	keys  []sealer
 }
+
+// A sealer is one key of a ring.
+type sealer struct {
+	id     byte
+	secret aead.Secret
+}
+
+// box returns what seals and opens the values of one record.
+func (s *sealer) box(k Key) aead.Box { return aead.NewBox(s.secret.Derive("record", k.Kind, k.ID)) }
 
 var (
 	_ Store  = (*SealedStore)(nil)
@@ -46,7 +55,11 @@ func Sealed(s Store, keys Keyring) *SealedStore {
 	if err := keys.Validate(); err != nil {
 		panic(err)
 	}
-	return &SealedStore{store: s, keys: keys}
+	sealers := make([]sealer, len(keys))
+	for i, k := range keys {
+		sealers[i] = sealer{k.ID, aead.NewSecret(k.Secret)}
+	}
+	return &SealedStore{store: s, keys: sealers}
 }
 
 // Load implements [Store].
@@ -67,12 +80,12 @@ func (s *SealedStore) Update(ctx context.Context, k Key, c Change) error {
 	if len(c.Set) == 0 {
 		return s.store.Update(ctx, k, c)
 	}
-	first := s.keys[0]
-	box := aead.NewBox(first.record(k))
+	first := &s.keys[0]
+	box := first.box(k)
 	set := make([]Field, len(c.Set))
 	for i, f := range c.Set {
 		set[i] = f
-		set[i].Value = seal(box, first.ID, k, f)
+		set[i].Value = seal(box, first.id, k, f)
 	}
 	c.Set = set
 	return s.store.Update(ctx, k, c)

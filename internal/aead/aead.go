@@ -5,8 +5,6 @@ package aead
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 )
 
@@ -15,47 +13,12 @@ import (
 var ErrOpen = errors.New("aead: does not open")
 
 const (
-	// Overhead is by how many bytes [Seal] makes a message longer: nonce and tag.
+	// Overhead is by how many bytes [Box.Seal] makes a message longer: nonce and tag.
 	Overhead = 12 + 16
 
-	// OnceOverhead is by how many bytes [SealOnce] makes a message longer: seed and tag.
+	// OnceOverhead is by how many bytes [Secret.SealOnce] makes a message longer: seed and tag.
 	OnceOverhead = 16 + 16
 )
-
-// Derive returns the key of a purpose: HMAC-SHA256 under secret over the parts, each behind its
-// length, so that no two lists of parts give the same key. The first part names the domain.
-func Derive(secret []byte, parts ...string) [32]byte {
-	var buf [roomy]byte
-	b := buf[:0]
-	for _, p := range parts {
-		b = binary.AppendUvarint(b, uint64(len(p)))
-		b = append(b, p...)
-	}
-	return mac(secret, b)
-}
-
-// roomy is enough for what is usually derived from; more goes to the heap.
-const roomy = 192
-
-// mac returns HMAC-SHA256, as RFC 2104, section 2, puts it together: H(K XOR opad, H(K XOR ipad, text)).
-// All of it is on the stack. crypto/hmac makes nine objects for a key, which is most of the cost where
-// each request derives keys of its own.
-func mac(secret, text []byte) [32]byte {
-	var key [sha256.BlockSize]byte
-	if len(secret) > len(key) {
-		short := sha256.Sum256(secret)
-		secret = short[:]
-	}
-	copy(key[:], secret)
-	var inner [sha256.BlockSize + roomy]byte
-	var outer [sha256.BlockSize + sha256.Size]byte
-	for i, k := range key {
-		inner[i], outer[i] = k^0x36, k^0x5c
-	}
-	sum := sha256.Sum256(append(inner[:len(key)], text...))
-	copy(outer[len(key):], sum[:])
-	return sha256.Sum256(outer[:])
-}
 
 // A Box seals and opens under one key, for callers that do so more than once. It is safe for
 // concurrent use.
@@ -85,34 +48,23 @@ func (b Box) Open(dst, sealed, aad []byte) ([]byte, error) {
 	return out, nil
 }
 
-// Seal returns nonce, ciphertext and tag of plaintext under key. See [Box.Seal] for how many
-// messages a key is good for.
-func Seal(key [32]byte, plaintext, aad []byte) []byte {
-	return NewBox(key).Seal(make([]byte, 0, len(plaintext)+Overhead), plaintext, aad)
-}
-
-// Open returns what [Seal] was given, or [ErrOpen].
-func Open(key [32]byte, sealed, aad []byte) ([]byte, error) {
-	return NewBox(key).Open(nil, sealed, aad)
-}
-
 // SealOnce returns seed, ciphertext and tag of plaintext. Each message has a key of its own,
-// derived from key and seed, so that one key is good for 2^40 messages and more: it takes 2^64 of
+// derived from the seed, so that one secret is good for 2^40 messages and more: it takes 2^64 of
 // them before two random seeds are likely to meet. The seed must be random and must not be used
 // for a second message; what else a message needs to derive can be derived from it.
-func SealOnce(key [32]byte, seed [16]byte, plaintext, aad []byte) []byte {
+func (s Secret) SealOnce(seed [16]byte, plaintext, aad []byte) []byte {
 	out := make([]byte, 0, len(plaintext)+OnceOverhead)
 	out = append(out, seed[:]...)
-	return once(key, seed).Seal(out, onceNonce[:], plaintext, aad)
+	return s.once(seed).Seal(out, onceNonce[:], plaintext, aad)
 }
 
-// OpenOnce returns the seed and plaintext that [SealOnce] was given, or [ErrOpen].
-func OpenOnce(key [32]byte, sealed, aad []byte) (seed [16]byte, plaintext []byte, err error) {
+// OpenOnce returns the seed and plaintext that [Secret.SealOnce] was given, or [ErrOpen].
+func (s Secret) OpenOnce(sealed, aad []byte) (seed [16]byte, plaintext []byte, err error) {
 	if len(sealed) < OnceOverhead {
 		return seed, nil, ErrOpen
 	}
 	copy(seed[:], sealed)
-	plaintext, err = once(key, seed).Open(nil, onceNonce[:], sealed[len(seed):], aad)
+	plaintext, err = s.once(seed).Open(nil, onceNonce[:], sealed[len(seed):], aad)
 	if err != nil {
 		return [16]byte{}, nil, ErrOpen
 	}
@@ -122,8 +74,8 @@ func OpenOnce(key [32]byte, sealed, aad []byte) (seed [16]byte, plaintext []byte
 // A key that seals one message may use a constant nonce.
 var onceNonce [12]byte
 
-func once(key [32]byte, seed [16]byte) cipher.AEAD {
-	gcm, err := cipher.NewGCM(block(Derive(key[:], "once", string(seed[:]))))
+func (s Secret) once(seed [16]byte) cipher.AEAD {
+	gcm, err := cipher.NewGCM(block(s.Derive("once", string(seed[:]))))
 	if err != nil {
 		panic("aead: " + err.Error())
 	}
