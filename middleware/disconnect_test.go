@@ -13,6 +13,23 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
+// joined signs ada in, who links grace's account under this label, and returns ada's id.
+func (b *browser) joined(label string) (user string) {
+	b.signIn("idp", "ada", "/")
+	user = b.userID()
+	b.link("plain", label, "grace")
+	return user
+}
+
+// apart signs grace in, who has to be somebody of her own.
+func (b *browser) apart(user string) {
+	b.k.t.Helper()
+	b.signIn("plain", "grace", "/")
+	if got := b.userID(); got == user || got == "" {
+		b.k.t.Errorf("grace signs in as %q", got)
+	}
+}
+
 // Whoever is signed in by an account elsewhere is so as its person. Once it is disconnected it may be
 // somebody's own: those sessions end with it, and none of them is out of reach of SignOutUser.
 func TestDisconnect_elsewhere(t *testing.T) {
@@ -26,9 +43,7 @@ func TestDisconnect_elsewhere(t *testing.T) {
 			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
 				k := newKit(t, change)
 				b, elsewhere := k.browser(), k.browser()
-				b.signIn("idp", "ada", "/")
-				user := b.userID()
-				b.link("plain", "work", "grace")
+				user := b.joined("work")
 				elsewhere.signIn("plain", "grace", "/")
 				if got := elsewhere.userID(); got != user {
 					t.Fatalf("a linked account signs in as %q, want %q", got, user)
@@ -38,10 +53,7 @@ func TestDisconnect_elsewhere(t *testing.T) {
 					t.Errorf("elsewhere still signed in as %q", got)
 				}
 				b.is(ada)
-				elsewhere.signIn("plain", "grace", "/")
-				if got := elsewhere.userID(); got == user || got == "" {
-					t.Errorf("signs in as %q", got)
-				}
+				elsewhere.apart(user)
 			})
 		})
 	}
@@ -52,9 +64,7 @@ func TestDisconnect_duringSignIn(t *testing.T) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
 		k := newKit(t, change)
 		b, elsewhere := k.browser(), k.browser()
-		b.signIn("idp", "ada", "/")
-		user := b.userID()
-		b.link("plain", "", "grace")
+		user := b.joined("")
 		callback := elsewhere.approve(elsewhere.start("plain", "/"), "grace")
 		k.onLogin(func(loginContext) error {
 			k.location(b.post("/auth/plain/disconnect", nil))
@@ -67,10 +77,7 @@ func TestDisconnect_duringSignIn(t *testing.T) {
 			t.Errorf("signed in as %q", got)
 		}
 		k.auth.SetOnLogin(nil)
-		elsewhere.signIn("plain", "grace", "/")
-		if got := elsewhere.userID(); got == user || got == "" {
-			t.Errorf("signs in as %q", got)
-		}
+		elsewhere.apart(user)
 	})
 }
 
@@ -79,9 +86,7 @@ func TestDisconnect_afterSignIn(t *testing.T) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
 		k := newKit(t, change)
 		b, elsewhere := k.browser(), k.browser()
-		b.signIn("idp", "ada", "/")
-		user := b.userID()
-		b.link("plain", "", "grace")
+		user := b.joined("")
 		callback := elsewhere.approve(elsewhere.start("plain", "/"), "grace")
 		w := watch(k)
 		var began atomic.Bool
@@ -96,10 +101,7 @@ func TestDisconnect_afterSignIn(t *testing.T) {
 		if got := elsewhere.userID(); got != "" || !began.Load() {
 			t.Errorf("still signed in as %q", got)
 		}
-		elsewhere.signIn("plain", "grace", "/")
-		if got := elsewhere.userID(); got == user || got == "" {
-			t.Errorf("signs in as %q", got)
-		}
+		elsewhere.apart(user)
 	})
 }
 
@@ -109,8 +111,7 @@ func TestDisconnect_whileHeldUp(t *testing.T) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
 		k := newKit(t, change)
 		b, elsewhere := k.browser(), k.browser()
-		b.signIn("idp", "ada", "/")
-		b.link("plain", "", "grace")
+		b.joined("")
 		callback := elsewhere.approve(elsewhere.start("plain", "/"), "grace")
 		w := watch(k)
 		var account, began atomic.Bool
@@ -139,9 +140,7 @@ func TestDisconnect_both(t *testing.T) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
 		k := newKit(t, change)
 		b := k.browser()
-		b.signIn("idp", "ada", "/")
-		user := b.userID()
-		b.link("plain", "one", "grace")
+		user := b.joined("one")
 		b.link("plain", "two", "grace")
 		w := watch(k)
 		var began atomic.Bool
@@ -156,11 +155,7 @@ func TestDisconnect_both(t *testing.T) {
 		if got, want := b.connections(), "idp: Ada Lovelace false; "; got != want {
 			t.Errorf("connections %s, want %s", got, want)
 		}
-		other := k.browser()
-		other.signIn("plain", "grace", "/")
-		if got := other.userID(); got == user || got == "" {
-			t.Errorf("signs in as %q", got)
-		}
+		k.browser().apart(user)
 	})
 }
 

@@ -24,11 +24,8 @@ var videos = []video{
 
 // serveMe is GET /me: who the token is for.
 func (s *Server) serveMe(w http.ResponseWriter, r *http.Request) {
-	if !allow(w, r, http.MethodGet) {
-		return
-	}
-	a, ok := s.bearer(w, r, "")
-	if !ok || !s.satisfied(w, r, a) {
+	a, ok := s.reader(w, r, "")
+	if !ok {
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
@@ -41,11 +38,8 @@ func (s *Server) serveMe(w http.ResponseWriter, r *http.Request) {
 
 // serveVideos is GET /me/videos. It needs scope videos.
 func (s *Server) serveVideos(w http.ResponseWriter, r *http.Request) {
-	if !allow(w, r, http.MethodGet) {
-		return
-	}
-	a, ok := s.bearer(w, r, "videos")
-	if !ok || !s.satisfied(w, r, a) {
+	a, ok := s.reader(w, r, "videos")
+	if !ok {
 		return
 	}
 	data := make([]any, len(videos))
@@ -60,19 +54,33 @@ func (s *Server) serveVideos(w http.ResponseWriter, r *http.Request) {
 
 // serveVideo is GET /me/videos/{id}. It needs scope videos.
 func (s *Server) serveVideo(w http.ResponseWriter, r *http.Request) {
-	if !allow(w, r, http.MethodGet) {
-		return
-	}
-	a, ok := s.bearer(w, r, "videos")
-	if !ok || !s.satisfied(w, r, a) {
-		return
-	}
-	v, ok := findVideo(r.PathValue("id"))
+	v, a, ok := s.requested(w, r)
 	if !ok {
-		writeJSON(w, http.StatusNotFound, map[string]any{"error": "The requested video could not be found."})
 		return
 	}
 	writeJSON(w, http.StatusOK, s.describe(v, a.account))
+}
+
+// requested returns the video of the URL, and the token that may see it. If not ok, w has the answer.
+func (s *Server) requested(w http.ResponseWriter, r *http.Request) (v video, a *access, ok bool) {
+	a, ok = s.reader(w, r, "videos")
+	if !ok {
+		return video{}, a, false
+	}
+	v, ok = findVideo(r.PathValue("id"))
+	if !ok {
+		writeJSON(w, http.StatusNotFound, map[string]any{"error": "The requested video could not be found."})
+	}
+	return v, a, ok
+}
+
+// reader returns the token of a GET of the API that needs this scope. If not ok, w has the answer.
+func (s *Server) reader(w http.ResponseWriter, r *http.Request, scope string) (a *access, ok bool) {
+	if !allow(w, r, http.MethodGet) {
+		return nil, false
+	}
+	a, ok = s.bearer(w, r, scope)
+	return a, ok && s.satisfied(w, r, a)
 }
 
 func findVideo(id string) (video, bool) {
@@ -101,16 +109,8 @@ const fileSize = 1 << 20
 // serveFile is GET /me/videos/{id}/file: a mebibyte, or as much as the parameter bytes says, up to a
 // gibibyte, sent as it is made. It needs scope videos. The bytes are no film.
 func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
-	if !allow(w, r, http.MethodGet) {
-		return
-	}
-	a, ok := s.bearer(w, r, "videos")
-	if !ok || !s.satisfied(w, r, a) {
-		return
-	}
-	v, ok := findVideo(r.PathValue("id"))
+	v, _, ok := s.requested(w, r)
 	if !ok {
-		writeJSON(w, http.StatusNotFound, map[string]any{"error": "The requested video could not be found."})
 		return
 	}
 	size := int64(fileSize)
