@@ -17,16 +17,25 @@ func (r *run) print(heading string, t *measure.Table) error {
 	return err
 }
 
+// A contender is what is measured beside others.
+type contender interface{ Case() measure.Case }
+
+// takeTurns measures all, so many rounds of them.
+func takeTurns[C contender](all []C, rounds int, each time.Duration) ([]measure.Case, [][]measure.Sample, error) {
+	cases := make([]measure.Case, len(all))
+	for i, c := range all {
+		cases[i] = c.Case()
+	}
+	samples, err := measure.Rounds(cases, rounds, each)
+	return cases, samples, err
+}
+
 func (r *run) requests() error {
 	all, err := signedin.All()
 	if err != nil {
 		return err
 	}
-	cases := make([]measure.Case, len(all))
-	for i, c := range all {
-		cases[i] = c.Case()
-	}
-	samples, err := measure.Rounds(cases, r.rounds, r.each)
+	cases, samples, err := takeTurns(all, r.rounds, r.each)
 	if err != nil {
 		return err
 	}
@@ -60,15 +69,13 @@ func (r *run) logins() error {
 	if err != nil {
 		return err
 	}
-	cases := make([]measure.Case, len(all))
 	calls := make([]float64, len(all))
 	for i, c := range all {
-		cases[i] = c.Case()
 		if calls[i], err = c.Calls(); err != nil {
 			return err
 		}
 	}
-	samples, err := measure.Rounds(cases, r.rounds, r.each)
+	cases, samples, err := takeTurns(all, r.rounds, r.each)
 	if err != nil {
 		return err
 	}
