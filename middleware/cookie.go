@@ -166,10 +166,10 @@ func (c *cookies) bindings(r *http.Request) []binding {
 	return bs
 }
 
-// parseBinding reads secret.minted[.path+time]…
+// parseBinding reads secret.minted[.path+time]… A part of another form is a later version's.
 func parseBinding(name, value string) (binding, bool) {
 	parts := strings.Split(value, ".")
-	if len(parts) < 2 || len(parts) > 2+maxGates || !token(parts[0], 43) {
+	if len(parts) < 2 || len(parts) > maxParts || !token(parts[0], 43) {
 		return binding{}, false
 	}
 	minted, err := strconv.ParseInt(parts[1], 36, 64)
@@ -179,13 +179,12 @@ func parseBinding(name, value string) (binding, bool) {
 	b := binding{name: name, secret: parts[0], minted: minted}
 	for _, p := range parts[2:] {
 		if len(p) < 7 || !token(p[:6], 6) {
-			return binding{}, false
+			continue
 		}
 		at, err := strconv.ParseInt(p[6:], 36, 64)
-		if err != nil {
-			return binding{}, false
+		if err == nil && len(b.gates) < maxGates {
+			b.gates = append(b.gates, gate{p[:6], at})
 		}
-		b.gates = append(b.gates, gate{p[:6], at})
 	}
 	return b, true
 }
@@ -200,6 +199,7 @@ func (b *binding) value() string {
 
 const (
 	maxGates = 4
+	maxParts = 16
 	gateRest = time.Minute
 )
 

@@ -157,7 +157,8 @@ func (f *flow) decode(s string) bool {
 	if f.aside = r.Bool(); !f.aside {
 		f.returnTo = r.String()
 	}
-	return r.Err() == nil
+	// What a later version may send people for is nothing that this one knows how to judge.
+	return r.Err() == nil && f.purpose >= signIn && f.purpose <= link
 }
 
 // visit returns what the provider is told. Verifier and nonce follow from the seed, under our key:

@@ -77,8 +77,9 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 		phase: phase(p.Uint()), until: p.Time(), at: p.Time(), landing: p.String(), session: p.String(),
 		user: p.String(), reason: Reason(p.String()), code: p.String(), version: field.Version,
 	}
-	if !ok || p.Err() != nil {
-		// Somebody redeemed, and what came of it cannot be read: never redeem again.
+	_, known := answers[r.reason]
+	if !ok || p.Err() != nil || r.phase < redeeming || r.phase > failed || r.phase == failed && !known {
+		// Somebody redeemed, and what came of it cannot be read, or not by this version: never redeem again.
 		return &redemption{phase: failed, reason: ReasonInterrupted}, nil
 	}
 	return r, nil

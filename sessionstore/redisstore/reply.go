@@ -144,8 +144,10 @@ func meta(value []byte) (ends int64, of []byte, ok bool) {
 	return ends, of, err == nil
 }
 
-// isName reports whether s is the kind and id of k.
+// isName reports whether s begins with the kind and id of k. What follows a space, which is in neither, is
+// a later version's.
 func isName(s []byte, k sessionstore.Key) bool {
+	s, _, _ = bytes.Cut(s, []byte(" "))
 	n := len(k.Kind)
 	return len(s) == n+1+len(k.ID) && string(s[:n]) == k.Kind && s[n] == ':' && string(s[n+1:]) == k.ID
 }

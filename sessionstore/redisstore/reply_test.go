@@ -5,6 +5,7 @@ package redisstore_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -76,4 +77,34 @@ func FuzzLoad(f *testing.F) {
 // may be called by another name.
 func sameOutcome(a, b error) bool {
 	return (a == nil) == (b == nil) && errors.Is(a, sessionstore.ErrNotFound) == errors.Is(b, sessionstore.ErrNotFound)
+}
+
+// F38: what a later version writes behind the name of a record does not make it somebody else's.
+func TestLoad_later(t *testing.T) {
+	k := sessionstore.Key{Kind: "session", ID: "fuzz-1"}
+	rows := []struct {
+		name, header string
+		found        bool
+	}{
+		{"as it is", "1900000000000 session:fuzz-1", true},
+		{"a further member", "1900000000000 session:fuzz-1 further", true},
+		{"two", "1900000000000 session:fuzz-1 further session:fuzz-2", true},
+		{"another record's", "1900000000000 session:fuzz-2 session:fuzz-1", false},
+		{"a longer name", "1900000000000 session:fuzz-1-further", false},
+		{"no name", "1900000000000  session:fuzz-1", false},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			reply := fmt.Sprintf("*2\r\n$0\r\n\r\n$%d\r\n%s\r\n", len(row.header), row.header)
+			for name, conn := range map[string]func(net.Conn) redis.Conn{
+				"plain":   func(c net.Conn) redis.Conn { return redis.NewConn(redisstore.Guard(c, 4096), 0, 0) },
+				"reading": func(c net.Conn) redis.Conn { return redisstore.Reading(c, 4096) },
+			} {
+				s := redisstore.New(onePool{conn(stream{r: strings.NewReader(reply)})})
+				if _, err := s.Load(t.Context(), k); (err == nil) != row.found {
+					t.Errorf("%s: got %v, want a record: %v", name, err, row.found)
+				}
+			}
+		})
+	}
 }
