@@ -49,6 +49,7 @@ type settings struct {
 	Files     uint64        // that the process may have open; 0: as many as it may
 	MaxGuests int
 	GuestIdle time.Duration // of sessions of guests
+	Mode      string        // of the provider's answers
 
 	// On is the path whose requests the next two fields are about, and writes to the store are
 	// counted from 1 during them.
@@ -100,6 +101,7 @@ func newApp(s settings, logs io.Writer, change ...func(*middleware.Config)) (*ap
 		BaseURL: baseURL,
 		Providers: []providers.Provider{&providers.OIDC{
 			ID: "idp", Issuer: s.Issuer, ClientID: providertest.ClientID, ClientSecret: providertest.ClientSecret,
+			ResponseMode: s.Mode,
 		}},
 		Store:       a.store,
 		Keys:        keys,
@@ -166,6 +168,7 @@ func (a *app) routes() http.Handler {
 		}
 		fmt.Fprintln(w, runtime.NumGoroutine(), len(files), connections, a.gated.Load(), a.opened.Load())
 	})
+	a.pages(mux)
 	return mux
 }
 

@@ -7,10 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/sessionstore"
-	"github.com/returnleg/returnleg/sessionstore/redisstore"
 )
 
 // comesBack opens a gated page after the session was lost, and goes through one sign-in: the gate
@@ -127,82 +125,6 @@ func TestKeys(t *testing.T) {
 		t.Errorf("sign in again, without the old key: %v", err)
 	}
 	w.onceOnly()
-}
-
-// TestVersions reads records that a later version of the kit has written: with fields that nobody
-// here knows, and values that go on where ours end. F38.
-func TestVersions(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	a := w.app(w.settings())
-	b := w.browser("ada", a.addr).sure()
-	b.open("/put?v=kept")
-	callback := b.leave("/value")
-	keys, err := sessionstore.ParseKeyring(w.keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := redisstore.NewPool(redisstore.Server{URL: w.redis.URL()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	later := sessionstore.Sealed(redisstore.New(pool), keys)
-	for _, kind := range []string{"session", "index", "account", "person", "redemption"} {
-		for _, id := range w.ids(kind) {
-			k := sessionstore.Key{Kind: kind, ID: id}
-			rec, err := later.Load(t.Context(), k)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := sessionstore.Change{Set: []sessionstore.Field{{Name: "zz:later", Value: "\xff\x00 of another form", Version: 7}}}
-			if kind == "session" {
-				c.Set = append(c.Set, sessionstore.Field{Name: "v:later", Value: "\xff\x00 of another form", Version: 7})
-			}
-			for f := range rec.All() {
-				if f.Value == "" || strings.HasPrefix(f.Name, "v:") {
-					continue
-				}
-				f.Value = string(packed.AppendString([]byte(f.Value), "one more"))
-				f.Version += 2
-				c.Set = append(c.Set, f)
-			}
-			if err := later.Update(t.Context(), k, c); err != nil {
-				t.Fatal(err)
-			}
-			// And a field that is not even sealed.
-			w.redis.Do(t, "HSET", "rl:"+kind+":"+id, "plain", "1")
-		}
-	}
-	for _, row := range []struct{ path, want string }{
-		{"/who", b.subject()}, {"/gated/page", b.subject()}, {"/value", "kept"},
-	} {
-		if got := b.open(row.path); got.status != http.StatusOK || got.body != row.want {
-			t.Errorf("%s: got %v, want %q", row.path, got, row.want)
-		}
-	}
-	if got := b.open("/token"); got.status != http.StatusOK {
-		t.Errorf("refresh: got %v, want 200", got)
-	}
-	if got := b.open(callback); got.status != http.StatusSeeOther {
-		t.Errorf("callback: got %v, want 303", got)
-	}
-	if got := b.open("/put?v=new"); got.status != http.StatusOK {
-		t.Errorf("put: got %v, want 200", got)
-	}
-	if got := b.open("/value"); got.body != "new" {
-		t.Errorf("value: got %v, want new", got)
-	}
-	sessions, err := a.auth.SessionsOf(t.Context(), w.idp.Issuer()+"|"+b.subject())
-	if err != nil || len(sessions) != 1 {
-		t.Errorf("SessionsOf: got %d, %v, want 1", len(sessions), err)
-	}
-	if err := a.auth.SignOutUser(t.Context(), w.idp.Issuer()+"|"+b.subject()); err != nil {
-		t.Error(err)
-	}
-	if got := b.open("/who"); got.body != nobody {
-		t.Errorf("after SignOutUser: got %v, want %s", got, nobody)
-	}
 }
 
 // TestMemoryTwice gives each of two replicas a memory of its own, by mistake: F25. People bounce to

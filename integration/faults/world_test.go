@@ -134,15 +134,27 @@ type process struct {
 // spawn starts an app in another process.
 func (w *world) spawn(s settings) *process {
 	w.t.Helper()
-	self, err := os.Executable()
+	return w.spawnAs(self(w.t), s)
+}
+
+// self returns the program that these tests are.
+func self(t *testing.T) string {
+	t.Helper()
+	program, err := os.Executable()
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
+	return program
+}
+
+// spawnAs is spawn of a program that is this one, built in another way.
+func (w *world) spawnAs(program string, s settings) *process {
+	w.t.Helper()
 	b, err := json.Marshal(s)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cmd := exec.Command(self)
+	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), variable+"="+string(b))
 	p := child.Start(w.t, cmd)
 	line := p.Line(w.t, func(line string) bool { return strings.HasPrefix(line, ready) })
