@@ -14,6 +14,9 @@ import (
 //go:embed page/practice.css
 var style []byte
 
+//go:embed page/icon.svg
+var icon []byte
+
 //go:embed page/pages.html
 var pageText string
 
@@ -140,9 +143,17 @@ func (s *Server) serveSignOut(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveStyle(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+	serveAsset(w, "text/css; charset=utf-8", style)
+}
+
+func (s *Server) serveIcon(w http.ResponseWriter, _ *http.Request) {
+	serveAsset(w, "image/svg+xml", icon)
+}
+
+func serveAsset(w http.ResponseWriter, contentType string, b []byte) {
+	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "max-age=300")
-	_, _ = w.Write(style) // the person's loss
+	_, _ = w.Write(b) // the person's loss
 }
 
 // initial is the letter that stands for a person.

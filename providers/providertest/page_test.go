@@ -58,6 +58,25 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// What a page names is there, an icon included: browsers ask for /favicon.ico otherwise.
+func TestPages_assets(t *testing.T) {
+	s := providertest.New(providertest.Config{Issuer: "https://idp.example/tenant"})
+	_, body, _ := page(t, s, "/")
+	for _, row := range []struct{ rel, want string }{
+		{"icon", "image/svg+xml"},
+		{"stylesheet", "text/css; charset=utf-8"},
+	} {
+		link := regexp.MustCompile(`<link rel="` + row.rel + `"[^>]* href="/tenant(/[^"]+)">`).FindStringSubmatch(body)
+		if link == nil {
+			t.Errorf("%s: not in the page", row.rel)
+			continue
+		}
+		if status, _, h := page(t, s, link[1]); status != 200 || h.Get("Content-Type") != row.want {
+			t.Errorf("%s: got %d %s, want 200 %s", link[1], status, h.Get("Content-Type"), row.want)
+		}
+	}
+}
+
 func page(t *testing.T, s *providertest.Server, path string) (int, string, http.Header) {
 	t.Helper()
 	resp := get(t, s, path, "")

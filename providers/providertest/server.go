@@ -140,6 +140,7 @@ func (s *Server) routes() {
 		{"page", s.base + "/{$}", s.serveHome},
 		{"page", s.base + "/sign-out", s.serveSignOut},
 		{"page", s.base + "/practice.css", s.serveStyle},
+		{"page", s.base + "/icon.svg", s.serveIcon},
 		{"elsewhere", "/elsewhere", http.NotFound},
 		{"other", "/", http.NotFound},
 	} {
