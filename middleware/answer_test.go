@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/providers/providertest"
+	"github.com/returnleg/returnleg/sessionstore"
 )
 
 // An error may be given to many requests at once, as that of one refresh is to all who wait for it:
@@ -82,6 +84,70 @@ func TestAnswer_errors(t *testing.T) {
 					t.Errorf("sent to %s", k.location(page))
 				}
 			})
+		})
+	}
+}
+
+// A store that fails in the middle of a handler is 503, as it is before one, whatever it was asked for.
+func TestAnswer_storeFails(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		call func(*kit, context.Context) error
+	}{
+		{"SessionsOf", func(k *kit, ctx context.Context) error { _, err := k.auth.SessionsOf(ctx, adaUser); return err }},
+		{"SignOutUser", func(k *kit, ctx context.Context) error { return k.auth.SignOutUser(ctx, adaUser) }},
+		{"SignOutOthers", func(_ *kit, ctx context.Context) error { return middleware.SignOutOthers(ctx) }},
+		{"EndSession", func(k *kit, ctx context.Context) error {
+			return k.auth.EndSession(ctx, adaUser, strings.Repeat("a", 22))
+		}},
+		{"Take", func(_ *kit, ctx context.Context) error { _, _, err := middleware.Take(ctx, "once"); return err }},
+		{"Disconnect", func(_ *kit, ctx context.Context) error { return middleware.Disconnect(ctx, "plain") }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			k := newKit(t, asUser)
+			k.handle("/keep", func(_ http.ResponseWriter, r *http.Request) { k.auth.Sessions().Put(r.Context(), "once", "1") })
+			k.handle("/call", func(w http.ResponseWriter, r *http.Request) {
+				watch(k).on(func(string, sessionstore.Key) error { return errors.New("broken") })
+				if err := row.call(k, r.Context()); err != nil {
+					middleware.Answer(w, r, err)
+				}
+			})
+			b := k.browser()
+			b.signIn("plain", "ada", "/")
+			b.open("/keep")
+			k.rejectedWith(b.open("/call"), http.StatusServiceUnavailable)
+			if got := k.log.String(); !strings.Contains(got, "reason=store ") {
+				t.Errorf("log: %s", got)
+			}
+		})
+	}
+}
+
+// A page about something that may be well in a moment has a button that loads the same address again,
+// which is not written out: it may be that of a callback.
+func TestAnswer_tryAgain(t *testing.T) {
+	k := newKit(t)
+	for _, row := range []struct {
+		name, method string
+		problem      middleware.Problem
+		want         bool
+	}{
+		{"the store is down", "GET", middleware.Problem{Reason: middleware.ReasonStore}, true},
+		{"the app failed", "GET", middleware.Problem{Reason: middleware.ReasonHandler}, true},
+		{"a form, which the button would not send", "POST", middleware.Problem{Reason: middleware.ReasonStore}, false},
+		{"the sign-in begins anew", "GET", middleware.Problem{Reason: middleware.ReasonUnavailable, LoginURL: "/auth/plain/login"}, false},
+		{"not there", "GET", middleware.Problem{Reason: middleware.ReasonNotFound}, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			h := k.auth.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { middleware.Answer(w, r, &row.problem) }))
+			r := httptest.NewRequest(row.method, "https://app.example/fails?code=1", nil)
+			r.Header.Set("Accept", "text/html")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			page := w.Body.String()
+			if got := strings.Contains(page, `<a class="button" href="">Try again</a>`); got != row.want || strings.Contains(page, "code=1") {
+				t.Errorf("got a button %t, want %t, on a page without its address: %s", got, row.want, page)
+			}
 		})
 	}
 }

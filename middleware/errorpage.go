@@ -34,6 +34,7 @@ type problemPage struct {
 	*Problem
 	Home    string
 	Tag     string   // the page tag of a form that connects a provider
+	Reload  bool     // the same address may answer in a moment
 	SignOut string   // the address of a form that signs out
 	Choices []choice // ways to sign in
 }

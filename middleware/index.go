@@ -277,7 +277,7 @@ type Session struct {
 func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 	accounts, err := a.accounts(ctx, user)
 	if err != nil {
-		return nil, err
+		return nil, broken(err)
 	}
 	here := ""
 	if q, err := from(ctx); err == nil && q.auth == a {
@@ -290,7 +290,7 @@ func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("middleware: index: %w", err)
+			return nil, broken(fmt.Errorf("middleware: index: %w", err))
 		}
 		for f := range rec.All() {
 			if !isEntry(f.Name) {
@@ -298,7 +298,7 @@ func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 			}
 			s, err := a.find(ctx, f.Name)
 			if err != nil {
-				return nil, err
+				return nil, broken(err)
 			}
 			if s.meta.user != account || !s.of(user) {
 				continue // ended, never came to be, or is of the user to whom OnLogin has given the account since
@@ -323,7 +323,7 @@ func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 // error. After an error some may be ended; it is safe to try again. ctx may be that of a request, or
 // any.
 func (a *Auth) SignOutUser(ctx context.Context, user string) error {
-	return a.endAll(ctx, user, "")
+	return broken(a.endAll(ctx, user, ""))
 }
 
 // SignOutOthers ends every session of whoever is signed in, except the one of this request. Nobody
@@ -337,7 +337,7 @@ func SignOutOthers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return q.auth.endAll(ctx, acc.ID, q.view().id)
+	return broken(q.auth.endAll(ctx, acc.ID, q.view().id))
 }
 
 // EndSession ends one session of user, by the id that [Auth.SessionsOf] gave. One that is not there,
@@ -348,14 +348,14 @@ func (a *Auth) EndSession(ctx context.Context, user, id string) error {
 	}
 	s, err := a.find(ctx, id)
 	if err != nil || s.meta.user == "" {
-		return err
+		return broken(err)
 	}
 	accounts, err := a.accounts(ctx, user)
 	if err != nil || !slices.Contains(accounts, s.meta.user) || !s.of(user) {
-		return err
+		return broken(err)
 	}
 	if err := a.store.Delete(ctx, s.key()); err != nil {
-		return fmt.Errorf("middleware: session: %w", err)
+		return broken(fmt.Errorf("middleware: session: %w", err))
 	}
 	a.delist(ctx, s.meta.user, id)
 	return nil

@@ -85,6 +85,14 @@ func problem(reason Reason, cause error) *Problem {
 	return p
 }
 
+// broken returns what a handler is told of an error of the store: [Answer] makes 503 of it. nil is none.
+func broken(err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem(ReasonStore, err)
+}
+
 // whole returns a copy of p that can be answered: one that an app made may have nothing but a reason,
 // or not even that.
 func (p *Problem) whole() *Problem {
@@ -153,6 +161,7 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 		return
 	}
 	page := problemPage{Problem: p, Home: a.home}
+	page.Reload = p.Status >= http.StatusInternalServerError && p.LoginURL == "" && r.Method == http.MethodGet
 	if p.LoginPost {
 		page.Tag = PageTag(r.Context())
 	}

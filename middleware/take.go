@@ -57,11 +57,11 @@ func Take(ctx context.Context, key string) (v any, ok bool, err error) {
 			return nil, false, nil
 		}
 		if !contested(err) {
-			return nil, false, fmt.Errorf("middleware: session: %w", err)
+			return nil, false, broken(fmt.Errorf("middleware: session: %w", err))
 		}
 		again, err := a.find(ctx, s.id)
 		if err != nil {
-			return nil, false, err
+			return nil, false, broken(err)
 		}
 		if again.born != s.born {
 			return nil, false, nil

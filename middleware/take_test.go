@@ -124,7 +124,7 @@ func TestTake(t *testing.T) {
 			}
 			return nil
 		})
-		if got := text(b.open("/take")); got != "<nil> false middleware: session: broken" {
+		if got := text(b.open("/take")); got != "<nil> false middleware: store: middleware: session: broken" {
 			t.Errorf("store fails at the take: %q", got)
 		}
 		if got := text(b.open("/take")); got != "2 true <nil>" {
