@@ -123,11 +123,11 @@ func gatePath(path string) string {
 	return text(h[:])[:6]
 }
 
-// label returns a provider's name for people.
+// label returns a provider's name for people: "acme-sso" is "Acme sso".
 func label(name string) string {
 	known := []string{"github", "GitHub", "google", "Google", "vimeo", "Vimeo", "oidc", "OpenID Connect"}
 	if i := slices.Index(known, name); i >= 0 && i%2 == 0 {
 		return known[i+1]
 	}
-	return strings.ToUpper(name[:1]) + name[1:]
+	return strings.ToUpper(name[:1]) + strings.ReplaceAll(name[1:], "-", " ")
 }

@@ -154,7 +154,7 @@ func TestRequire_decisions(t *testing.T) {
 
 // With several providers to choose from, the gate leaves the choice to the person.
 func TestRequire_chooser(t *testing.T) {
-	k := newKit(t)
+	k := newKit(t, func(k *kit, c *middleware.Config) { c.Providers = append(c.Providers, k.idp.OAuth2("acme-sso")) })
 	k.gate("/gated", middleware.Need{})
 	b := k.browser()
 	to := k.location(b.open("/gated?q=1"))
@@ -162,7 +162,7 @@ func TestRequire_chooser(t *testing.T) {
 		t.Fatalf("sent to %q, want %q", to, want)
 	}
 	body := text(b.open(to))
-	for _, want := range []string{"/auth/idp/login?return_to=%2Fgated%3Fq%3D1", "/auth/plain/login?return_to=%2Fgated%3Fq%3D1"} {
+	for _, want := range []string{"/auth/idp/login?return_to=%2Fgated%3Fq%3D1", "/auth/plain/login?return_to=%2Fgated%3Fq%3D1", "Continue with Acme sso"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%s is not on the page: %s", want, body)
 		}
