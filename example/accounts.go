@@ -44,7 +44,7 @@ type accountsData struct {
 	Notice  string // what was done just now
 	Called  string // what was typed as a name
 	Of      string // the service that it was typed for
-	Error   string
+	Error   string // about that name; about the page if Of is empty
 }
 
 // showAccounts lists what the session is connected with, and where else the person is signed in.
@@ -105,14 +105,14 @@ func connectedAs(all []middleware.Connection, provider, label string) bool {
 // somebody else. In between, it was seen that the page was made for whoever is signed in.
 func (a *app) link(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
-	again := func(text string) error {
-		return a.accountsForm(w, r, http.StatusUnprocessableEntity, accountsData{
-			Called: r.PostFormValue("called"), Of: r.PostFormValue("provider"), Error: text,
-		})
-	}
 	s := a.service(r.PostFormValue("provider"))
 	if s == nil {
-		return again("Choose an account to connect.")
+		return a.accountsForm(w, r, http.StatusUnprocessableEntity, accountsData{Error: "Choose an account to connect."})
+	}
+	again := func(text string) error {
+		return a.accountsForm(w, r, http.StatusUnprocessableEntity, accountsData{
+			Called: r.PostFormValue("called"), Of: s.Name, Error: text,
+		})
 	}
 	all, err := middleware.Connections(ctx)
 	if err != nil {

@@ -168,7 +168,7 @@ func (a *app) signInURL(ctx context.Context, returnTo string) (string, error) {
 	return middleware.LoginURL(ctx, middleware.Need{}, returnTo)
 }
 
-// handle turns a handler that may fail into one that shows a page for it.
+// handle turns a handler that may fail into one that shows a page for it, see showProblem.
 func (a *app) handle(h func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.secure(w.Header())
@@ -184,8 +184,7 @@ func (a *app) handle(h func(http.ResponseWriter, *http.Request) error) http.Hand
 			}
 		}
 		if err := h(w, r); err != nil {
-			a.log.ErrorContext(r.Context(), "page", "method", r.Method, "path", r.URL.Path, "error", err)
-			a.showTrouble(w, r, http.StatusInternalServerError, trouble{Title: "Something went wrong on our side", Detail: "It is noted. Try again in a moment.", Back: "/"})
+			middleware.Answer(w, r, err)
 		}
 	})
 }

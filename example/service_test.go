@@ -2,10 +2,12 @@ package main
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/providers/providertest"
 )
@@ -71,6 +73,19 @@ func TestTroubleWithTheAPI(t *testing.T) {
 			s.idp.SetBehavior(providertest.Behavior{})
 			b.shows(b.open("/videos"), 200, "Nanoseconds")
 		})
+	}
+}
+
+// What may be well in a moment can be asked for again; what a form was about would be lost on the way.
+func TestTroubleOfTheMoment(t *testing.T) {
+	s := newStage(t, nil)
+	for method, want := range map[string]bool{http.MethodGet: true, http.MethodPost: false} {
+		w := httptest.NewRecorder()
+		p := &middleware.Problem{Status: http.StatusServiceUnavailable, Title: "One moment, please", Reason: middleware.ReasonStore}
+		s.app.showProblem(w, httptest.NewRequest(method, s.base+"/videos", nil), p)
+		if got := strings.Contains(w.Body.String(), `<a class="button" href="">Try again</a>`); got != want {
+			t.Errorf("%s: got a button %t, want %t: %s", method, got, want, w.Body)
+		}
 	}
 }
 

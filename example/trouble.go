@@ -13,6 +13,7 @@ type trouble struct {
 	Title, Detail     string
 	Retry, RetryLabel string // URL and text of the first button
 	RetryPost         bool   // it has to be a form: it starts a sign-in that adds to an account
+	Reload            bool   // the first button loads the same address, whatever it is, again
 	Back, BackLabel   string // of the second one
 	Hints             []string
 }
@@ -92,6 +93,7 @@ func (a *app) showProblem(w http.ResponseWriter, r *http.Request, p *middleware.
 		return
 	}
 	t := trouble{Title: p.Title, Detail: p.Detail, Retry: p.LoginURL, RetryPost: p.LoginPost, Back: p.BackURL, Hints: p.Hints}
+	t.Reload = p.Status >= http.StatusInternalServerError && t.Retry == "" && r.Method == http.MethodGet
 	_, err := middleware.User(r.Context())
 	switch {
 	case p.Reason == middleware.ReasonDenied && err == nil:
