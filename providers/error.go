@@ -26,7 +26,7 @@ var (
 	ErrNoRefresh = errors.New("providers: token cannot be refreshed")
 
 	// ErrInsecure is wrapped for a plain http URL of anything but loopback; nothing was sent.
-	ErrInsecure = errors.New("providers: insecure URL")
+	ErrInsecure = errors.New("providers: insecure URL: want https for a host that is not loopback")
 
 	// ErrUnmet is wrapped, beside [ErrToken], when the provider signed somebody in, but not in the
 	// way that was asked for: Flow.ACR, Flow.MaxAge. Begin returns it for a provider that has no

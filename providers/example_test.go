@@ -71,7 +71,7 @@ func ExampleOAuth2() {
 	fmt.Println(forge.Validate())
 	// Output:
 	// <nil>
-	// providers: forge: TokenURL: providers: insecure URL
+	// providers: forge: TokenURL: providers: insecure URL: want https for a host that is not loopback
 }
 
 func ExampleParseChallenge() {

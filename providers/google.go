@@ -15,6 +15,7 @@ func Google(clientID string, clientSecret Secret, scopes ...string) *OIDC {
 		Issuer:       "https://accounts.google.com",
 		ClientID:     clientID,
 		ClientSecret: clientSecret,
+		AuthMethod:   ClientSecretBasic, // its metadata knows none without a secret
 		Scopes:       append([]string{"openid", "profile", "email"}, scopes...),
 		Algorithms:   []string{"RS256"},
 		AuthParams:   url.Values{"access_type": {"offline"}},

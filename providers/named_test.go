@@ -154,6 +154,9 @@ func TestVimeo_identity(t *testing.T) {
 func TestGoogle(t *testing.T) {
 	p := providers.Google("id", "secret", "https://www.googleapis.com/auth/calendar.readonly")
 	is(t, p.Validate(), nil)
+	if err := providers.Google("id", "").Validate(); err == nil || !strings.Contains(err.Error(), "ClientSecret") {
+		t.Errorf("without a secret, which a variable that is not set looks like: got %v", err)
+	}
 	s := &script{answers: map[string]func(*http.Request) *http.Response{
 		"GET accounts.google.com/.well-known/openid-configuration": fixture(t, "google_metadata.json"),
 	}}

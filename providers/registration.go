@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -33,7 +34,7 @@ func (m AuthMethod) or(secret Secret) AuthMethod {
 }
 
 func (r *registration) mistake(field string, err error) error {
-	return fmt.Errorf("providers: %s: %s: %w", r.id, field, err)
+	return fmt.Errorf("providers: %s: %s: %w", cmp.Or(r.id, `""`), field, err)
 }
 
 // mistakes returns what is wrong, field by field.
@@ -52,7 +53,7 @@ func (r *registration) mistakes() (errs []error) {
 			wrong("ClientSecret", "empty, but AuthMethod needs it")
 		}
 	default:
-		wrong("AuthMethod", "unknown")
+		wrong("AuthMethod", "not client_secret_basic, client_secret_post or none")
 	}
 	if r.method == None && r.secret != "" {
 		wrong("ClientSecret", "set, but AuthMethod does not send it")
@@ -93,6 +94,9 @@ func (r *registration) mistakes() (errs []error) {
 func (r *registration) endpoint(field, raw string, required bool) error {
 	if raw == "" && !required {
 		return nil
+	}
+	if raw == "" {
+		return r.mistake(field, errors.New("empty"))
 	}
 	if _, err := parseURL(raw); err != nil {
 		return r.mistake(field, err)
