@@ -36,8 +36,14 @@ const (
 // errAway is why nothing was asked.
 var errAway = errors.New("server has not answered for a while")
 
+// errNoPool is a Store that [New] has not made, or was made of nothing.
+var errNoPool = errors.New("no pool: want a Store of New")
+
 // ask sends q and returns its reply, unless the server is not likely to give one.
 func (s *Store) ask(ctx context.Context, q *query) (any, error) {
+	if s.pool == nil {
+		return nil, failed(q.op, errNoPool)
+	}
 	if !s.breaker.enter() {
 		return nil, failed(q.op, errAway)
 	}

@@ -332,6 +332,16 @@ func TestConnWithoutTimeout(t *testing.T) {
 	}
 }
 
+// A store that was made of nothing says so, to whoever looks into the log.
+func TestNoPool(t *testing.T) {
+	var none *redis.Pool
+	for name, s := range map[string]*redisstore.Store{"zero": {}, "of nil": redisstore.New(nil), "of a nil pool": redisstore.New(none)} {
+		for _, op := range operations {
+			wantClass(t, name+": "+op.name, op.do(t.Context(), s), sessionstore.ErrMisconfigured)
+		}
+	}
+}
+
 // Without a guard nobody notices a reply that was not asked for, until one does not belong to its
 // command: then the connection is given up, with all the others that it holds.
 func TestUnaskedReplyUnguarded(t *testing.T) {

@@ -86,8 +86,14 @@ var (
 	_ sessionstore.Pinger = (*Store)(nil)
 )
 
-// New returns a store that keeps its records where the connections of p lead.
-func New(p Pool) *Store { return &Store{pool: p} }
+// New returns a store that keeps its records where the connections of p lead. Without one, every
+// operation is [sessionstore.ErrMisconfigured].
+func New(p Pool) *Store {
+	if p, ok := p.(*redis.Pool); ok && p == nil {
+		return &Store{}
+	}
+	return &Store{pool: p}
+}
 
 // Load implements [sessionstore.Store]. It is one HGETALL.
 func (s *Store) Load(ctx context.Context, k sessionstore.Key) (sessionstore.Record, error) {

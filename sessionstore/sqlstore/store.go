@@ -15,8 +15,10 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
 	"sync/atomic"
@@ -41,6 +43,24 @@ type Config struct {
 	// that SQLite was told to make itself, by busy_timeout, is not cut short: a call may take that
 	// much longer.
 	Timeout time.Duration
+}
+
+// check returns every mistake of c, joined.
+func (c *Config) check(db *sql.DB) error {
+	var errs []error
+	if db == nil {
+		errs = append(errs, errors.New("sqlstore: db: nil"))
+	}
+	if !prefixes.MatchString(c.Prefix) {
+		errs = append(errs, errors.New("sqlstore: config: Prefix: want a lower-case letter, then at most 30 of a-z 0-9 _"))
+	}
+	if c.Timeout < 0 {
+		errs = append(errs, errors.New("sqlstore: config: Timeout: want a positive duration"))
+	}
+	if c.Dialect > SQLite {
+		errs = append(errs, fmt.Errorf("sqlstore: config: Dialect: %d is unknown", c.Dialect))
+	}
+	return errors.Join(errs...)
 }
 
 // A Store is a [sessionstore.Store] in an SQL database. Any number of processes may share one.
@@ -80,20 +100,10 @@ var prefixes = regexp.MustCompile(`^[a-z][a-z0-9_]{0,30}$`)
 //
 // An account that may not create tables will do once they are there.
 func New(ctx context.Context, db *sql.DB, cfg Config) (*Store, error) {
-	if cfg.Prefix == "" {
-		cfg.Prefix = "returnleg_"
-	}
-	if !prefixes.MatchString(cfg.Prefix) {
-		return nil, fmt.Errorf("sqlstore: config: Prefix: want a lower-case letter, then at most 30 of a-z 0-9 _")
-	}
-	if cfg.Timeout < 0 {
-		return nil, fmt.Errorf("sqlstore: config: Timeout: want a positive duration")
-	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = 5 * time.Second
-	}
-	if cfg.Dialect > SQLite {
-		return nil, fmt.Errorf("sqlstore: config: Dialect: %d is unknown", cfg.Dialect)
+	cfg.Prefix = cmp.Or(cfg.Prefix, "returnleg_")
+	cfg.Timeout = cmp.Or(cfg.Timeout, 5*time.Second)
+	if err := cfg.check(db); err != nil {
+		return nil, err
 	}
 	if cfg.Dialect == 0 {
 		d, err := detect(ctx, db)

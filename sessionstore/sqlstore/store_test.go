@@ -67,6 +67,15 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+func TestConfig_everyMistakeAtOnce(t *testing.T) {
+	_, err := sqlstore.New(t.Context(), nil, sqlstore.Config{Prefix: "1a", Timeout: -1, Dialect: sqlstore.SQLite + 1})
+	for _, want := range []string{"db: nil", "Prefix", "Timeout", "Dialect"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("nothing about %s in: %v", want, err)
+		}
+	}
+}
+
 func TestDialect(t *testing.T) {
 	down := errors.New("connection refused")
 	rows := []struct {
