@@ -211,10 +211,12 @@ func (c *Config) check() (*url.URL, error) {
 	if p := c.prefix(); !strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") || !plainPath(p) {
 		errs.add("Prefix %q: want a plain path such as /auth", p)
 	}
-	if base != nil {
-		if _, ok := returnpath.Clean(base, c.prefix(), c.home()); !ok {
-			errs.add("Home %q: want a path of this site outside of Prefix", c.home())
-		}
+	site := base
+	if site == nil {
+		site = &url.URL{Scheme: "https", Host: "invalid"} // Home is judged whatever is wrong with BaseURL
+	}
+	if _, ok := returnpath.Clean(site, c.prefix(), c.home()); !ok {
+		errs.add("Home %q: want a path of this site outside of Prefix", c.home())
 	}
 	errs = append(errs, checkProviders(c.Providers)...)
 	if c.Store != nil && isNil(c.Store) {
@@ -227,7 +229,7 @@ func (c *Config) check() (*url.URL, error) {
 		errs.add("Keys: needed with a store that outlives the process")
 	}
 	if c.Keys != nil {
-		errs = append(errs, c.Keys.Validate())
+		errs.under("Keys", c.Keys.Validate())
 	}
 	errs = append(errs, checkSessions(c.Sessions)...)
 	errs = append(errs, c.Former.check(base))
@@ -245,6 +247,19 @@ type mistakes []error
 
 func (m *mistakes) add(format string, args ...any) {
 	*m = append(*m, fmt.Errorf("middleware: config: "+format, args...))
+}
+
+// under adds what a field's own check said, each of it with the name of the field.
+func (m *mistakes) under(field string, err error) {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range all.Unwrap() {
+			m.under(field, err)
+		}
+		return
+	}
+	if err != nil {
+		m.add("%s: %w", field, err)
+	}
 }
 
 func checkProviders(ps []providers.Provider) (errs mistakes) {
@@ -266,7 +281,7 @@ func checkProviders(ps []providers.Provider) (errs mistakes) {
 		}
 		seen[name] = true
 		if v, ok := p.(providers.Validator); ok {
-			errs = append(errs, v.Validate())
+			errs.under(fmt.Sprintf("Providers[%d]", i), v.Validate())
 		}
 	}
 	return errs

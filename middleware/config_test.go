@@ -172,6 +172,7 @@ func TestNew_everyMistakeAtOnce(t *testing.T) {
 		Providers:     []providers.Provider{nil, named{name: "logout"}, &providers.OIDC{ID: "corp"}},
 		Store:         sealed{&sessionstore.Memory{}},
 		Prefix:        "auth/",
+		Home:          "https://elsewhere.example/",
 		AnonymousIdle: -1,
 		MaxGuests:     -1,
 		Sessions: manager(func(s *scs.SessionManager) {
@@ -183,11 +184,28 @@ func TestNew_everyMistakeAtOnce(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"BaseURL", "Providers[0]", `name "logout"`, "corp: ClientID", "corp: Issuer", "Keys", "Prefix", "AnonymousIdle", "MaxGuests",
+		"BaseURL", "Providers[0]", `Providers[1]: name "logout"`, "Keys", "Prefix", "Home", "AnonymousIdle", "MaxGuests",
+		"Providers[2]: providers: corp: ClientID", "Providers[2]: providers: corp: Issuer: empty",
 		"Domain", "Path", "Lifetime", "IdleTimeout", "SameSite", "HashTokenInStore",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing about %s in:\n%v", want, err)
+		}
+	}
+}
+
+// What a field's own check says is the field's, line by line.
+func TestNew_keysThatAreWrong(t *testing.T) {
+	_, err := middleware.New(middleware.Config{
+		BaseURL: appURL, Providers: []providers.Provider{providers.GitHub("id", "secret")},
+		Keys: sessionstore.Keyring{{ID: 1, Secret: []byte("short")}, {ID: 1, Secret: make([]byte, 32)}},
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for line := range strings.Lines(err.Error()) {
+		if !strings.HasPrefix(line, "middleware: config: Keys: sessionstore: key ring: ") {
+			t.Errorf("whose mistake: %s", line)
 		}
 	}
 }
