@@ -117,9 +117,6 @@ func (s *Server) Restart(t testing.TB) {
 // URL returns the server's.
 func (s *Server) URL() string { return "redis://" + s.Addr }
 
-// Pid returns the id of the server's process.
-func (s *Server) Pid() int { return s.cmd.Process.Pid }
-
 // Kill ends the server's process without warning, and returns when it has ended.
 func (s *Server) Kill() {
 	s.cmd.Process.Signal(syscall.SIGCONT)

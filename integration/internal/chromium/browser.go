@@ -74,7 +74,7 @@ func (b *Browser) tab(t testing.TB, name string, opts ...chromedp.ContextOption)
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("open a %s: %v", name, err)
 	}
-	return &Tab{t: t, browser: b, ctx: ctx, cancel: cancel, name: name}
+	return &Tab{t: t, browser: b, ctx: ctx, name: name}
 }
 
 func program() (string, error) {

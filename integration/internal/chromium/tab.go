@@ -21,7 +21,6 @@ type Tab struct {
 	t       testing.TB
 	browser *Browser
 	ctx     context.Context
-	cancel  context.CancelFunc
 	name    string
 }
 
@@ -237,9 +236,6 @@ func (a *Tab) front() {
 		a.fail("bring to front", err)
 	}
 }
-
-// Close closes the tab.
-func (a *Tab) Close() { a.cancel() }
 
 func (a *Tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	a.t.Helper()
