@@ -271,6 +271,9 @@ func TestPersonDecides(t *testing.T) {
 	if resp.StatusCode != 403 {
 		t.Errorf("cross-site consent: got %d, want 403", resp.StatusCode)
 	}
+	if _, err := s.Approve(t.Context(), nil, s.URL("/authorize?"+good().Encode()), "adda"); err == nil || !strings.Contains(err.Error(), `no account "adda"`) {
+		t.Errorf("somebody unknown: got %v", err)
+	}
 }
 
 func TestFormPost(t *testing.T) {

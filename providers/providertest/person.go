@@ -59,6 +59,9 @@ func (s *Server) person(ctx context.Context, browser *http.Client, authURL, acco
 	}
 	request := page.hidden.Get("request") // of the sign-in page; the consent page has it in its address
 	if request != "" {
+		if _, ok := s.cfg.account(account); !ok {
+			return "", fmt.Errorf("providertest: no account %q", account)
+		}
 		page, back, err = s.visit(ctx, &c, http.MethodGet, s.URL("/consent?"+consentQuery(request, account)), nil)
 		if err != nil || back != "" {
 			return back, err
