@@ -136,7 +136,7 @@ func (a *Auth) Sessions() *scs.SessionManager { return a.sessions }
 //   - {Prefix}/{provider}/callback, the redirect URI to register with the provider;
 //   - {Prefix}/{provider}/disconnect, which ends a connection by POST, see [Disconnect];
 //   - {Prefix}/logout, which signs out by POST, with return_to as a form field;
-//   - {Prefix}/status, who is signed in, as JSON, for scripts of the app's own pages: see above.
+//   - {Prefix}/status, who is signed in, as JSON, for scripts: see the package's comment.
 //
 // A request whose session cannot be loaded because the store fails is answered with 503, without
 // touching a cookie; one without a session cookie is served.

@@ -28,7 +28,8 @@ type Config struct {
 	// X-Forwarded-… decide nothing. Plain http is refused for anything but loopback.
 	BaseURL string
 
-	// Providers are the identity providers that people sign in with. The first is the default.
+	// Providers are the identity providers that people sign in with. Where there are several and
+	// nothing says which, the person chooses, on a page that lists them in this order.
 	Providers []providers.Provider
 
 	// Store keeps sessions and accounts. Nil is a [sessionstore.Memory], which is right for one

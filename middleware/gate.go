@@ -27,7 +27,7 @@ func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			q, err := from(r.Context())
 			if err != nil || q.auth != a {
-				a.refuse(w, r, problem(ReasonStore, ErrNoMiddleware)) // a gate fails closed
+				a.refuse(w, r, problem(ReasonHandler, ErrNoMiddleware)) // a gate fails closed
 				return
 			}
 			if err = q.check(n); err == nil {

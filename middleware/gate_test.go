@@ -373,8 +373,8 @@ func TestRequire_withoutHandler(t *testing.T) {
 	b := k.browser()
 	b.signIn("plain", "ada", "/")
 	k.handler = gated
-	if resp := b.open("/"); resp.StatusCode < 500 {
-		t.Errorf("status %d", resp.StatusCode)
+	if resp := b.open("/"); resp.StatusCode != http.StatusInternalServerError || !strings.Contains(k.log.String(), "reason=handler ") {
+		t.Errorf("status %d, want 500 for a mistake of the app's: %s", resp.StatusCode, k.log)
 	}
 	k.handler = other.auth.Handler(gated)
 	if resp := b.open("/"); resp.StatusCode < 500 {

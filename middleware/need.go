@@ -8,8 +8,9 @@ import (
 
 // A Need is what a page asks of a session. The zero Need is: signed in.
 type Need struct {
-	// Provider is the one that has to be connected; "" is the one of the sign-in, or the first
-	// that is configured if nobody is signed in. A connection whose token has ended does not count.
+	// Provider is the one that has to be connected; "" is the one of the sign-in, and for
+	// somebody who is not signed in any that is configured. A connection whose token has ended does
+	// not count.
 	Provider string
 
 	// Label names one of several accounts at the provider; "" is the one without a label. See
