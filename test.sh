@@ -140,6 +140,11 @@ body() {
 	sed -n "/^func $1() {\$/,/^}\$/p" "$2" | sed '1d;$d'
 }
 
+# block prints the n-th block of Go in a page.
+block() {
+	awk -v n="$1" '/^```go$/ { on = ++seen == n; next } /^```$/ { on = 0 } on' "$2"
+}
+
 # house checks what CONTRIBUTING.md says about files.
 house() {
 	local file lines limit code=0
@@ -160,6 +165,10 @@ house() {
 	done < <(grep -rl --include='*_test.go' --exclude='*_bench_test.go' --exclude-dir=node_modules 'time\.Sleep(' . || true)
 	if ! diff <(body main README.md) <(body Example middleware/example_test.go); then
 		echo "the program in README.md is not the Example of package middleware" && code=1
+	fi
+	if ! diff <(block 2 README.md) <(body Example_test middleware/example_practice_test.go | sed -n '/^\tidp := /,/^\t})$/ { s/^\t//; p }') ||
+		[[ -n $(block 3 README.md) ]]; then
+		echo "the test in README.md is not the Example named Test of package middleware" && code=1
 	fi
 	return "$code"
 }
