@@ -176,10 +176,10 @@ func (a *app) handle(h func(http.ResponseWriter, *http.Request) error) http.Hand
 			if err := r.ParseForm(); err != nil {
 				var tooLarge *http.MaxBytesError
 				if errors.As(err, &tooLarge) {
-					a.showTrouble(w, r, http.StatusRequestEntityTooLarge, trouble{Title: "That was too much", Detail: "The form is larger than anything this page asks for."})
+					a.showTrouble(w, r, http.StatusRequestEntityTooLarge, trouble{Title: "That was too much", Detail: "The form is larger than anything this page asks for. Nothing was saved.", Back: "/"})
 					return
 				}
-				a.showTrouble(w, r, http.StatusBadRequest, trouble{Title: "That form did not arrive whole", Detail: "Go back and send it again."})
+				a.showTrouble(w, r, http.StatusBadRequest, trouble{Title: "That form did not arrive whole", Detail: "Nothing was saved. Go back and send it again.", Back: "/"})
 				return
 			}
 		}
