@@ -30,7 +30,7 @@ var ErrPage = errors.New("providertest: the provider shows an error page")
 
 // Approve does the person's part: it opens authURL, picks the account, allows everything, and
 // returns the URL of the app that the provider sends the browser to, which it does not open. Of a
-// form_post answer the fields are in the query of that URL: see [FormPost]. browser is the client
+// form_post answer the fields are in the query of that URL: see [Server.FormPost]. browser is the client
 // whose cookies the provider sees; nil is a browser of its own.
 func (s *Server) Approve(ctx context.Context, browser *http.Client, authURL, account string) (callbackURL string, err error) {
 	return s.person(ctx, browser, authURL, account, url.Values{"decision": {"allow"}})
