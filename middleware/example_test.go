@@ -2,17 +2,23 @@ package middleware_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/alexedwards/scs/v2"
 	"github.com/alexedwards/scs/v2/memstore"
 
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+	"github.com/returnleg/returnleg/sessionstore/redisstore"
 )
 
 // A whole program: a page for everybody, and one for whoever signed in with GitHub, which calls
@@ -42,6 +48,42 @@ func Example() {
 			io.Copy(w, resp.Body)
 		})))
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", auth.Handler(mux)))
+}
+
+// Several processes share a store, and the keys that seal what is in it: "openssl rand -base64 32" makes
+// one. The store is handed in as it is. A process that is asked to end lets sign-ins under way end first.
+func ExampleConfig_store() {
+	pool, err := redisstore.NewPool(redisstore.Server{URL: os.Getenv("REDIS_URL")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := sessionstore.ParseKeyring(os.Getenv("KEYS"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	auth, err := middleware.New(middleware.Config{
+		BaseURL:   "https://app.example.com",
+		Providers: []providers.Provider{providers.GitHub("id", "secret")},
+		Store:     redisstore.New(pool),
+		Keys:      keys,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := &http.Server{Addr: ":8080", Handler: auth.Handler(http.NotFoundHandler()), WriteTimeout: time.Minute}
+	asked, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	go func() {
+		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			log.Fatal(err)
+		}
+	}()
+	<-asked.Done()
+	ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
+	defer cancel()
+	if err := errors.Join(server.Shutdown(ctx), auth.Close(ctx), pool.Close()); err != nil { // in this order
+		log.Println(err)
+	}
 }
 
 // OnLogin is where the app's own users come in: the first visit inserts one, later ones find it.
