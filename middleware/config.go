@@ -88,10 +88,12 @@ type Config struct {
 	// default is "/".
 	Home string
 
-	// ErrorPage writes the answer to a person whose sign-in went wrong, in place of the kit's
-	// page. Status, headers and cookies that p stands for are not yet written. Requests that
-	// are not page loads get p as a problem document (RFC 9457) and do not come here. When the
-	// store is down there is no session: do not ask Sessions here, which panics then.
+	// ErrorPage writes the answer to a page load that cannot be served, in place of the kit's page:
+	// a sign-in that went wrong, a store that is down, an error that a handler gave to [Answer].
+	// The status to write is p.Status; headers such as Retry-After are set already. Requests that
+	// are not page loads get p as a problem document (RFC 9457) and do not come here, nor do the
+	// list of providers and the question before a sign-out. When the store is down there is no
+	// session: do not ask Sessions here, which panics then.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, p *Problem)
 
 	// SessionFree reports that r is served without a session, so that it does not need the
