@@ -30,6 +30,9 @@ type scene struct {
 	idle   func() int
 }
 
+// soon is how long operations may take, where they are to fail.
+const soon = 300 * time.Millisecond
+
 func newScene(t *testing.T, args ...string) *scene {
 	t.Helper()
 	server := redistest.Start(t, args...)
@@ -39,7 +42,7 @@ func newScene(t *testing.T, args ...string) *scene {
 	}
 	t.Cleanup(proxy.Close)
 	store, pool := open(t, redisstore.Server{URL: "redis://" + proxy.Addr})
-	store.Timeout = 300 * time.Millisecond
+	store.Timeout = soon
 	x := &scene{server: server, proxy: proxy, store: store, idle: pool.IdleCount}
 	if err := store.Update(t.Context(), key, create(sessionstore.Field{Name: "a", Value: "1"})); err != nil {
 		t.Fatal(err)
@@ -182,7 +185,13 @@ func TestServerFaults(t *testing.T) {
 		// It pauses UNPAUSE as well, and ends by itself.
 		{"F11 CLIENT PAUSE", func(t *testing.T, x *scene) { x.server.Do(t, "CLIENT", "PAUSE", 3000, "ALL") }, func(*testing.T, *scene) {}, []error{unavailable}, []error{unavailable}},
 		{"F11 black hole", func(t *testing.T, x *scene) { x.proxy.Set(faultproxy.Fault{Blackhole: true}) }, func(t *testing.T, x *scene) { x.proxy.Set(faultproxy.Fault{}) }, []error{unavailable}, []error{unavailable}},
-		{"F12 slow, in time", func(t *testing.T, x *scene) { x.proxy.Set(faultproxy.Fault{Delay: 100 * time.Millisecond}) }, func(t *testing.T, x *scene) { x.proxy.Set(faultproxy.Fault{}) }, nil, nil},
+		{"F12 slow, in time", func(t *testing.T, x *scene) {
+			x.store.Timeout = time.Minute // a busy machine may be slower than the network
+			x.proxy.Set(faultproxy.Fault{Delay: 100 * time.Millisecond})
+		}, func(t *testing.T, x *scene) {
+			x.proxy.Set(faultproxy.Fault{})
+			x.store.Timeout = soon
+		}, nil, nil},
 		{"F12 slow, too slow", func(t *testing.T, x *scene) { x.proxy.Set(faultproxy.Fault{Delay: time.Second}) }, func(t *testing.T, x *scene) { x.proxy.Set(faultproxy.Fault{}) }, []error{unavailable}, []error{unavailable}},
 		{"F12 drips", func(t *testing.T, x *scene) { x.proxy.Set(faultproxy.Fault{Drip: 100 * time.Millisecond}) }, func(t *testing.T, x *scene) { x.proxy.Set(faultproxy.Fault{}) }, []error{unavailable}, []error{unavailable}},
 		{"F13 full", config("maxmemory", "1"), config("maxmemory", "0"), nil, []error{full}},
