@@ -85,20 +85,49 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 	return r, nil
 }
 
+// claimTries is how often a claim is sent that the store may not have had.
+const claimTries = 2
+
 // claim makes this process the one that redeems f. It returns [sessionstore.ErrExists] if another was
-// first.
+// first. A store that failed may have made the change all the same: then the record has the version of
+// this claim, which is nobody else's, and the claim is made once more on that condition. To find it by
+// reading would not do: what was not confirmed a failover may lose, and the code would be sent twice.
 func (a *Auth) claim(ctx context.Context, f *flow) (*redemption, error) {
 	r := &redemption{phase: redeeming, until: a.now().Add(redeemTime), version: version()}
-	err := a.store.Update(ctx, f.redemption(), sessionstore.Change{
+	c := sessionstore.Change{
 		Mode:    sessionstore.MustNotExist,
 		Set:     []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
 		Expires: f.expires.Add(redemptionRest),
 		Tier:    sessionstore.Member, // only a provider's answer to this very browser gets here
-	})
-	if err != nil {
-		return nil, err
 	}
-	return r, nil
+	ours := c
+	ours.Mode, ours.If = sessionstore.MustExist, []sessionstore.Match{{Name: fieldPhase, Version: r.version}}
+	var lost error
+	for range claimTries {
+		err := a.store.Update(ctx, f.redemption(), c)
+		if err == nil {
+			return r, nil
+		}
+		if lost == nil && decided(err) {
+			return nil, err
+		}
+		lost = err // what there is may from now on be this claim, which came late
+		err = a.store.Update(ctx, f.redemption(), ours)
+		switch {
+		case err == nil:
+			return r, nil
+		case errors.Is(err, sessionstore.ErrConflict):
+			return nil, sessionstore.ErrExists
+		case !errors.Is(err, sessionstore.ErrNotFound):
+			return nil, err
+		}
+	}
+	return nil, lost
+}
+
+// decided reports that a store which answers err has not made the change.
+func decided(err error) bool {
+	return contested(err) || errors.Is(err, sessionstore.ErrFull) || errors.Is(err, sessionstore.ErrOverloaded)
 }
 
 // conclude says how r ended.
