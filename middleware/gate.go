@@ -70,7 +70,7 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 		d.purpose = stepUp
 	}
 
-	p := problem(l.reason(), nil)
+	p := l.problem(d.provider)
 	if !pageLoad(r) {
 		p.Status = http.StatusUnauthorized // for a script both are one: there is somewhere to sign in
 	}
@@ -95,11 +95,8 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 	if s.standing == withheld {
 		return p // who is signed in was not looked up, and will not be when they are back: no start, no cookie
 	}
-	if l == lacksScope {
-		// Who has said no to it is not asked again without a word.
-		if g, ok := s.grant(connected(d.provider, d.label)); ok && len(missing(missing(n.Scopes, g.token.Scopes), g.declined)) == 0 {
-			return p
-		}
+	if n.declined(s, connected(d.provider, d.label), l) {
+		return p // who has said no to it is not asked again without a word
 	}
 	if a.hopping(r) && s.id == "" {
 		a.again(w)

@@ -101,6 +101,17 @@ func (l lack) reason() Reason {
 	}
 }
 
+// problem is what the person is told; provider is the one that it is about.
+func (l lack) problem(provider string) *Problem {
+	p := problem(l.reason(), nil)
+	if l == lacksProvider && provider != "" {
+		name := label(provider)
+		p.Title = "Please connect " + name
+		p.Detail = "This page needs an account of yours at " + name + " that is not connected yet. You stay signed in here."
+	}
+	return p
+}
+
 // lacks judges what a session holds against n, at now.
 func (n Need) lacks(s *session, now time.Time) lack {
 	if !s.signedIn() {
@@ -123,13 +134,27 @@ func (n Need) lacks(s *session, now time.Time) lack {
 	if n.MaxAge > 0 && now.Sub(g.proved()) > n.MaxAge {
 		return lacksAge
 	}
+	if (n.Provider != "" || n.Label != "" || len(n.Scopes) > 0) && g.over(now) {
+		return lacksToken // whatever it was good for
+	}
 	if len(missing(n.Scopes, g.token.Scopes)) > 0 {
 		return lacksScope
 	}
-	if (n.Provider != "" || n.Label != "" || len(n.Scopes) > 0) && g.over(now) {
-		return lacksToken
-	}
 	return lacksNothing
+}
+
+// declined reports that a sign-in for n, which s falls short of by l, would ask for scopes to which the
+// person has said no, and for no others.
+func (n Need) declined(s *session, id string, l lack) bool {
+	g, ok := s.grant(id)
+	if !ok || l != lacksScope && l != lacksToken {
+		return false
+	}
+	m := missing(n.Scopes, g.token.Scopes)
+	if l == lacksToken && len(m) == 0 {
+		return false // it is about the token alone
+	}
+	return len(missing(m, g.declined)) == 0
 }
 
 // missing returns the elements of want that are not in have.

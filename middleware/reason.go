@@ -9,7 +9,7 @@ type Reason string
 // which of them are faults, and what to do then.
 const (
 	ReasonSignedOut      Reason = "signed_out"          // the page needs somebody who is signed in
-	ReasonNeed           Reason = "need_unmet"          // signed in, but without the scopes or strength that the page needs
+	ReasonNeed           Reason = "need_unmet"          // signed in, but without the connection, scopes or strength that the page needs
 	ReasonEnded          Reason = "connection_ended"    // signed in, but the token of the connection that the page needs is over
 	ReasonLoop           Reason = "sign_in_loop"        // an automatic sign-in came back a moment ago, and did not help
 	ReasonMethod         Reason = "method"              // not a method of this address
