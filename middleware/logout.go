@@ -15,10 +15,7 @@ func (a *Auth) logout(w http.ResponseWriter, q *request) *Problem {
 		return p
 	}
 	if r.Method != http.MethodPost {
-		a.writePage(w, http.StatusOK, problemPage{
-			Problem: &Problem{Title: "Sign out?", Detail: "You will have to sign in again to come back."},
-			Home:    a.home, SignOut: a.prefix + "/logout",
-		})
+		a.askToSignOut(w, q)
 		return nil
 	}
 	if a.crossOrigin(r) {
@@ -38,6 +35,24 @@ func (a *Auth) logout(w http.ResponseWriter, q *request) *Problem {
 	}
 	redirect(w, back)
 	return nil
+}
+
+// askToSignOut shows the page with the button, to somebody who is signed in.
+func (a *Auth) askToSignOut(w http.ResponseWriter, q *request) {
+	s := q.view()
+	if a.hopping(q.r) && s.id == "" {
+		a.again(w) // who is signed in cannot be seen yet
+		return
+	}
+	page := problemPage{
+		Problem: &Problem{Title: "Sign out?", Detail: "You will have to sign in again to come back."},
+		Home:    a.home, SignOut: a.prefix + "/logout",
+	}
+	if !s.signedIn() {
+		page.Problem = &Problem{Title: "You are signed out", Detail: "In this browser, nobody is signed in."}
+		page.SignOut = ""
+	}
+	a.writePage(w, http.StatusOK, page)
 }
 
 // late tells the log what a handler changed after its answer had begun and did not save.
