@@ -41,6 +41,7 @@ func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *pro
 		a.undo(ctx, x)
 		return nil, problem(ReasonStore, err)
 	}
+	a.overtaken(ctx, h, &x.session)
 	if x.had && x.old.user != g.user {
 		// Another account has taken its place: nobody uses that one's token any more.
 		a.giveBack(ctx, &x.session, &x.old)

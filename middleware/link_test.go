@@ -138,6 +138,66 @@ func TestLink_replaced(t *testing.T) {
 	}
 }
 
+// A connection that is replaced or cut when it is in the session and its account has not changed hands yet:
+// nobody is left with an account that they are not connected with.
+func TestLink_overtaken(t *testing.T) {
+	rows := []struct {
+		name   string
+		meet   func(b *browser)
+		move   bool   // the account was somebody else's, who has confirmed it
+		cs     string // the connections in the end, besides that of the sign-in
+		linked bool
+	}{
+		{"replaced", func(b *browser) { b.link("plain", "work", "emmy") }, false, "plain:work Emmy Noether false; ", false},
+		{"cut", func(b *browser) { b.post("/auth/plain/disconnect", url.Values{"label": {"work"}}) }, false, "", false},
+		{"moved and replaced", func(b *browser) { b.link("plain", "work", "emmy") }, true, "plain:work Emmy Noether false; ", false},
+		{"signed out", func(b *browser) { b.post("/auth/logout", nil) }, false, "", true}, // as a moment later
+		{"left alone", func(*browser) {}, false, "plain:work Grace Hopper false; ", true},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				b := k.browser()
+				if row.move {
+					k.browser().signIn("plain", "grace", "/")
+				}
+				b.signIn("idp", "ada", "/")
+				user := b.userID()
+				action := "/auth/plain/login?label=work&return_to=/linked"
+				if row.move {
+					m := regexp.MustCompile(`action="([^"]*)"`).FindStringSubmatch(text(b.link("plain", "work", "grace")))
+					action = strings.ReplaceAll(m[1], "&amp;", "&")
+				}
+				callback := k.browser().approve(k.location(b.post(action, url.Values{"purpose": {"link"}})), "grace")
+				w, met := watch(k), false
+				w.on(func(op string, key sessionstore.Key) error {
+					if op == "update" && key.Kind == "person" && !met {
+						met = true
+						row.meet(b)
+					}
+					return nil
+				})
+				if got := k.location(b.back(callback)); got != "/linked" || !met {
+					t.Errorf("landed at %q", got)
+				}
+				w.on(nil)
+				b.signIn("idp", "ada", "/")
+				if got, want := b.connections(), "idp: Ada Lovelace false; "+row.cs; got != want {
+					t.Errorf("connections %s, want %s", got, want)
+				}
+				for account, linked := range map[string]bool{"grace": row.linked, "emmy": strings.Contains(row.cs, "Emmy")} {
+					other := k.browser()
+					other.signIn("plain", account, "/")
+					if got := other.userID() == user; got != linked {
+						t.Errorf("%s signs in as that person: %v, want %v", account, got, linked)
+					}
+				}
+			})
+		})
+	}
+}
+
 // An account that stays connected under another label stays the person's.
 func TestLink_replacedOfTwo(t *testing.T) {
 	k := newKit(t)

@@ -96,6 +96,23 @@ func (a *Auth) dispossess(ctx context.Context, h *transfer, id *providers.Identi
 	return errors.Join(a.estrange(ctx, h.before, e.key.ID), a.endAccount(ctx, e.key.ID, "", session))
 }
 
+// overtaken unlinks the account of a transfer that is over when s is connected with it no more: whoever
+// replaced or cut the connection before the account had changed hands found nothing to unlink. A session
+// that has ended is another matter: what was linked outlives it.
+func (a *Auth) overtaken(ctx context.Context, h *transfer, s *session) {
+	if h == nil {
+		return
+	}
+	account := h.enrolment.key.ID
+	now, err := a.find(ctx, s.id)
+	if err == nil && now.born == s.born && !now.connects(account) {
+		err = a.unlink(ctx, s, account)
+	}
+	if err != nil {
+		a.event(ctx, slog.LevelWarn, "account not unlinked", ReasonStore, slog.Any("error", err))
+	}
+}
+
 // handBack undoes a transfer.
 func (a *Auth) handBack(ctx context.Context, h *transfer, id *providers.Identity) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
