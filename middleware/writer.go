@@ -54,10 +54,23 @@ func (w *writer) begin() bool {
 		vary(h)
 	}
 	w.begun.Store(true)
-	if err == nil {
-		return true
+	if err != nil {
+		w.replace(err)
 	}
+	return err == nil
+}
+
+// replace writes that the session could not be saved, in place of the handler's answer.
+func (w *writer) replace(err error) {
 	w.failed = ErrNotSaved
+	replaced := false
+	defer func() {
+		if !replaced { // ErrorPage fell, and who recovers from that begins anew: nothing says yet that it was saved
+			w.failed = nil
+			w.begun.Store(false)
+		}
+	}()
+	h := w.ResponseWriter.Header()
 	for _, name := range representation {
 		delete(h, name)
 	}
@@ -65,8 +78,8 @@ func (w *writer) begin() bool {
 	if unstorable := (*values.TypeError)(nil); errors.As(err, &unstorable) {
 		reason = ReasonValue
 	}
-	a.refuse(w.ResponseWriter, w.q.r, problem(reason, err))
-	return false
+	w.q.auth.refuse(w.ResponseWriter, w.q.r, problem(reason, err))
+	replaced = true
 }
 
 // representation are the headers that describe the answer which is replaced.
