@@ -26,60 +26,84 @@ func (p *party) check(f *Flow, answer url.Values, want expectation) (code string
 	if err := f.sound(want.nonce); err != nil {
 		return "", fmt.Errorf("providers: %s: flow: %w", p.name, err)
 	}
-	refused := func(why string) error {
-		return fmt.Errorf("providers: %s: %s: %w", p.name, why, ErrAnswer)
+	if why := flaw(answer); why != "" {
+		return "", p.unacceptable(why)
 	}
+	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(f.State)) != 1 {
+		return "", p.unacceptable("wrong state")
+	}
+	// Before anything that the answer says is believed, its error included.
+	if why := want.mismatch(answer); why != "" {
+		return "", p.unacceptable(why)
+	}
+	if answer.Has("error") {
+		return "", p.denial(answer)
+	}
+	code = answer.Get("code")
+	if code == "" {
+		return "", p.unacceptable("no code")
+	}
+	return code, nil
+}
+
+// unacceptable returns the error of an answer that no provider of the kind gives.
+func (p *party) unacceptable(why string) error {
+	return fmt.Errorf("providers: %s: %s: %w", p.name, why, ErrAnswer)
+}
+
+// flaw returns what is wrong with an answer, whatever it is the answer to; "" if nothing is.
+func flaw(answer url.Values) string {
 	// "Request and response parameters MUST NOT be included more than once." RFC 6749, section
 	// 3.1. Of two values, one reader takes the first and another one the last.
 	for name, values := range answer {
 		if len(values) != 1 {
-			return "", refused("parameter twice")
+			return "parameter twice"
 		}
 		if !utf8.ValidString(name) || !sane(values[0]) {
-			return "", refused("malformed parameter")
+			return "malformed parameter"
 		}
 	}
 	for _, name := range foreign {
 		if answer.Has(name) {
-			return "", refused("parameter of another flow")
+			return "parameter of another flow"
 		}
 	}
-	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(f.State)) != 1 {
-		return "", refused("wrong state")
+	return ""
+}
+
+// mismatch returns why the answer may be of another issuer; "" if it is not.
+//
+// "clients MUST then compare the result to the issuer identifier of the authorization server where the
+// authorization request was sent to. […] If the value does not match […] clients MUST reject the
+// authorization response and MUST NOT proceed with the authorization grant. For error responses, clients
+// MUST NOT assume that the error originates from the intended authorization server." RFC 9207, section 2.4.
+func (e expectation) mismatch(answer url.Values) string {
+	switch {
+	case e.issuer == "":
+		return ""
+	case !answer.Has("iss") && e.required:
+		return "no iss"
+	case answer.Has("iss") && answer.Get("iss") != e.issuer:
+		return "wrong iss"
 	}
-	// It is judged first, for errors too: "clients MUST then compare the result to the issuer
-	// identifier of the authorization server where the authorization request was sent to. […]
-	// If the value does not match […] clients MUST reject the authorization response and MUST
-	// NOT proceed with the authorization grant. For error responses, clients MUST NOT assume
-	// that the error originates from the intended authorization server." RFC 9207, section 2.4.
-	if want.issuer != "" {
-		if !answer.Has("iss") && want.required {
-			return "", refused("no iss")
-		}
-		if answer.Has("iss") && answer.Get("iss") != want.issuer {
-			return "", refused("wrong iss")
-		}
+	return ""
+}
+
+// denial returns the [*Error] that an answer is.
+func (p *party) denial(answer url.Values) error {
+	if answer.Has("code") {
+		return p.unacceptable("code and error")
 	}
-	if answer.Has("error") {
-		if answer.Has("code") {
-			return "", refused("code and error")
-		}
-		if answer.Get("error") == "" {
-			return "", refused("empty error")
-		}
-		return "", &Error{
-			Provider:    p.name,
-			Endpoint:    "authorization",
-			Code:        clean(answer.Get("error"), 64),
-			Description: clean(answer.Get("error_description"), 512),
-			URI:         clean(answer.Get("error_uri"), 512),
-		}
+	if answer.Get("error") == "" {
+		return p.unacceptable("empty error")
 	}
-	code = answer.Get("code")
-	if code == "" {
-		return "", refused("no code")
+	return &Error{
+		Provider:    p.name,
+		Endpoint:    "authorization",
+		Code:        clean(answer.Get("error"), 64),
+		Description: clean(answer.Get("error_description"), 512),
+		URI:         clean(answer.Get("error_uri"), 512),
 	}
-	return code, nil
 }
 
 // sane reports whether a parameter's value is text without control characters, of bearable length.
