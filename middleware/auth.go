@@ -99,26 +99,23 @@ func New(cfg Config) (*Auth, error) {
 		a.breakers[p.Name()] = newBreaker(p.Name())
 		a.queues[p.Name()] = newQueue()
 	}
-	if s, ok := cfg.Store.(sessionstore.SingleProcess); ok && s.SingleProcess() {
-		a.event(context.Background(), slog.LevelWarn, "this store is for one process only: two would lose each other's changes", "")
-	}
-	if what := cfg.forgetful(base); what != "" {
-		a.event(context.Background(), slog.LevelWarn, what, "")
-	}
-	switch s := cfg.Store.(type) {
-	case nil:
-		a.store = &sessionstore.Memory{}
-	case *sessionstore.Memory:
-		// What never leaves the process is no safer for being sealed with a key beside it.
-		a.store = s
-	default:
-		a.store = a.sealed(s, keys)
-	}
+	a.warn(&cfg)
+	a.store = a.sealed(cfg.Store, keys)
 	a.cookies = newCookies(base, a.sessions.Cookie.SameSite, a.sessions.Cookie.Persist)
 	if err := a.adopt(); err != nil {
 		return nil, err
 	}
 	return a, nil
+}
+
+// warn tells the log what in cfg may not be meant.
+func (a *Auth) warn(cfg *Config) {
+	if s, ok := cfg.Store.(sessionstore.SingleProcess); ok && s.SingleProcess() {
+		a.event(context.Background(), slog.LevelWarn, "this store is for one process only: two would lose each other's changes", "")
+	}
+	if what := cfg.forgetful(a.base); what != "" {
+		a.event(context.Background(), slog.LevelWarn, what, "")
+	}
 }
 
 // Format writes the origin, for every verb: the rest is keys.

@@ -19,8 +19,15 @@ func (a *Auth) event(ctx context.Context, level slog.Level, what string, reason 
 	a.log.LogAttrs(ctx, level, "returnleg: "+what, attrs...)
 }
 
-// sealed wraps a store whose values leave the process.
+// sealed returns the store to use for s, which may be nil. What never leaves the process is no safer for
+// being sealed with a key beside it.
 func (a *Auth) sealed(s sessionstore.Store, keys sessionstore.Keyring) sessionstore.Store {
+	if s == nil {
+		return &sessionstore.Memory{}
+	}
+	if memory, ok := s.(*sessionstore.Memory); ok {
+		return memory
+	}
 	sealed := sessionstore.Sealed(s, keys)
 	sealed.Unopened = func(k sessionstore.Key, field string, err error) {
 		a.event(context.Background(), slog.LevelWarn, "value not opened", ReasonUnsealed,

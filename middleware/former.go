@@ -206,27 +206,10 @@ func (a *Auth) takeOver(ctx context.Context, token string) (session, *Problem) {
 	if err != nil {
 		return session{}, problem(ReasonValue, err)
 	}
-	now := a.now()
-	if !now.Before(deadline) {
+	if !a.now().Before(deadline) {
 		return session{}, nil
 	}
-	id, secret := a.secrets[0].heir(token)
-	key := sessionstore.Key{Kind: kindSession, ID: id}
-	m := meta{created: now, deadline: deadline, current: hash(secret), persist: persist}
-	c := sessionstore.Change{
-		Mode: sessionstore.MustNotExist,
-		Set: append(fields,
-			sessionstore.Field{Name: fieldBorn, Version: version()},
-			sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()},
-			sessionstore.Field{Name: fieldFormer},
-		),
-		// Whoever it was may have been signed in by the app, and not have an anonymous visitor's patience.
-		Expires: deadline,
-		Tier:    sessionstore.Member,
-	}
-	if d := a.sessions.IdleTimeout; d > 0 && now.Add(d).Before(deadline) {
-		c.Expires = now.Add(d)
-	}
+	key, c := a.bequest(token, fields, deadline, persist)
 	err = a.store.Update(ctx, key, c)
 	made := err == nil
 	if !made && !errors.Is(err, sessionstore.ErrExists) {
@@ -262,6 +245,28 @@ func (a *Auth) takeOver(ctx context.Context, token string) (session, *Problem) {
 		return session{}, problem(ReasonStore, err)
 	}
 	return s, nil
+}
+
+// bequest returns the key of the session that takes over from a token, and the change that makes it.
+func (a *Auth) bequest(token string, fields []sessionstore.Field, deadline time.Time, persist bool) (sessionstore.Key, sessionstore.Change) {
+	now := a.now()
+	id, secret := a.secrets[0].heir(token)
+	m := meta{created: now, deadline: deadline, current: hash(secret), persist: persist}
+	c := sessionstore.Change{
+		Mode: sessionstore.MustNotExist,
+		Set: append(fields,
+			sessionstore.Field{Name: fieldBorn, Version: version()},
+			sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()},
+			sessionstore.Field{Name: fieldFormer},
+		),
+		// Whoever it was may have been signed in by the app, and not have an anonymous visitor's patience.
+		Expires: deadline,
+		Tier:    sessionstore.Member,
+	}
+	if d := a.sessions.IdleTimeout; d > 0 && now.Add(d).Before(deadline) {
+		c.Expires = now.Add(d)
+	}
+	return sessionstore.Key{Kind: kindSession, ID: id}, c
 }
 
 // heir returns the session that has taken over from a token already, or an absent one.

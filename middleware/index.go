@@ -95,16 +95,8 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 			live = append(live, listing{sid: f.Name, until: until, listed: listed})
 		}
 	}
-	if len(live) >= maxSessions {
-		// The ones that end first make room: no person piles up sessions without end.
-		slices.SortFunc(live, func(x, y listing) int { return x.until.Compare(y.until) })
-		live = live[:len(live)-maxSessions+1]
-		if err := a.endListed(ctx, live); err != nil {
-			return 0, err
-		}
-		for _, l := range live {
-			c.Delete = append(c.Delete, l.sid)
-		}
+	if err := a.makeRoom(ctx, &c, live); err != nil {
+		return 0, err
 	}
 	// An entry that comes after a sign-out of everything would be one that it has not seen.
 	c.If = []sessionstore.Match{{Name: fieldMark, Version: mark}}
@@ -116,6 +108,23 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 		return 0, fmt.Errorf("middleware: index: %w", err)
 	}
 	return mark, nil
+}
+
+// makeRoom ends those of live that are one too many when c adds another, and has c forget them: the ones
+// that would end first. No person piles up sessions without end.
+func (a *Auth) makeRoom(ctx context.Context, c *sessionstore.Change, live []listing) error {
+	if len(live) < maxSessions {
+		return nil
+	}
+	slices.SortFunc(live, func(x, y listing) int { return x.until.Compare(y.until) })
+	live = live[:len(live)-maxSessions+1]
+	if err := a.endListed(ctx, live); err != nil {
+		return err
+	}
+	for _, l := range live {
+		c.Delete = append(c.Delete, l.sid)
+	}
+	return nil
 }
 
 // An entry is a session's place in the indexes while it is being made.
