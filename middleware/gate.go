@@ -47,47 +47,10 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 	h := w.Header()
 	vary(h)
 	h.Set("Cache-Control", "no-store")
-	back, ok := returnpath.Clean(a.base, a.prefix, r.URL.RequestURI())
-	if page, known := returnpath.Clean(a.base, a.prefix, r.Referer()); known && !pageLoad(r) {
-		back, ok = page, true // what a script fetches is no place to come back to; the page that did is
-	}
-	if !ok {
-		back = a.home
-	}
-	d := departure{provider: n.Provider, label: n.Label, purpose: signIn, need: n, returnTo: back, gate: gatePath(r.URL.Path)}
-	if d.provider == "" && l == lacksUser {
-		d.provider = a.names[0]
-	}
-	if d.provider == "" {
-		d.provider = s.meta.provider
-	}
-	switch {
-	case l == lacksUser:
-		d.label = "" // first they sign in
-	case l == lacksProvider:
-		d.purpose = link
-	default:
-		d.purpose = stepUp
-	}
-
-	p := l.problem(d.provider)
-	if !pageLoad(r) {
-		p.Status = http.StatusUnauthorized // for a script both are one: there is somewhere to sign in
-	}
-	anyProvider := l == lacksUser && len(a.names) > 1 && n.Provider == ""
-	if !anyProvider {
-		p.Provider = d.provider
-	}
-	url, err := a.loginURL(q, Need{Provider: d.provider, Label: d.label, Scopes: n.Scopes, ACR: n.ACR, MaxAge: n.MaxAge, again: d.purpose == stepUp}, back)
+	d := a.departureFor(q, r, n, l)
+	p, err := a.missed(q, r, &d, l)
 	if err != nil {
 		return problem(ReasonParameter, err)
-	}
-	p.LoginURL = url
-	if d.purpose == link {
-		p.LoginURL, p.LoginPost = linkURL(url), true
-	}
-	if anyProvider {
-		p.LoginURL = a.chooserURL(back)
 	}
 	if !pageLoad(r) || r.Method != http.MethodGet || prefetch(r) || d.purpose == link {
 		return p
@@ -102,7 +65,7 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 		a.again(w)
 		return nil
 	}
-	if anyProvider {
+	if d.provider == "" {
 		redirect(w, p.LoginURL)
 		return nil
 	}
@@ -112,6 +75,56 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 		return loop
 	}
 	return a.depart(w, q, d)
+}
+
+// departureFor returns where whoever falls short of n by l has to go, and comes back to. Its provider is ""
+// if they have to choose one.
+func (a *Auth) departureFor(q *request, r *http.Request, n Need, l lack) departure {
+	back, ok := returnpath.Clean(a.base, a.prefix, r.URL.RequestURI())
+	if page, known := returnpath.Clean(a.base, a.prefix, r.Referer()); known && !pageLoad(r) {
+		back, ok = page, true // what a script fetches is no place to come back to; the page that did is
+	}
+	if !ok {
+		back = a.home
+	}
+	d := departure{provider: n.Provider, label: n.Label, purpose: stepUp, need: n, returnTo: back, gate: gatePath(r.URL.Path)}
+	switch l {
+	case lacksUser:
+		d.purpose, d.label = signIn, "" // first they sign in
+		if d.provider == "" && len(a.names) == 1 {
+			d.provider = a.names[0]
+		}
+		return d
+	case lacksProvider:
+		d.purpose = link
+	}
+	if d.provider == "" {
+		d.provider = q.view().meta.provider
+	}
+	return d
+}
+
+// missed returns the problem of who has to depart by d, because of l.
+func (a *Auth) missed(q *request, r *http.Request, d *departure, l lack) (*Problem, error) {
+	p := l.problem(d.provider)
+	if !pageLoad(r) {
+		p.Status = http.StatusUnauthorized // for a script both are one: there is somewhere to sign in
+	}
+	if d.provider == "" {
+		p.LoginURL = a.chooserURL(d.returnTo)
+		return p, nil
+	}
+	n := d.need
+	n.Provider, n.Label, n.again = d.provider, d.label, d.purpose == stepUp
+	url, err := a.loginURL(q, n, d.returnTo)
+	if err != nil {
+		return nil, err
+	}
+	p.Provider, p.LoginURL = d.provider, url
+	if d.purpose == link {
+		p.LoginURL, p.LoginPost = linkURL(url), true
+	}
+	return p, nil
 }
 
 // gatePath returns what a loop guard remembers of a path.
