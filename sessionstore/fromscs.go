@@ -93,7 +93,7 @@ func (s *SCSStore) Load(ctx context.Context, k Key) (Record, error) {
 // Update implements [Store]. Once it has begun to write it is not canceled, for at most five
 // seconds: a value that a store writes after its caller has given up could undo a deletion.
 func (s *SCSStore) Update(ctx context.Context, k Key, c Change) error {
-	if err := ready(ctx, k); err != nil {
+	if err := k.Validate(); err != nil {
 		return err
 	}
 	if err := c.Validate(); err != nil {

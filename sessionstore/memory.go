@@ -72,10 +72,13 @@ func (m *Memory) Load(ctx context.Context, k Key) (Record, error) {
 
 // Update implements [Store].
 func (m *Memory) Update(ctx context.Context, k Key, c Change) error {
-	if err := ready(ctx, k); err != nil {
+	if err := k.Validate(); err != nil {
 		return err
 	}
 	if err := c.Validate(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	for {

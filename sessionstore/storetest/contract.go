@@ -135,6 +135,14 @@ func (t *trial) gone() {
 	wantError(t, "Load", err, sessionstore.ErrNotFound)
 }
 
+// ends checks when the trial's record does.
+func (t *trial) ends(want time.Time) {
+	t.Helper()
+	if got := t.load().Expires; !got.Equal(want) {
+		t.Errorf("got end %v, want %v", got, want)
+	}
+}
+
 // holds checks that the trial's record has these fields and no other.
 func (t *trial) holds(want ...sessionstore.Field) {
 	t.Helper()

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,7 @@ type broken struct {
 	sessionstore.Memory
 	update func(b *broken, ctx context.Context, k sessionstore.Key, c sessionstore.Change) error
 	load   func(b *broken, ctx context.Context, k sessionstore.Key) (sessionstore.Record, error)
+	delete func(b *broken, ctx context.Context, ks []sessionstore.Key) error
 }
 
 func (b *broken) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
@@ -37,6 +39,13 @@ func (b *broken) Load(ctx context.Context, k sessionstore.Key) (sessionstore.Rec
 	return b.load(b, ctx, k)
 }
 
+func (b *broken) Delete(ctx context.Context, ks ...sessionstore.Key) error {
+	if b.delete == nil {
+		return b.Memory.Delete(ctx, ks...)
+	}
+	return b.delete(b, ctx, ks)
+}
+
 // mistakes are what stores get wrong, and a test of the contract that must notice.
 var mistakes = []struct {
 	name  string
@@ -51,6 +60,57 @@ var mistakes = []struct {
 	{"any failure is absence", &broken{load: absent}, "a snapshot stays as it is"},
 	{"text only", &broken{update: text}, "every byte in a value"},
 	{"no checks", &broken{update: unchecked}, "changes that are refused"},
+	{"looks before it judges", &broken{update: looks}, "what is not valid is refused before anything else"},
+	{"gives up before it judges", &broken{delete: givesUp}, "what is not valid is refused before anything else"},
+	{"a call that was given up is done", &broken{delete: pretends}, "a canceled context"},
+	{"a call that was given up found nothing", &broken{load: despairs}, "a context whose time is up"},
+	{"one key twice", &broken{delete: onlyOnce}, "delete many, each by itself"},
+	{"its own zone", &broken{load: zoned}, "the end comes back, to the millisecond"},
+	{"prolongs what is read", &broken{load: slides}, "a load leaves the end as it is"},
+	{"moves the end of what exists", &broken{update: prolongs}, "present: must not exist"},
+	{"ends what it refuses", &broken{update: ends}, "a conflict changes nothing, not even the end"},
+	{"no deletions with MayExist", edited(func(c *sessionstore.Change) {
+		if c.Mode == sessionstore.MayExist {
+			c.Delete = nil
+		}
+	}), "present: may exist merges"},
+	{"conditions are for values", edited(func(c *sessionstore.Change) {
+		if len(c.Set)+len(c.Delete) == 0 {
+			c.If = nil
+		}
+	}), "a conflict changes nothing, not even the end"},
+	{"values keep the end", edited(func(c *sessionstore.Change) {
+		if c.Mode == sessionstore.MustExist && len(c.Set) > 0 {
+			c.Expires = time.Time{}
+		}
+	}), "an end moves with whatever else changes"},
+	{"deletions keep the end", edited(func(c *sessionstore.Change) {
+		if c.Mode == sessionstore.MustExist && len(c.Delete) > 0 {
+			c.Expires = time.Time{}
+		}
+	}), "an end moves with whatever else changes"},
+	{"conditions keep the end", edited(func(c *sessionstore.Change) {
+		if c.Mode == sessionstore.MustExist && len(c.If) > 0 {
+			c.Expires = time.Time{}
+		}
+	}), "an end moves with whatever else changes"},
+	{"values revive", edited(func(c *sessionstore.Change) {
+		if c.Mode == sessionstore.MustExist && len(c.Set) > 0 && !c.Expires.IsZero() {
+			c.Expires = later(c.Expires)
+		}
+	}), "an end that has passed ends at once"},
+	{"two hundred conditions", edited(func(c *sessionstore.Change) { c.If = c.If[:min(len(c.If), 200)] }), "a thousand conditions"},
+	{"one condition for each name", edited(func(c *sessionstore.Change) {
+		if len(c.If) == 2 && c.If[0].Name == c.If[1].Name {
+			c.If = c.If[1:]
+		}
+	}), "conditions hold"},
+	{"padded values", edited(func(c *sessionstore.Change) {
+		for i := range c.Set {
+			c.Set[i].Value = strings.TrimRight(c.Set[i].Value, " \x00")
+		}
+	}), "values that end in nothing"},
+	{"versions are numbers of Lua", &broken{update: rounded}, "versions that a float takes for one"},
 }
 
 // blind reads, changes and writes back, as a store of whole values does.
@@ -121,6 +181,105 @@ func unchecked(b *broken, ctx context.Context, k sessionstore.Key, c sessionstor
 		return err
 	}
 	return nil
+}
+
+// edited is a store that makes something else of each change that is valid.
+func edited(edit func(c *sessionstore.Change)) *broken {
+	return &broken{update: func(b *broken, ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+		if c.Validate() == nil {
+			c.If, c.Set = slices.Clone(c.If), slices.Clone(c.Set)
+			edit(&c)
+		}
+		return b.Memory.Update(ctx, k, c)
+	}}
+}
+
+func later(end time.Time) time.Time {
+	if end.Before(time.Now()) {
+		return time.Now().Add(time.Hour)
+	}
+	return end
+}
+
+func looks(b *broken, ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	if _, err := b.Memory.Load(ctx, k); err != nil && c.Mode == sessionstore.MustExist {
+		return err
+	}
+	return b.Memory.Update(ctx, k, c)
+}
+
+func givesUp(b *broken, ctx context.Context, ks []sessionstore.Key) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return b.Memory.Delete(ctx, ks...)
+}
+
+func pretends(b *broken, ctx context.Context, ks []sessionstore.Key) error {
+	if err := b.Memory.Delete(ctx, ks...); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+func despairs(b *broken, ctx context.Context, k sessionstore.Key) (sessionstore.Record, error) {
+	r, err := b.Memory.Load(ctx, k)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = sessionstore.ErrNotFound
+	}
+	return r, err
+}
+
+func onlyOnce(b *broken, ctx context.Context, ks []sessionstore.Key) error {
+	if len(ks) == 2 && ks[0] == ks[1] {
+		return errors.New("key twice in one statement")
+	}
+	return b.Memory.Delete(ctx, ks...)
+}
+
+func zoned(b *broken, ctx context.Context, k sessionstore.Key) (sessionstore.Record, error) {
+	r, err := b.Memory.Load(ctx, k)
+	r.Expires = r.Expires.In(time.FixedZone("", 3600))
+	return r, err
+}
+
+func slides(b *broken, ctx context.Context, k sessionstore.Key) (sessionstore.Record, error) {
+	r, err := b.Memory.Load(ctx, k)
+	if err != nil {
+		return r, err
+	}
+	return r, b.Memory.Update(ctx, k, sessionstore.Change{Expires: r.Expires.Add(time.Minute)})
+}
+
+func prolongs(b *broken, ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	err := b.Memory.Update(ctx, k, c)
+	if errors.Is(err, sessionstore.ErrExists) {
+		return errors.Join(err, b.Memory.Update(ctx, k, sessionstore.Change{Expires: c.Expires}))
+	}
+	return err
+}
+
+func ends(b *broken, ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	err := b.Memory.Update(ctx, k, c)
+	if errors.Is(err, sessionstore.ErrConflict) && !c.Expires.IsZero() && c.Expires.Before(time.Now()) {
+		return errors.Join(err, b.Memory.Delete(ctx, k))
+	}
+	return err
+}
+
+// rounded compares versions as a script does that takes them for numbers.
+func rounded(b *broken, ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	r, err := b.Memory.Load(ctx, k)
+	if err != nil {
+		return b.Memory.Update(ctx, k, c)
+	}
+	c.If = slices.Clone(c.If)
+	for i, m := range c.If {
+		if f, _ := r.Field(m.Name); float64(f.Version) == float64(m.Version) {
+			c.If[i].Version = f.Version
+		}
+	}
+	return b.Memory.Update(ctx, k, c)
 }
 
 // TestRun waits in real time, as the tests of a store with a clock of its own do.

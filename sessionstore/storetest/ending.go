@@ -16,7 +16,8 @@ var endings = []contract{
 		c := fresh(field("a", "1"))
 		c.Expires = c.Expires.Add(123*time.Millisecond + 456*time.Microsecond)
 		t.update(c, nil)
-		if got, want := t.load().Expires, c.Expires.Truncate(time.Millisecond); !got.Equal(want) {
+		got, want := t.load().Expires, c.Expires.Truncate(time.Millisecond)
+		if !got.Equal(want) || got.Location() != time.UTC {
 			t.Errorf("got end %v, want %v", got, want)
 		}
 	}},
@@ -24,25 +25,59 @@ var endings = []contract{
 		c := fresh(field("a", "1"))
 		t.update(c, nil)
 		t.update(sessionstore.Change{Set: []sessionstore.Field{field("a", "2")}}, nil)
-		if got := t.load().Expires; !got.Equal(c.Expires) {
-			t.Errorf("got end %v, want %v", got, c.Expires)
-		}
+		t.ends(c.Expires)
+	}},
+	{"a load leaves the end as it is", func(t *trial) {
+		c := fresh(field("a", "1"))
+		c.Expires = in(life)
+		t.update(c, nil)
+		t.ends(c.Expires)
+		t.ends(c.Expires)
+		t.advance(life + 50*time.Millisecond)
+		t.gone()
 	}},
 	{"an end may move both ways", func(t *trial) {
 		t.update(fresh(field("a", "1")), nil)
 		for _, end := range []time.Time{in(3 * time.Hour), in(2 * time.Hour), in(100 * 365 * 24 * time.Hour)} {
 			t.update(sessionstore.Change{Expires: end}, nil)
-			if got := t.load().Expires; !got.Equal(end) {
-				t.Errorf("got end %v, want %v", got, end)
-			}
+			t.ends(end)
 			t.holds(field("a", "1"))
 		}
 	}},
+	{"an end moves with whatever else changes", func(t *trial) {
+		t.update(fresh(versioned("a", "1", 7), field("b", "1")), nil)
+		for i, c := range []sessionstore.Change{
+			{Set: []sessionstore.Field{field("c", "1")}},
+			{Delete: []string{"b"}},
+			{Set: []sessionstore.Field{field("b", "2")}, Delete: []string{"c"}},
+			{If: []sessionstore.Match{{Name: "a", Version: 7}}},
+			{If: []sessionstore.Match{{Name: "a", Version: 7}}, Set: []sessionstore.Field{field("b", "3")}},
+			{Mode: sessionstore.MayExist},
+			{Mode: sessionstore.MayExist, Set: []sessionstore.Field{field("b", "4")}},
+			{Tier: sessionstore.Guest},
+		} {
+			c.Expires = in(time.Duration(i+2) * time.Hour)
+			t.update(c, nil)
+			t.ends(c.Expires)
+		}
+		t.holds(versioned("a", "1", 7), field("b", "4"))
+	}},
 	{"an end that has passed ends at once", func(t *trial) {
-		t.update(fresh(field("a", "1")), nil)
-		t.update(sessionstore.Change{Expires: in(-time.Minute)}, nil)
-		t.gone()
-		t.update(sessionstore.Change{Set: []sessionstore.Field{field("a", "2")}}, sessionstore.ErrNotFound)
+		for _, c := range []sessionstore.Change{
+			{},
+			{Set: []sessionstore.Field{field("a", "2"), field("b", "2")}},
+			{Delete: []string{"a"}},
+			{Mode: sessionstore.MayExist, Set: []sessionstore.Field{field("b", "2")}},
+		} {
+			t.update(fresh(field("a", "1")), nil)
+			c.Expires = in(-time.Minute)
+			t.update(c, nil)
+			t.gone()
+			t.update(sessionstore.Change{Set: []sessionstore.Field{field("a", "2")}}, sessionstore.ErrNotFound)
+			t.update(fresh(field("c", "3")), nil)
+			t.holds(field("c", "3")) // nothing of the old one
+			t.delete()
+		}
 	}},
 	{"a record made with an end that has passed is not there", func(t *trial) {
 		c := fresh(field("a", "1"))

@@ -69,24 +69,27 @@ var limits = []contract{
 		}
 		t.holds(field("a", "1"))
 	}},
+	{"what is not valid is refused before anything else", func(t *trial) {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		bad := sessionstore.Key{Kind: "test", ID: "a:b"}
+		_, err := t.store.Load(ctx, bad)
+		wantError(t, "Load", err, sessionstore.ErrInvalid)
+		wantError(t, "Update", t.store.Update(ctx, bad, fresh()), sessionstore.ErrInvalid)
+		wantError(t, "Delete", t.store.Delete(ctx, bad), sessionstore.ErrInvalid)
+		c := sessionstore.Change{Set: []sessionstore.Field{field("", "1")}} // and the record is not there
+		wantError(t, "Update", t.store.Update(ctx, t.key, c), sessionstore.ErrInvalid)
+		t.update(c, sessionstore.ErrInvalid)
+	}},
 	{"a canceled context", func(t *trial) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		t.update(fresh(field("a", "1")), nil)
-		// A store may look at ctx or not. It must not say that it looked for the record.
-		if _, err := t.store.Load(ctx, t.key); err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("Load: got error %v, want %v or none", err, context.Canceled)
-		}
-		err := t.store.Update(ctx, t.key, sessionstore.Change{Set: []sessionstore.Field{field("a", "2")}})
-		if err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("Update: got error %v, want %v or none", err, context.Canceled)
-		}
-		if f, _ := t.load().Field("a"); err == nil && f.Value != "2" || f.Value != "1" && f.Value != "2" {
-			t.Errorf("got value %q after an update with error %v", f.Value, err)
-		}
-		if err := t.store.Delete(ctx, t.key); err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("Delete: got error %v, want %v or none", err, context.Canceled)
-		}
+		t.abandoned(ctx)
+	}},
+	{"a context whose time is up", func(t *trial) {
+		ctx, cancel := context.WithDeadline(context.Background(), in(-time.Minute))
+		defer cancel()
+		t.abandoned(ctx)
 	}},
 	{"tiers may change", func(t *trial) {
 		c := fresh(field("a", "1"))
@@ -97,6 +100,31 @@ var limits = []contract{
 			t.holds(field("a", "1"))
 		}
 	}},
+}
+
+// abandoned calls every method with a context that has ended. A store may look at it or not; what it
+// must not do is to say that it looked for the record, or did something, when it did not.
+func (t *trial) abandoned(ctx context.Context) {
+	check := func(method string, err error) (done bool) {
+		if err != nil && !errors.Is(err, ctx.Err()) {
+			t.Errorf("%s: got error %v, want %v or none", method, err, ctx.Err())
+		}
+		return err == nil
+	}
+	if check("Update of a new record", t.store.Update(ctx, t.key, fresh(field("a", "1")))) {
+		t.holds(field("a", "1"))
+	}
+	t.delete()
+	t.update(fresh(field("a", "1")), nil)
+	_, err := t.store.Load(ctx, t.key)
+	check("Load", err)
+	done := check("Update", t.store.Update(ctx, t.key, sessionstore.Change{Set: []sessionstore.Field{field("a", "2")}}))
+	if f, _ := t.load().Field("a"); done && f.Value != "2" || f.Value != "1" && f.Value != "2" {
+		t.Errorf("got value %q after an update that was made: %v", f.Value, done)
+	}
+	if check("Delete", t.store.Delete(ctx, t.key)) {
+		t.gone()
+	}
 }
 
 // numbered returns n fields, "0", "1" and so on.

@@ -40,16 +40,23 @@ var records = []contract{
 		t.holds(versioned("a", "1", 7))
 	}},
 	{"present: must not exist", func(t *trial) {
-		t.update(fresh(field("a", "1")), nil)
-		t.update(fresh(field("a", "2"), field("b", "2")), sessionstore.ErrExists)
-		t.holds(field("a", "1"))
+		c := fresh(field("a", "1"))
+		t.update(c, nil)
+		for _, end := range []time.Duration{2 * time.Hour, -time.Minute} {
+			again := fresh(field("a", "2"), field("b", "2"))
+			again.Expires = in(end)
+			t.update(again, sessionstore.ErrExists)
+			t.holds(field("a", "1"))
+			t.ends(c.Expires)
+		}
 	}},
 	{"present: may exist merges", func(t *trial) {
-		t.update(fresh(field("a", "1"), field("b", "1")), nil)
-		c := fresh(field("b", "2"), field("c", "2"))
-		c.Mode = sessionstore.MayExist
+		t.update(fresh(field("a", "1"), field("b", "1"), field("c", "1")), nil)
+		c := fresh(field("b", "2"), field("d", "2"))
+		c.Mode, c.Delete, c.Expires = sessionstore.MayExist, []string{"c"}, in(2*time.Hour)
 		t.update(c, nil)
-		t.holds(field("a", "1"), field("b", "2"), field("c", "2"))
+		t.holds(field("a", "1"), field("b", "2"), field("d", "2"))
+		t.ends(c.Expires)
 	}},
 	{"set and delete", func(t *trial) {
 		t.update(fresh(field("a", "1"), field("b", "1"), field("c", "1")), nil)
@@ -105,6 +112,8 @@ var records = []contract{
 		}
 		t.holds(field("a", "1"))
 		wantError(t, "Delete of nothing", t.store.Delete(ctx), nil)
+		wantError(t, "Delete of one key twice", t.store.Delete(ctx, t.key, t.key), nil)
+		t.gone()
 	}},
 	{"kinds are apart", func(t *trial) {
 		other := sessionstore.Key{Kind: "tes", ID: "t" + t.key.ID}
@@ -129,6 +138,11 @@ var records = []contract{
 // values: any bytes come back as they went in.
 var values = []contract{
 	{"empty value", func(t *trial) { t.update(fresh(field("a", "")), nil); t.holds(field("a", "")) }},
+	{"values that end in nothing", func(t *trial) {
+		fields := []sessionstore.Field{field("a", "\x00"), field("b", "x\x00\x00"), field("c", " "), field("d", "x\n"), field("e", "\x00x")}
+		t.update(fresh(fields...), nil)
+		t.holds(fields...)
+	}},
 	{"every byte in a value", func(t *trial) {
 		t.update(fresh(field("a", everyByte)), nil)
 		t.holds(field("a", everyByte))
