@@ -92,7 +92,7 @@ func TestFromSCSTwice(t *testing.T) {
 	if _, ok := r.Field("b"); ok {
 		t.Error("got both writes; if that is certain, FromSCS need not warn")
 	}
-	for _, s := range []sessionstore.Store{one, two} {
+	for _, s := range []sessionstore.Store{one, two, sessionstore.Sealed(one, sessionstore.NewKeyring())} {
 		if p, ok := s.(sessionstore.SingleProcess); !ok || !p.SingleProcess() {
 			t.Error("got a store for many processes, want one for a single process")
 		}

@@ -113,6 +113,20 @@ func (r Record) Versions() iter.Seq2[string, uint64] {
 	}
 }
 
+// version returns that of the field of a name, and 0 if there is none. As for a store beneath, a value
+// need not open to have one.
+func (r Record) version(name string) uint64 {
+	for _, fields := range [...]string{r.packed, r.clear} {
+		for fields != "" {
+			var f Field
+			if f, fields = next(fields); f.Name == name {
+				return f.Version
+			}
+		}
+	}
+	return 0
+}
+
 // valuesSize returns how many bytes the values have together whose names begin with prefix.
 func valuesSize(fields, prefix string) int {
 	n := 0
@@ -145,8 +159,7 @@ func (r Record) Size() int { return len(r.packed) + len(r.clear) }
 // their own use it, under a lock.
 func (r Record) Apply(c Change) (Record, error) {
 	for i := range c.If {
-		f, _ := r.Field(c.If[i].Name)
-		if f.Version != c.If[i].Version {
+		if r.version(c.If[i].Name) != c.If[i].Version {
 			return Record{}, ErrConflict
 		}
 	}

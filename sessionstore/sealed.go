@@ -30,8 +30,9 @@ type sealer struct {
 func (s *sealer) box(k Key) aead.Box { return aead.NewBox(s.secret.Derive("record", k.Kind, k.ID)) }
 
 var (
-	_ Store  = (*SealedStore)(nil)
-	_ Pinger = (*SealedStore)(nil)
+	_ Store         = (*SealedStore)(nil)
+	_ Pinger        = (*SealedStore)(nil)
+	_ SingleProcess = (*SealedStore)(nil)
 )
 
 // Reasons that [SealedStore.Unopened] is given.
@@ -103,4 +104,10 @@ func (s *SealedStore) Ping(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return p.Ping(ctx)
+}
+
+// SingleProcess implements [SingleProcess]: it asks the store beneath.
+func (s *SealedStore) SingleProcess() bool {
+	p, ok := s.store.(SingleProcess)
+	return ok && p.SingleProcess()
 }

@@ -24,6 +24,12 @@ func TestSealedOpensWhenAsked(t *testing.T) {
 		{"a field that was changed", func(r sessionstore.Record) { apply(t, r, "g:1").Field("g:1") }, 0},
 		{"the field itself", func(r sessionstore.Record) { r.Field("g:1") }, 1},
 		{"its prefix", func(r sessionstore.Record) { consume(r, "g:") }, 1},
+		{"a condition on it", func(r sessionstore.Record) {
+			c := sessionstore.Change{If: []sessionstore.Match{{Name: "g:1", Version: 2}}}
+			if _, err := r.Apply(c); err != nil {
+				t.Errorf("got error %v, want none: the field has that version", err)
+			}
+		}, 0},
 		{"names and versions", func(r sessionstore.Record) { _ = maps.Collect(r.Versions()) }, 0},
 		{"everything", func(r sessionstore.Record) { consume(r, "") }, 1},
 		{"after a change of another field", func(r sessionstore.Record) { apply(t, r, "v:1").Field("g:1") }, 1},
