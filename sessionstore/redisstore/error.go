@@ -73,8 +73,16 @@ var errUnsaved = fmt.Errorf("%w, %w", sessionstore.ErrFull, sessionstore.ErrUnav
 // classOfText tells apart the errors that Redis gives no code.
 func classOfText(text string) error {
 	for _, begins := range []string{"ERR unknown command", "ERR Client sent AUTH", "ERR AUTH", "ERR invalid password",
-		"ERR DB index", "ERR invalid DB index", "ERR SELECT is not allowed", "ERR This instance has cluster support disabled"} {
+		"ERR DB index", "ERR invalid DB index", "ERR SELECT is not allowed", "ERR This instance has cluster support disabled",
+		// What a change looks like to a server that has not been told a password: too long to be AUTH.
+		"ERR Protocol error: unauthenticated"} {
 		if strings.HasPrefix(text, begins) {
+			return sessionstore.ErrMisconfigured
+		}
+	}
+	// Redis writes where in the script before it, behind it, or both.
+	for _, within := range []string{"The user executing the script can't", "ACL failure in script", "Unknown Redis command called from"} {
+		if strings.Contains(text, within) {
 			return sessionstore.ErrMisconfigured
 		}
 	}

@@ -202,6 +202,7 @@ func TestServerFaults(t *testing.T) {
 		}, func(t *testing.T, x *scene) { x.server.Do(t, "REPLICAOF", "NO", "ONE") }, []error{unavailable}, []error{unavailable}},
 		{"F16 NOREPLICAS", config("min-replicas-to-write", "1"), config("min-replicas-to-write", "0"), nil, []error{unavailable}},
 		{"F16 NOPERM", func(t *testing.T, x *scene) { x.server.Do(t, "ACL", "SETUSER", "default", "resetkeys", "~other:*") }, func(t *testing.T, x *scene) { x.server.Do(t, "ACL", "SETUSER", "default", "allkeys") }, []error{misconfigured}, []error{misconfigured}},
+		{"F16 NOPERM in the script", func(t *testing.T, x *scene) { x.server.Do(t, "ACL", "SETUSER", "default", "-hset") }, func(t *testing.T, x *scene) { x.server.Do(t, "ACL", "SETUSER", "default", "+hset") }, nil, []error{misconfigured}},
 		{"F16 MISCONF", func(t *testing.T, x *scene) {
 			x.server.Do(t, "CONFIG", "SET", "stop-writes-on-bgsave-error", "yes", "save", "3600 1")
 			if err := os.Mkdir(x.server.Dir+"/dump.rdb", 0o700); err != nil { // a file cannot replace it
@@ -246,7 +247,7 @@ func TestServerFaults(t *testing.T) {
 	}
 }
 
-// F16: a server that wants a password, and one with too many clients.
+// F16: a server with too many clients.
 func TestNotLetIn(t *testing.T) {
 	server := redistest.Start(t)
 	first, _ := open(t, redisstore.Server{URL: server.URL()})
@@ -265,6 +266,19 @@ func TestNotLetIn(t *testing.T) {
 	if err := first.Ping(t.Context()); err != nil {
 		t.Errorf("the client that was there: %v", err)
 	}
+}
+
+// F16: a server that wants a password, and is told none. To a long command, such as a change, it says
+// that it is too long.
+func TestNoPassword(t *testing.T) {
+	server := redistest.Start(t)
+	server.Do(t, "CONFIG", "SET", "requirepass", "canary")
+	s, _ := open(t, redisstore.Server{URL: server.URL()})
+	for _, op := range operations {
+		wantClass(t, op.name, op.do(t.Context(), s), sessionstore.ErrMisconfigured)
+	}
+	long := create(sessionstore.Field{Name: "a", Value: canary})
+	wantClass(t, "create a field", s.Update(t.Context(), key, long), sessionstore.ErrMisconfigured)
 }
 
 func sessionPool(t *testing.T, s *redistest.Server) redisstore.Server {

@@ -26,7 +26,8 @@ type Server struct {
 	// dialed must then call itself a master: Sentinels may name one that no longer is.
 	Address func(ctx context.Context) (string, error)
 
-	// TLS is used with rediss. Nil: the system's certificates, the name in the URL.
+	// TLS is used with rediss. Nil: the system's certificates. An empty ServerName is that of the
+	// host which is dialed: the URL's, or what Address or a cluster calls it.
 	TLS *tls.Config
 
 	// Timeout bounds dialing with everything that belongs to it, and each write. It bounds
@@ -203,6 +204,12 @@ func (s Server) target() (target, error) {
 	}
 	if port == "" {
 		port = "6379"
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return target{}, errors.New("redisstore: url: port: want 1 to 65535")
+	}
+	if strings.Contains(host, ",") {
+		return target{}, errors.New("redisstore: url: host: want one server")
 	}
 	t.addr = net.JoinHostPort(host, port)
 	if u.User != nil {
