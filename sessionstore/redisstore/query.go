@@ -46,6 +46,7 @@ func (s *Store) insist(ctx context.Context, q *query) (reply any, err error) {
 		reply, err = s.attempt(ctx, q, deadline)
 		switch {
 		case err == nil && q.next():
+			broken, redirects = 0, 0 // each key may be on a node that is new to us
 		case err == nil:
 			return reply, nil
 		case errors.Is(err, errStale) && stale < maxStale:
