@@ -5,14 +5,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
-	"path"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/FZambia/sentinel"
 	"github.com/gomodule/redigo/redis"
-	_ "github.com/jackc/pgx/v5/stdlib" // registers "pgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/mna/redisc"
 	_ "modernc.org/sqlite" // registers "sqlite"
 
@@ -35,12 +37,16 @@ func checkStore(s string) error {
 	switch scheme {
 	case "", "memory":
 		return nil
-	case "sqlite", "postgres", "postgresql", "redis", "rediss":
+	case "sqlite": // a database in memory is one of each connection
+		if strings.Trim(rest, "/") != "" && rest != ":memory:" {
+			return nil
+		}
+	case "postgres", "postgresql", "redis", "rediss":
 		if strings.Trim(rest, "/") != "" {
 			return nil
 		}
 	case "redis+cluster":
-		if hosts, _ := nodes(s); len(hosts) > 0 {
+		if hosts, name := nodes(s); len(hosts) > 0 && name == "" {
 			return nil
 		}
 	case "redis+sentinel":
@@ -62,9 +68,14 @@ func openStore(ctx context.Context, s string) (backend, error) {
 	case "", "memory":
 		return backend{&sessionstore.Memory{}, func() error { return nil }}, nil
 	case "sqlite":
-		return openSQL(ctx, "sqlite", "file:"+rest+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)")
+		file := (&url.URL{Path: rest}).EscapedPath() // a name may have ?, # and %
+		db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)")
+		if err != nil {
+			return backend{}, fmt.Errorf("store: %w", err)
+		}
+		return openSQL(ctx, db)
 	case "postgres", "postgresql":
-		return openSQL(ctx, "pgx", s)
+		return openPostgres(ctx, s)
 	case "redis", "rediss":
 		return openRedis(redisstore.Server{URL: s})
 	case "redis+cluster":
@@ -75,11 +86,23 @@ func openStore(ctx context.Context, s string) (backend, error) {
 	return backend{}, checkStore(s)
 }
 
-func openSQL(ctx context.Context, driver, source string) (backend, error) {
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		return backend{}, errors.New("store: malformed data source") // the driver's text may hold the password
+// connections are those to PostgreSQL, fewer than a server takes (100). database/sql would open one for
+// each request, and keep two.
+const connections = 32
+
+func openPostgres(ctx context.Context, s string) (backend, error) {
+	config, err := pgx.ParseConfig(s)
+	if err != nil { // its text may hold a part of the password
+		return backend{}, errors.New("store: STORE cannot be read as postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…: a password has %40 for @, %2F for /, %3A for : and %25 for %")
 	}
+	db := stdlib.OpenDB(*config)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	db.SetConnMaxIdleTime(4 * time.Minute)
+	return openSQL(ctx, db)
+}
+
+func openSQL(ctx context.Context, db *sql.DB) (backend, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	store, err := sqlstore.New(ctx, db, sqlstore.Config{})
@@ -138,17 +161,21 @@ func openSentinel(s string) (backend, error) {
 }
 
 // nodes returns the hosts of redis+cluster://a:1,b:2 and the name behind them, which is the master's of
-// redis+sentinel://a:1,b:2/name.
+// redis+sentinel://a:1,b:2/name. With anything else in it, such as a password, there are none: it would
+// not be used.
 func nodes(s string) (hosts []string, name string) {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" {
+	_, rest, _ := strings.Cut(s, "://")
+	list, name, _ := strings.Cut(rest, "/")
+	name = strings.TrimSuffix(name, "/")
+	if strings.ContainsAny(list, "@?#%") || strings.ContainsAny(name, "/?#%") {
 		return nil, ""
 	}
-	for host := range strings.SplitSeq(u.Host, ",") {
-		if host == "" {
+	for addr := range strings.SplitSeq(list, ",") {
+		host, port, err := net.SplitHostPort(addr)
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 {
 			return nil, ""
 		}
-		hosts = append(hosts, host)
+		hosts = append(hosts, addr)
 	}
-	return hosts, strings.Trim(path.Clean("/"+u.Path), "/")
+	return hosts, name
 }

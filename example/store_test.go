@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,12 +26,54 @@ func TestNodes(t *testing.T) {
 		{"redis+cluster://a:1,b:2,c:3", []string{"a:1", "b:2", "c:3"}, ""},
 		{"redis+sentinel://a:1,b:2/app", []string{"a:1", "b:2"}, "app"},
 		{"redis+sentinel://a:1,b:2/app/", []string{"a:1", "b:2"}, "app"},
+		{"redis+cluster://[::1]:1,[::1]:2", []string{"[::1]:1", "[::1]:2"}, ""},
 		{"redis+cluster://a:1,,b:2", nil, ""},
+		{"redis+cluster://a,b:2", nil, ""},
+		{"redis+cluster://a:1,b:0", nil, ""},
+		{"redis+cluster://user:secret@a:1", nil, ""},
+		{"redis+sentinel://:secret@a:1/app", nil, ""},
+		{"redis+sentinel://a:1/app/2", nil, ""},
+		{"redis+sentinel://a:1/app?db=2", nil, ""},
 		{"redis+cluster:", nil, ""},
 	} {
 		hosts, name := nodes(tt.store)
 		if !slices.Equal(hosts, tt.hosts) || name != tt.name {
 			t.Errorf("nodes(%q): got %q %q, want %q %q", tt.store, hosts, name, tt.hosts, tt.name)
+		}
+	}
+}
+
+// What cannot be read is named, and shows no part of a password, wherever its @, : and / are.
+func TestOpenStore_malformed(t *testing.T) {
+	for _, store := range []string{
+		"postgres://app:hu/sh:hu@sh@127.0.0.1/app",
+		"postgres://app:hush@127.0.0.1:hush/app",
+		"postgres://app:hush%@127.0.0.1/app",
+		"postgres://127.0.0.1/app?password=hush%zz",
+		"redis://:hu/sh@127.0.0.1",
+		"redis://:hush@127.0.0.1:65536",
+	} {
+		_, err := openStore(t.Context(), store)
+		if err == nil || strings.Contains(err.Error(), "hu") || strings.Contains(err.Error(), "sh@") {
+			t.Errorf("%s: got error %v", store, err)
+		}
+	}
+}
+
+// A file has the name that STORE gives it.
+func TestOpenStore_file(t *testing.T) {
+	for _, name := range []string{"a.db", "a#b.db", "a?b.db", "a%20b.db", "a b.db", "a:b.db", "ä.db"} {
+		file := filepath.Join(t.TempDir(), name)
+		b, err := openStore(t.Context(), "sqlite:"+file)
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		if _, err := os.Stat(file); err != nil {
+			t.Error(err)
+		}
+		if err := b.close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
