@@ -96,7 +96,9 @@ var prefixes = regexp.MustCompile(`^[a-z][a-z0-9_]{0,30}$`)
 // New returns a store in db, after it has made the tables or brought them up to date; of several
 // processes that start at once, one does so while the others wait. Tables that a newer version of
 // this package has made are an error. New leaves db as it is otherwise: its limits of connections
-// are the caller's, and so is its Close.
+// are the caller's, and so is its Close. With PostgreSQL, set SetMaxOpenConns below the server's
+// max_connections, and SetMaxIdleConns to the same: left alone, database/sql opens one for each call
+// under way, and keeps two.
 //
 // An account that may not create tables will do once they are there.
 func New(ctx context.Context, db *sql.DB, cfg Config) (*Store, error) {
