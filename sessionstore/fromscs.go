@@ -58,8 +58,9 @@ const (
 // than one process, use redisstore, sqlstore or another store that passes storetest from each.
 //
 // The same holds for two SCSStores of one s: make one, and share it. Records end by this process's
-// clock or by the store's, whichever comes first. An operation has five seconds, if s has the methods of
-// scs.CtxStore; or else s must see to it itself that it returns in time.
+// clock or by the store's, whichever comes first. If s has the methods of scs.CtxStore, a Load has five
+// seconds, an Update ten, and a Delete five for each key; or else s must see to it itself that it
+// returns in time.
 //
 // What s keeps must fit: tokens of 81 bytes, compared byte by byte; ends in a hundred years; and values
 // as large as a record, all fields together. scs's own stores for MySQL and SQL Server, with the tables

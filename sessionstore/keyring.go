@@ -13,8 +13,9 @@ import (
 )
 
 // A Keyring is the list of keys that a program seals with. The first one seals, all of them open.
-// To rotate, add the new key behind the old one on every replica; then put it in front; and take the
-// old one away when what it sealed has expired. Printed or encoded, a key ring is "[redacted]".
+// To rotate, add the new key behind the old one on every replica; then put it in front. Leave the old
+// one there: what it sealed is gone without it, and accounts, unlike sessions, do not expire. Printed
+// or encoded, a key ring is "[redacted]".
 type Keyring []RingKey
 
 // A RingKey is one key and the number that marks what it sealed. Whoever has a key can read the

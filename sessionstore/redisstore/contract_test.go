@@ -3,6 +3,7 @@
 package redisstore_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/gomodule/redigo/redis"
@@ -46,4 +47,19 @@ func TestContract(t *testing.T) {
 func TestSealedContract(t *testing.T) {
 	keys := sessionstore.NewKeyring()
 	contract(t, func(s sessionstore.Store) sessionstore.Store { return sessionstore.Sealed(s, keys) })
+}
+
+// An account with the rights that docs/operating.md lists, and no other, will do.
+func TestLeastAccountContract(t *testing.T) {
+	server := redistest.Start(t)
+	rights := strings.Fields("~rl:* -@all +hgetall +evalsha +eval +exists +hget +hset +hdel +pexpireat +del +ping")
+	server.Do(t, "ACL", redis.Args{"SETUSER", "least", "on", ">canary"}.AddFlat(rights)...)
+	url := strings.Replace(server.URL(), "redis://", "redis://least:canary@", 1)
+	storetest.Run(t, func(t *testing.T) sessionstore.Store {
+		s, _ := open(t, redisstore.Server{URL: url})
+		if err := s.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+		return s
+	})
 }

@@ -72,7 +72,8 @@ func (c *Config) check(db *sql.DB) error {
 // Records end by the database's clock. Expired ones leave by the hundred, after every 64th record
 // that a Store creates, in the call that creates it; there is no goroutine. A program that creates
 // few may call [Store.Sweep]. The store has no bounds of its own: [sessionstore.ErrFull] is what a
-// full disk says, or SQLite's max_page_count, and tiers make no difference.
+// full disk says, or SQLite's max_page_count, and tiers make no difference. What else fails is the
+// driver's error, wrapped; a change may then have been made or not.
 type Store struct {
 	db      *sql.DB
 	say     statements
