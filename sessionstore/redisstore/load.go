@@ -31,6 +31,9 @@ func newLoad(k sessionstore.Key, name string) *load {
 // RedisArg implements [redis.Argument].
 func (l *load) RedisArg() any { return l.query.key }
 
+// String returns the key: connections of a cluster print it, to know its slot.
+func (l *load) String() string { return l.query.key }
+
 // loadOf returns the load that a command is.
 func loadOf(command string, args []any) (*load, bool) {
 	if command != "HGETALL" || len(args) != 1 {

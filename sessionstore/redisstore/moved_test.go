@@ -3,6 +3,8 @@ package redisstore_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,7 +32,11 @@ func (c *movedConn) Bind(keys ...string) error {
 	return nil
 }
 
-func (c *movedConn) DoWithTimeout(time.Duration, string, ...any) (any, error) {
+func (c *movedConn) DoWithTimeout(_ time.Duration, command string, args ...any) (any, error) {
+	if command == "HGETALL" {
+		c.cluster.asked[fmt.Sprintf("%s", args[0])] = true // as redisc does
+		return []any{}, nil
+	}
 	if !c.cluster.asked[c.key] {
 		c.cluster.asked[c.key] = true
 		return nil, redis.Error("MOVED 1 127.0.0.1:1")
@@ -54,5 +60,17 @@ func TestDelete_moved(t *testing.T) {
 	}
 	if err := s.Delete(t.Context(), ks...); err != nil {
 		t.Errorf("got error %v, want none", err)
+	}
+}
+
+// Whoever looks for the slot of a key in what is sent finds the key there, and nothing else.
+func TestLoad_printed(t *testing.T) {
+	cluster := moved{asked: map[string]bool{}}
+	_, err := redisstore.New(cluster).Load(t.Context(), sessionstore.Key{Kind: "session", ID: "x"})
+	if !errors.Is(err, sessionstore.ErrNotFound) {
+		t.Errorf("got error %v, want %v", err, sessionstore.ErrNotFound)
+	}
+	if !cluster.asked["rl:session:x"] {
+		t.Errorf("got %q, want the key", slices.Collect(maps.Keys(cluster.asked)))
 	}
 }
