@@ -128,7 +128,8 @@ func (s *Store) Update(ctx context.Context, k sessionstore.Key, c sessionstore.C
 }
 
 // Delete implements [sessionstore.Store]. It is one DEL for each key. The keys of a cluster are
-// deleted one after the other; others are sent together, a hundred at a time.
+// deleted one after the other; others are sent together, a hundred at a time. If the connection ends
+// before the answer is there, they are sent once more: a record that was made anew in between goes, too.
 func (s *Store) Delete(ctx context.Context, ks ...sessionstore.Key) error {
 	for _, k := range ks {
 		if err := k.Validate(); err != nil {
