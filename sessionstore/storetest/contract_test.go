@@ -248,7 +248,7 @@ func slides(b *broken, ctx context.Context, k sessionstore.Key) (sessionstore.Re
 	if err != nil {
 		return r, err
 	}
-	return r, b.Memory.Update(ctx, k, sessionstore.Change{Expires: r.Expires.Add(time.Minute)})
+	return r, b.Memory.Update(ctx, k, sessionstore.Change{Expires: time.Now().Add(time.Hour)})
 }
 
 func prolongs(b *broken, ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
