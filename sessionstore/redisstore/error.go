@@ -18,6 +18,24 @@ type answer string
 
 func (a answer) Error() string { return "server answered " + string(a) }
 
+// A refusal is an answer to a dial, and what it means.
+type refusal struct {
+	answer
+	class error
+}
+
+func (r refusal) Unwrap() []error { return []error{r.answer, r.class} }
+
+// judged returns err, which is that of a dial, without what the server said. There are those between us
+// and our callers who keep no more of an error than its text.
+func judged(err error) error {
+	var e redis.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return refusal{answer(codeOf(e)), classOfAnswer(e)}
+}
+
 // failed returns err as callers see it: with its class, and without what the server said.
 func failed(op string, err error) error {
 	if errors.Is(err, context.Canceled) {
@@ -37,6 +55,10 @@ func classOf(err error) error {
 	if errors.As(err, &e) {
 		return classOfAnswer(e)
 	}
+	var dial refusal
+	if errors.As(err, &dial) {
+		return dial.class
+	}
 	var wait *waitError
 	var certificate *tls.CertificateVerificationError
 	switch {
@@ -47,8 +69,31 @@ func classOf(err error) error {
 	// redigo has no name for this error.
 	case strings.HasPrefix(err.Error(), "redigo: unexpected response line"):
 		return sessionstore.ErrMisconfigured
+	case strings.HasPrefix(err.Error(), noNode):
+		return classOfNodes(strings.TrimPrefix(err.Error(), noNode))
 	}
 	return sessionstore.ErrUnavailable
+}
+
+// noNode is how redisc begins to say that it has no connection. What each node's error was follows, a
+// line each.
+const noNode = "redisc: failed to get a connection\n"
+
+// classOfNodes returns what the errors of a cluster's nodes mean, by their texts.
+func classOfNodes(text string) error {
+	for _, within := range []string{"server answered NOAUTH", "server answered WRONGPASS", "server answered NOPERM",
+		"tls: failed to verify certificate"} {
+		if strings.Contains(text, within) {
+			return sessionstore.ErrMisconfigured
+		}
+	}
+	for node := range strings.Lines(text) {
+		// A dial that took too long says more.
+		if node = strings.TrimSuffix(node, "\n"); node != context.DeadlineExceeded.Error() && node != redis.ErrPoolExhausted.Error() {
+			return sessionstore.ErrUnavailable
+		}
+	}
+	return sessionstore.ErrOverloaded
 }
 
 // classOfAnswer returns what a server's error means.

@@ -71,7 +71,8 @@ func NewPool(s Server) (*redis.Pool, error) {
 }
 
 // Dial returns a new connection to addr, "host:port", with all other settings of s. If addr is
-// empty, Address or the URL says where it leads. Errors do not show the URL.
+// empty, Address or the URL says where it leads. Errors do not show the URL, nor more than the first
+// word of what the server answered, which may repeat the password.
 func (s Server) Dial(ctx context.Context, addr string) (redis.Conn, error) {
 	t, err := s.target()
 	if err != nil {
@@ -94,7 +95,7 @@ func (s Server) Dial(ctx context.Context, addr string) (redis.Conn, error) {
 		t.addr = addr
 	case master:
 		if t.addr, err = s.Address(ctx); err != nil {
-			return nil, fmt.Errorf("redisstore: address of the master: %w", err)
+			return nil, fmt.Errorf("redisstore: address of the master: %w", judged(err))
 		}
 	}
 	var guard *guarded
@@ -114,7 +115,7 @@ func (s Server) Dial(ctx context.Context, addr string) (redis.Conn, error) {
 		redis.DialDatabase(t.db),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("redisstore: dial: %w", err)
+		return nil, fmt.Errorf("redisstore: dial: %w", judged(err))
 	}
 	c = reading(c, guard)
 	if !master {
@@ -122,7 +123,7 @@ func (s Server) Dial(ctx context.Context, addr string) (redis.Conn, error) {
 	}
 	if err := checkMaster(c); err != nil {
 		c.Close()
-		return nil, fmt.Errorf("redisstore: dial: %w", err)
+		return nil, fmt.Errorf("redisstore: dial: %w", judged(err))
 	}
 	return c, nil
 }
