@@ -61,8 +61,11 @@ func (s *Store) migrate(ctx context.Context, cfg Config) error {
 	steps := cfg.Dialect.migrations(cfg.Prefix)
 	var version int
 	err := s.db.QueryRowContext(ctx, s.say.version).Scan(&version)
-	if err == nil && version == len(steps) {
+	switch {
+	case err == nil && version == len(steps):
 		return nil
+	case err == nil && version > len(steps): // and an account without more rights would hear of those
+		return fmt.Errorf("sqlstore: schema: %w", newer(version, steps))
 	}
 	return again(ctx, "schema", func(ctx context.Context) error {
 		return s.migrateOnce(ctx, cfg.Dialect, cfg.Prefix, steps)
@@ -96,7 +99,7 @@ func (s *Store) migrateOnce(ctx context.Context, d Dialect, prefix string, steps
 		return err
 	}
 	if version > len(steps) {
-		return fmt.Errorf("tables have version %d, this program knows %d", version, len(steps))
+		return newer(version, steps)
 	}
 	for _, step := range steps[version:] {
 		if err := run(ctx, tx, step); err != nil {
@@ -107,6 +110,10 @@ func (s *Store) migrateOnce(ctx context.Context, d Dialect, prefix string, steps
 		return err
 	}
 	return tx.Commit()
+}
+
+func newer(version int, steps [][]string) error {
+	return fmt.Errorf("tables have version %d, this program knows %d", version, len(steps))
 }
 
 func run(ctx context.Context, tx *sql.Tx, statements []string) error {

@@ -126,6 +126,23 @@ func TestDialect(t *testing.T) {
 	}
 }
 
+// Tables of a later version are named as that to an account that may not even try to make one.
+func TestNewerTables(t *testing.T) {
+	f := &fake{answer: func(query string) ([][]driver.Value, error) {
+		switch {
+		case strings.HasPrefix(query, `SELECT version FROM`):
+			return [][]driver.Value{{int64(99)}}, nil
+		case strings.HasPrefix(query, `CREATE`):
+			return nil, stateError("42501") // insufficient_privilege
+		}
+		return nil, nil
+	}}
+	_, err := sqlstore.New(t.Context(), f.open(t), sqlstore.Config{})
+	if err == nil || !strings.Contains(err.Error(), "version 99") {
+		t.Errorf("got error %v, want one that names version 99", err)
+	}
+}
+
 // TestFaults fails one statement so many times.
 func TestFaults(t *testing.T) {
 	gone := errors.New("connection reset by peer")
