@@ -9,7 +9,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -77,6 +79,58 @@ func (c unboundConn) DoWithTimeout(time.Duration, string, ...any) (any, error) {
 func (c unboundConn) ReceiveWithTimeout(time.Duration) (any, error)            { return nil, c.Bind() }
 func (c unboundConn) Close() error                                             { return nil }
 func (c unboundConn) Err() error                                               { return nil }
+
+// silent is a cluster whose nodes do not answer, after the first that was refused: its connections are
+// bound when the test lets them.
+type silent struct {
+	refused *atomic.Bool
+	goOn    chan struct{}
+	closed  chan struct{}
+}
+
+func (s silent) Get() redis.Conn { return silentConn{silent: s} }
+
+type silentConn struct {
+	redis.Conn
+	silent
+}
+
+func (c silentConn) Bind(...string) error {
+	if !c.refused.Swap(true) {
+		return errors.New("connection refused")
+	}
+	<-c.goOn
+	return nil
+}
+
+func (c silentConn) Close() error { c.closed <- struct{}{}; return nil }
+func (c silentConn) Err() error   { return nil }
+
+// When a cluster does not answer, the store's time bounds the way to a node, too, whichever it asks for
+// and however many it tries. The connection is closed all the same, later.
+func TestBind_deadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := silent{new(atomic.Bool), make(chan struct{}), make(chan struct{}, 1+len(operations))}
+		s := redisstore.New(cluster)
+		s.Timeout = 100 * time.Millisecond
+		wantClass(t, "first ping", s.Ping(t.Context()), sessionstore.ErrUnavailable)
+		<-cluster.closed
+		for _, op := range operations {
+			began := time.Now()
+			wantClass(t, op.name, op.do(t.Context(), s), sessionstore.ErrUnavailable)
+			if took := time.Since(began); took != s.Timeout {
+				t.Errorf("%s: took %v, want %v", op.name, took, s.Timeout)
+			}
+		}
+		if n := len(cluster.closed); n != 0 {
+			t.Errorf("got %d connections closed that are not bound yet", n)
+		}
+		close(cluster.goOn)
+		for range operations {
+			<-cluster.closed
+		}
+	})
+}
 
 // What a node of a cluster has said to a dial has its class, and tells no secret.
 func TestNoNode(t *testing.T) {

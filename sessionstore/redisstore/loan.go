@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -33,6 +34,48 @@ func (s *Store) borrow(ctx context.Context, deadline time.Time) (redis.Conn, err
 		return nil, &waitError{context.DeadlineExceeded}
 	}
 	return c, nil
+}
+
+// A binder is a connection to a node of a cluster, as soon as it is bound to one.
+type binder interface {
+	redis.Conn
+	Bind(keys ...string) error
+}
+
+// bind leads c to the node of key, or to any if there is none. If it fails, c is closed, or will be.
+//
+// Bind has no context, and where nodes do not answer it may try one after the other, as long as each
+// dial takes. So once something has failed, whoever has no time left does not wait for it. Before
+// that, a third of the time of a load is too much for it.
+func (s *Store) bind(c binder, key string, deadline time.Time) error {
+	var keys []string
+	if key != "" {
+		keys = []string{key}
+	}
+	if !s.breaker.failing.Load() {
+		err := c.Bind(keys...)
+		if err != nil {
+			c.Close()
+		}
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- c.Bind(keys...) }()
+	late := time.NewTimer(time.Until(deadline))
+	defer late.Stop()
+	select {
+	case err := <-done:
+		if err != nil {
+			c.Close()
+		}
+		return err
+	case <-late.C:
+		go func() { // to close it waits for Bind, too
+			<-done
+			c.Close()
+		}()
+		return fmt.Errorf("no connection to a node: %w", context.DeadlineExceeded)
+	}
 }
 
 // hasRoom reports whether the pool has a connection at hand, so that nobody will wait or dial. A

@@ -81,18 +81,23 @@ func (s *Store) attempt(ctx context.Context, q *query, deadline time.Time) (any,
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
-	b, cluster := c.(interface{ Bind(keys ...string) error })
-	if !cluster || q.key == "" {
-		reply, err := q.send(c, deadline)
-		if err == nil {
-			q.more = nil
-		}
-		return reply, err
+	if b, cluster := c.(binder); cluster {
+		return s.attemptBound(ctx, q, b, deadline)
 	}
-	if err := b.Bind(q.key); err != nil {
+	defer c.Close()
+	reply, err := q.send(c, deadline)
+	if err == nil {
+		q.more = nil
+	}
+	return reply, err
+}
+
+// attemptBound sends q to the node of its key, or to any if it has none.
+func (s *Store) attemptBound(ctx context.Context, q *query, c binder, deadline time.Time) (any, error) {
+	if err := s.bind(c, q.key, deadline); err != nil {
 		return nil, err
 	}
+	defer c.Close()
 	one := *q
 	one.more = nil
 	reply, err := one.send(c, deadline)

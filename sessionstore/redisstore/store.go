@@ -61,7 +61,8 @@ type Store struct {
 	// Timeout bounds each operation: waiting for a connection, dialing, repeating and all
 	// commands together. A context's deadline may only shorten it. A context that is canceled
 	// while the server is asked does not close the connection; the answer is awaited. A Delete has
-	// this long for each hundred keys. 0: 1 s.
+	// this long for each hundred keys. The first operations that a cluster does not answer may take
+	// as long as its own timeouts for a connection, one node after the other. 0: 1 s.
 	Timeout time.Duration
 
 	// Replicas is how many replicas must have a change before Update and Delete return, so that a
