@@ -145,7 +145,8 @@ func openSentinel(s string) (backend, error) {
 	guide := &sentinel.Sentinel{
 		Addrs: hosts, MasterName: master,
 		Dial: func(addr string) (redis.Conn, error) {
-			return redisstore.Server{URL: "redis://" + addr, Timeout: 500 * time.Millisecond}.Dial(context.Background(), "")
+			// Three that do not answer, one after the other, must not take longer than a dial of the master may.
+			return redisstore.Server{URL: "redis://" + addr, Timeout: 300 * time.Millisecond}.Dial(context.Background(), "")
 		},
 	}
 	b, err := openRedis(redisstore.Server{

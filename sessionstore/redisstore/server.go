@@ -23,7 +23,8 @@ type Server struct {
 
 	// Address, if not nil, returns "host:port" of the server to dial, instead of the URL's. It
 	// is asked before each dial, and so may ask Sentinels for the present master. Whoever is
-	// dialed must then call itself a master: Sentinels may name one that no longer is.
+	// dialed must then call itself a master: Sentinels may name one that no longer is. Its time is
+	// ctx's; one that has no use for a context needs timeouts of its own, shorter than Timeout in all.
 	Address func(ctx context.Context) (string, error)
 
 	// TLS is used with rediss. Nil: the system's certificates. An empty ServerName is that of the
