@@ -156,6 +156,17 @@ func decode(s *session) (map[string]any, []frame) {
 	return m, frames
 }
 
+// left notes that the session is over, whose values are still in the manager unless it has emptied them.
+// Nobody who comes next is given any: what is saved from now on is what this request itself has put.
+func (d *scsData) left(s *session, emptied bool) {
+	switch {
+	case emptied || d.loaded == nil:
+		d.base = map[string]string{}
+	case d.base == nil:
+		d.base = d.baseline(s)
+	}
+}
+
 // baseline returns the frames of the values that decode returns for s, by key.
 func (d *scsData) baseline(s *session) map[string]string {
 	frames := d.frames

@@ -34,7 +34,8 @@ func Save(ctx context.Context) error {
 }
 
 // SignOut ends the session of this request, in the store and in the browser, when the answer
-// begins. Nobody signed in is no error. Where the answer has begun, call [Save] next.
+// begins. Nobody signed in is no error. Where the answer has begun, call [Save] next. Nothing that
+// was in the session stays; what this request puts in is kept for whoever is there now.
 func SignOut(ctx context.Context) error {
 	q, err := from(ctx)
 	if err != nil {
@@ -86,9 +87,11 @@ func (q *request) write(sn snapshot) error {
 			return err
 		}
 		q.signOut, q.renew = false, false
-		q.data.base = map[string]string{}
-		s = &session{}
-		q.session.Store(s)
+		q.data.left(s, sn.ended)
+		if s.standing < before { // else it was not the request's to end, nor is the cookie to replace
+			s = &session{}
+			q.session.Store(s)
+		}
 	}
 	if sn.modified && q.data.shown != nil && q.data.shown.id != s.id {
 		return fmt.Errorf("%w: what OnLogin changes is saved with the sign-in", ErrNotSaved)

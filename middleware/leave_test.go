@@ -1,0 +1,132 @@
+package middleware_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/returnleg/returnleg/middleware"
+)
+
+// Of what the session held that a handler ends nothing is in the one that comes after it; what this request
+// has put is, such as a word to say good-bye.
+func TestSignOut_nothingStays(t *testing.T) {
+	rows := []struct {
+		name  string
+		leave func(k *kit, r *http.Request) error
+		left  string // of what was put before
+	}{
+		{"put, then SignOut", func(k *kit, r *http.Request) error {
+			k.auth.Sessions().Put(r.Context(), "flash", "bye")
+			return middleware.SignOut(r.Context())
+		}, "bye"},
+		{"SignOut, then put", func(k *kit, r *http.Request) error {
+			err := middleware.SignOut(r.Context())
+			k.auth.Sessions().Put(r.Context(), "flash", "bye")
+			return err
+		}, "bye"},
+		{"SignOut, Save, then put", func(k *kit, r *http.Request) error {
+			_ = k.auth.Sessions().Get(r.Context(), "secret")
+			err := middleware.SignOut(r.Context())
+			if err == nil {
+				err = middleware.Save(r.Context())
+			}
+			k.auth.Sessions().Put(r.Context(), "flash", "bye")
+			return err
+		}, "bye"},
+		{"put, Save, SignOut", func(k *kit, r *http.Request) error {
+			k.auth.Sessions().Put(r.Context(), "flash", "saved with the session that ends")
+			if err := middleware.Save(r.Context()); err != nil {
+				return err
+			}
+			return middleware.SignOut(r.Context())
+		}, ""},
+		{"Destroy, then put", func(k *kit, r *http.Request) error {
+			err := k.auth.Sessions().Destroy(r.Context())
+			k.auth.Sessions().Put(r.Context(), "flash", "bye")
+			return err
+		}, "bye"},
+		{"Destroy, then put what was there", func(k *kit, r *http.Request) error {
+			err := k.auth.Sessions().Destroy(r.Context())
+			k.auth.Sessions().Put(r.Context(), "flash", "of ada")
+			return err
+		}, "of ada"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				notes(k)
+				k.handle("/bye", func(_ http.ResponseWriter, r *http.Request) {
+					if err := row.leave(k, r); err != nil {
+						t.Error(err)
+					}
+				})
+				b := k.browser()
+				b.signIn("plain", "ada", "/")
+				b.put("secret", "of ada")
+				b.put("flash", "of ada")
+				b.open("/bye")
+				b.is(nobody)
+				if secret, flash := b.get("secret"), b.get("flash"); secret != "" || flash != row.left {
+					t.Errorf("secret %q, flash %q, want none and %q", secret, flash, row.left)
+				}
+			})
+		})
+	}
+}
+
+// Who has no right to end the session of the cookie that the browser has by now does not replace it, either.
+func TestSignOut_notItsOwn(t *testing.T) {
+	bye := func(k *kit) http.HandlerFunc {
+		return func(_ http.ResponseWriter, r *http.Request) {
+			if err := middleware.SignOut(r.Context()); err != nil {
+				k.t.Error(err)
+			}
+			k.auth.Sessions().Put(r.Context(), "flash", "bye")
+		}
+	}
+	rows := []struct {
+		name string
+		late func(b *browser) *http.Request
+	}{
+		{"the cookie from before the sign-in", func(b *browser) *http.Request {
+			b.put("cart", "book")
+			r := b.request(http.MethodGet, "/bye", nil)
+			b.signIn("plain", "ada", "/")
+			return r
+		}},
+		{"a cookie that was replaced twice", func(b *browser) *http.Request {
+			b.put("cart", "book")
+			r := b.request(http.MethodGet, "/bye", nil)
+			b.signIn("plain", "ada", "/")
+			b.open("/renew")
+			return r
+		}},
+		{"a path without sessions", func(b *browser) *http.Request {
+			b.signIn("plain", "ada", "/")
+			return b.request(http.MethodGet, "/free", nil)
+		}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change, func(_ *kit, c *middleware.Config) {
+					c.SessionFree = func(r *http.Request) bool { return r.URL.Path == "/free" }
+				})
+				notes(k)
+				k.handle("/bye", bye(k))
+				k.handle("/free", bye(k))
+				k.handle("/renew", func(_ http.ResponseWriter, r *http.Request) {
+					if err := k.auth.Sessions().RenewToken(r.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+				b := k.browser()
+				if resp := b.do(row.late(b)); len(resp.Cookies()) != 0 {
+					t.Errorf("Set-Cookie %q, want none", resp.Header["Set-Cookie"])
+				}
+				b.is(ada)
+			})
+		})
+	}
+}
