@@ -215,6 +215,39 @@ func TestCallback_answerLost(t *testing.T) {
 	}
 }
 
+// Of a step-up that asked for a stronger sign-in, too, whose cookie replaces one that is good a while longer.
+// A sign-in from before it does not give it: that has shown less.
+func TestCallback_answerLost_stepUp(t *testing.T) {
+	eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		synctest.Test(t, func(t *testing.T) {
+			k := newKit(t, change)
+			k.gate("/strong", middleware.Need{MaxAge: time.Minute})
+			b := k.browser()
+			first := b.approve(b.start("idp", "/"), "ada")
+			k.location(b.back(first))
+			b.is(ada)
+			time.Sleep(2 * time.Minute)
+			callback := b.approve(k.location(b.open("/strong")), "ada")
+			k.location(k.serve(b.callback(callback))) // and lost
+			was := b.session()
+			if k.location(b.back(first)); b.session() != was {
+				t.Error("a reload of the sign-in before it gives the cookie of the step-up")
+			}
+			for range 2 {
+				if got := k.location(b.back(callback)); got != "/strong" {
+					t.Errorf("landed at %q", got)
+				}
+				b.is(ada)
+			}
+			if b.session() == was {
+				t.Error("the cookie is the one from before the step-up")
+			}
+			time.Sleep(11 * time.Minute)
+			b.is(ada)
+		})
+	})
+}
+
 // A finished callback gives its cookie to its own browser only, for ten minutes.
 func TestCallback_answerLost_limits(t *testing.T) {
 	eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {

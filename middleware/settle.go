@@ -302,7 +302,7 @@ func (a *Auth) signInto(w *winner, p *session, f *flow, g *grant, e *enrolment) 
 // been lost on the way. It is nil if the browser has the cookie, if another has followed it, or if
 // somebody else has signed in since: a reload does not change who that is.
 func (a *Auth) reissue(ctx context.Context, p *session, red *redemption) (*outcome, error) {
-	if p.opens() && p.id == red.session || a.now().Sub(red.at) > previousLife {
+	if p.standing == current && p.id == red.session || a.now().Sub(red.at) > previousLife {
 		return nil, nil
 	}
 	if p.signedIn() && p.meta.user != red.user {
@@ -311,6 +311,9 @@ func (a *Auth) reissue(ctx context.Context, p *session, red *redemption) (*outco
 	s, err := a.find(ctx, red.session)
 	if err != nil || s.meta.user == "" || s.meta.user != red.user {
 		return nil, err
+	}
+	if p.standing == previous && red.at.Before(s.meta.previousUntil.Add(-previousLife)) {
+		return nil, nil // a later one made the cookie, which may stand for more than this one showed
 	}
 	presents := []string{hashed + s.meta.previous, fresh}
 	if p.id == s.id {
