@@ -173,6 +173,26 @@ func TestRequire_chooser(t *testing.T) {
 	}
 }
 
+// A provider that says a person will prove who they are next year has seen them today.
+func TestRequire_authTimeToCome(t *testing.T) {
+	eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		synctest.Test(t, func(t *testing.T) {
+			k := newKit(t, change)
+			k.gate("/strong", middleware.Need{MaxAge: time.Minute})
+			k.idp.Set(func(b *providertest.Behavior) {
+				b.Claims = func(_ *providertest.Draft, c map[string]any) { c["auth_time"] = time.Now().AddDate(1, 0, 0).Unix() }
+			})
+			b := k.browser()
+			b.signIn("idp", "ada", "/")
+			if got := text(b.open("/strong")); got != "inside" {
+				t.Error(got)
+			}
+			time.Sleep(2 * time.Minute)
+			k.location(b.open("/strong"))
+		})
+	})
+}
+
 // At most one automatic start for a path within a minute: then a page with a button.
 func TestRequire_loop(t *testing.T) {
 	eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {

@@ -129,9 +129,10 @@ func (g *grant) lasts(now time.Time) bool {
 }
 
 // proved returns when the person proved who they are. A provider that does not say has shown
-// nothing but that they were there: at best when they came back.
+// nothing but that they were there: at best when they came back. Nor can one that names a later time
+// have seen more than that.
 func (g *grant) proved() time.Time {
-	if g.authTime.IsZero() {
+	if g.authTime.IsZero() || g.authTime.After(g.obtained) {
 		return g.obtained
 	}
 	return g.authTime
