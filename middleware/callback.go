@@ -43,7 +43,7 @@ func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem
 		return problem(ReasonNavigation, nil)
 	}
 	if a.hopping(r) {
-		a.again(w)
+		a.again(w, "")
 		return nil
 	}
 	answer, p := a.answer(r, name)
@@ -116,19 +116,7 @@ func (a *Auth) astray(w http.ResponseWriter, q *request, p *Problem, name, landi
 func (a *Auth) turned(q *request, p *Problem, f *flow) *Problem {
 	landing := a.landing(q, f)
 	if p.LoginURL == "" && p.Status != http.StatusConflict {
-		v := url.Values{returnParam: {landing}}
-		if f.page != "" || f.need.special() {
-			if sealed, err := a.sealNeed(f.need, f.page); err == nil {
-				v.Set(needParam, sealed)
-			}
-		}
-		if f.purpose == link && f.label != "" {
-			v.Set(labelParam, f.label)
-		}
-		p.LoginURL = a.prefix + "/" + f.provider + "/login?" + v.Encode()
-		if f.purpose == link {
-			p.LoginURL, p.LoginPost = linkURL(p.LoginURL), true
-		}
+		p = a.anew(p, &departure{provider: f.provider, label: f.label, purpose: f.purpose, need: f.need, page: f.page, returnTo: landing})
 	}
 	p.BackURL = landing
 	return p

@@ -112,7 +112,7 @@ func (a *Auth) aim(s *session, d *departure, form url.Values) *Problem {
 		if sealed := form.Get(moveParam); sealed != "" {
 			var ok bool
 			if d.takes, ok = a.openMove(sealed, s); !ok {
-				return a.retryable(problem(ReasonParameter, nil), d.provider, d.returnTo)
+				return a.anew(problem(ReasonParameter, nil), d)
 			}
 		}
 		return nil

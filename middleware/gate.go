@@ -62,7 +62,7 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 		return p // who has said no to it is not asked again without a word
 	}
 	if a.hopping(r) && s.id == "" {
-		a.again(w)
+		a.again(w, "")
 		return nil
 	}
 	if d.provider == "" {

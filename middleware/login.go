@@ -21,6 +21,8 @@ const (
 	returnParam  = "return_to"
 	needParam    = "need"
 	purposeParam = "purpose"
+
+	elsewhereParam = "elsewhere" // of a page that loaded itself again: another site had the link
 )
 
 // PageParam is the query parameter of a landing URL by which [Returned] finds what was saved. An
@@ -162,7 +164,9 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 	}
 	s := q.session.Load()
 	if a.hopping(r) && s.id == "" {
-		a.again(w)
+		v := r.URL.Query()
+		v.Set(elsewhereParam, "1")
+		a.again(w, a.prefix+"/"+name+"/login?"+v.Encode())
 		return nil
 	}
 	d := departure{provider: name, purpose: signIn}
@@ -183,17 +187,23 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 	if sealed := form.Get(needParam); sealed != "" {
 		n, page, ok := a.openNeed(sealed)
 		if !ok {
-			return a.retryable(problem(ReasonParameter, nil), name, d.returnTo)
+			p := problem(ReasonParameter, nil)
+			if s.signedIn() && (d.purpose == link || name != s.meta.provider) {
+				p.BackURL = d.returnTo // whose link knows what it was for: to sign in instead would be another session
+				return p
+			}
+			return a.retryable(p, name, d.returnTo)
 		}
 		d.need, d.page = n, page
 	}
 	if p := a.aim(s, &d, form); p != nil {
 		return p
 	}
-	if s.signedIn() && d.purpose == signIn && name != s.meta.provider && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+	elsewhere := r.Header.Get("Sec-Fetch-Site") == "cross-site" || form.Has(elsewhereParam)
+	if s.signedIn() && d.purpose == signIn && name != s.meta.provider && elsewhere {
 		// A link on another site must not replace who is signed in by whoever the other provider
 		// knows: the person says so on a page of ours.
-		return a.retryable(problem(ReasonSwitch, nil), name, d.returnTo)
+		return a.anew(problem(ReasonSwitch, nil), &d)
 	}
 	return a.depart(w, q, d)
 }
@@ -254,7 +264,7 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 	defer ctx.release()
 	to, err := a.providers[d.provider].Begin(ctx, a.visit(f, state, s))
 	if err != nil {
-		return a.retryable(beginProblem(err, d.provider), d.provider, d.returnTo)
+		return a.anew(beginProblem(err, d.provider), &d)
 	}
 	h := w.Header()
 	a.cookies.setBinding(h, b, bs)
@@ -283,6 +293,25 @@ func beginProblem(err error, provider string) *Problem {
 // retryable adds to p where to start again.
 func (a *Auth) retryable(p *Problem, provider, returnTo string) *Problem {
 	p.LoginURL = a.prefix + "/" + provider + "/login?" + url.Values{returnParam: {returnTo}}.Encode()
+	return p
+}
+
+// anew adds to p where to start once more what d is for. To sign in instead would be another session,
+// and what was saved for the page would not come back with it.
+func (a *Auth) anew(p *Problem, d *departure) *Problem {
+	v := url.Values{returnParam: {d.returnTo}}
+	if d.page != "" || d.need.special() {
+		if sealed, err := a.sealNeed(d.need, d.page); err == nil {
+			v.Set(needParam, sealed)
+		}
+	}
+	if d.purpose == link && d.label != "" {
+		v.Set(labelParam, d.label)
+	}
+	p.LoginURL = a.prefix + "/" + d.provider + "/login?" + v.Encode()
+	if d.purpose == link {
+		p.LoginURL, p.LoginPost = linkURL(p.LoginURL), true
+	}
 	return p
 }
 

@@ -41,7 +41,7 @@ func (a *Auth) logout(w http.ResponseWriter, q *request) *Problem {
 func (a *Auth) askToSignOut(w http.ResponseWriter, q *request) {
 	s := q.view()
 	if a.hopping(q.r) && s.id == "" {
-		a.again(w) // who is signed in cannot be seen yet
+		a.again(w, "") // who is signed in cannot be seen yet
 		return
 	}
 	page := problemPage{

@@ -1,6 +1,8 @@
 package middleware
 
 import (
+	"html"
+	"io"
 	"net/http"
 	"strings"
 )
@@ -87,12 +89,16 @@ func (a *Auth) hopping(r *http.Request) bool {
 
 // again answers with a page that loads the same address once more, from our own site this time, so
 // that the browser sends the Strict cookie along. A redirect would not do: to the browser it is
-// still the other site's navigation.
-func (a *Auth) again(w http.ResponseWriter) {
+// still the other site's navigation. If to is not empty it is loaded instead, a URL of ours.
+func (a *Auth) again(w http.ResponseWriter, to string) {
 	h := w.Header()
 	secure(h)
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
-	_, _ = w.Write([]byte("<!doctype html><meta charset=utf-8><title>One moment</title><meta http-equiv=refresh content=0>"))
+	content := "0"
+	if to != "" {
+		content += ";url=" + to
+	}
+	_, _ = io.WriteString(w, `<!doctype html><meta charset=utf-8><title>One moment</title><meta http-equiv=refresh content="`+html.EscapeString(content)+`">`)
 }
 
 // secure sets the headers of every page of ours.
