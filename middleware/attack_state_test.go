@@ -298,6 +298,43 @@ func TestAttack_C37_flood(t *testing.T) { // CVE-2026-67437, CVE-2026-55512
 	victim.lands(good, "/gated/v", ada)
 }
 
+// Whoever starts a sign-in can say no to it themselves, and no provider has heard of it: what is kept of that
+// is within the share and the number of guests, and keeps nobody out.
+func TestAttack_C37_denied(t *testing.T) { // CVE-2026-67437, CVE-2026-55512
+	const budget = 20
+	few := []func(*kit, *middleware.Config){guests(budget), longWindow(budget), func(_ *kit, c *middleware.Config) { c.Logger = silent }}
+	rows := map[string]func(t *testing.T) *arena{
+		"memory": func(t *testing.T) *arena { return newArena(t, false, few...) },
+		"sealed": func(t *testing.T) *arena { return newArena(t, true, few...) },
+		"redis":  func(t *testing.T) *arena { return newArenaOn(t, realRedis(t), true, few...) },
+		"bytes": func(t *testing.T) *arena {
+			return newArenaOn(t, &sessionstore.Memory{MaxBytes: 64 << 10, MaxGuestBytes: 2 << 10}, true, few[2])
+		},
+	}
+	for name, arena := range rows {
+		t.Run(name, func(t *testing.T) {
+			k := arena(t)
+			victim, attacker := k.browser(), k.browser()
+			good := victim.approve(victim.start("plain", "/gated/v"), "ada")
+			for range 300 {
+				no := "/auth/plain/callback?error=access_denied&iss=https://plain.example&state=" + state(t, attacker.start("plain", "/"))
+				for range 2 { // and loads it again
+					if resp := attacker.back(no); resp.StatusCode != http.StatusForbidden {
+						t.Fatalf("status %d, want 403", resp.StatusCode)
+					}
+				}
+			}
+			if n := len(k.shelf.of("redemption")); n == 0 || n > budget/2 {
+				t.Errorf("%d redemptions are kept, want 1 to %d", n, budget/2)
+			}
+			victim.lands(good, "/gated/v", ada)
+			if k.redeems() != 1 {
+				t.Errorf("%d token requests, want 1", k.redeems())
+			}
+		})
+	}
+}
+
 func TestAttack_C38_swapped(t *testing.T) { // RFC 9700, section 4.7.1: app data in the state
 	eachArena(t, func(t *testing.T, k *arena, provider string) {
 		b := k.browser()

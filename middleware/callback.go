@@ -227,9 +227,17 @@ func (a *Auth) denied(q *request, f *flow, refused *providers.Error) (*redemptio
 		reason = ReasonDenied
 	}
 	p := problem(reason, refused)
-	red, err := a.claim(ctx, f)
+	claim := a.claimDenied
+	if q.session.Load().signedIn() {
+		claim = a.claim
+	}
+	red, err := claim(ctx, f)
 	if errors.Is(err, sessionstore.ErrExists) {
 		return nil, nil
+	}
+	if errors.Is(err, sessionstore.ErrFull) {
+		a.noteEnded(q, f, string(reason))
+		return nil, p // a reload is told the same
 	}
 	if err != nil {
 		return nil, problem(ReasonStore, err)

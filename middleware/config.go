@@ -125,6 +125,7 @@ type Config struct {
 	// with [ReasonFull] in the log; that ends when the next window begins, or the one after it.
 	// Who has a session keeps and uses it, requests that keep nothing are served, and people sign
 	// in as ever. It bounds the number of sessions, not their bytes, which are the app's choice.
+	// Who comes back with a refusal, and is not signed in, counts as one.
 	//
 	// Give it and AnonymousIdle the same value everywhere. Where MaxGuests differs the largest one
 	// holds; processes whose AnonymousIdle differs count apart. It holds as long as no process's

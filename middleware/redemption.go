@@ -89,16 +89,36 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 const claimTries = 2
 
 // claim makes this process the one that redeems f. It returns [sessionstore.ErrExists] if another was
-// first. A store that failed may have made the change all the same: then the record has the version of
-// this claim, which is nobody else's, and the claim is made once more on that condition. To find it by
-// reading would not do: what was not confirmed a failover may lose, and the code would be sent twice.
+// first.
 func (a *Auth) claim(ctx context.Context, f *flow) (*redemption, error) {
+	return a.claimUntil(ctx, f, f.expires.Add(redemptionRest), sessionstore.Member)
+}
+
+// claimDenied is claim for an answer that says no. Anybody can start a sign-in and write that answer
+// themselves, as often as they like, and no provider hears of it: what is kept is a guest's, and counts
+// as one does. Where there is no room it is [sessionstore.ErrFull].
+func (a *Auth) claimDenied(ctx context.Context, f *flow) (*redemption, error) {
+	now, until := a.now(), f.expires.Add(redemptionRest)
+	if err := a.tally.pay(ctx, a.store, birth, now); err != nil {
+		return nil, err
+	}
+	if idle := now.Add(a.anonymousIdle); idle.Before(until) {
+		until = idle
+	}
+	return a.claimUntil(ctx, f, until, sessionstore.Guest)
+}
+
+// claimUntil makes the claim. A store that failed may have made the change all the same: then the record
+// has the version of this claim, which is nobody else's, and the claim is made once more on that
+// condition. To find it by reading would not do: what was not confirmed a failover may lose, and the code
+// would be sent twice.
+func (a *Auth) claimUntil(ctx context.Context, f *flow, until time.Time, tier sessionstore.Tier) (*redemption, error) {
 	r := &redemption{phase: redeeming, until: a.now().Add(redeemTime), version: version()}
 	c := sessionstore.Change{
 		Mode:    sessionstore.MustNotExist,
 		Set:     []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
-		Expires: f.expires.Add(redemptionRest),
-		Tier:    sessionstore.Member, // only a provider's answer to this very browser gets here
+		Expires: until,
+		Tier:    tier,
 	}
 	ours := c
 	ours.Mode, ours.If = sessionstore.MustExist, []sessionstore.Match{{Name: fieldPhase, Version: r.version}}
