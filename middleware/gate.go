@@ -80,14 +80,15 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 // departureFor returns where whoever falls short of n by l has to go, and comes back to. Its provider is ""
 // if they have to choose one.
 func (a *Auth) departureFor(q *request, r *http.Request, n Need, l lack) departure {
-	back, ok := returnpath.Clean(a.base, a.prefix, r.URL.RequestURI())
+	at := q.r.URL // as the browser knows it: r may have come through an http.StripPrefix
+	back, ok := returnpath.Clean(a.base, a.prefix, at.RequestURI())
 	if page, known := returnpath.Clean(a.base, a.prefix, r.Referer()); known && !pageLoad(r) {
 		back, ok = page, true // what a script fetches is no place to come back to; the page that did is
 	}
 	if !ok {
 		back = a.home
 	}
-	d := departure{provider: n.Provider, label: n.Label, purpose: stepUp, need: n, returnTo: back, gate: gatePath(r.URL.Path)}
+	d := departure{provider: n.Provider, label: n.Label, purpose: stepUp, need: n, page: q.leaving(), returnTo: back, gate: gatePath(at.Path)}
 	switch l {
 	case lacksUser:
 		d.purpose, d.label = signIn, "" // first they sign in
@@ -110,9 +111,10 @@ func (a *Auth) missed(q *request, r *http.Request, d *departure, l lack) (*Probl
 	if !pageLoad(r) {
 		p.Status = http.StatusUnauthorized // for a script both are one: there is somewhere to sign in
 	}
-	if d.provider == "" {
-		p.LoginURL = a.chooserURL(d.returnTo)
-		return p, nil
+	if d.provider == "" { // what is asked of one provider another may not know
+		var err error
+		p.LoginURL, err = a.loginURL(q, Need{}, d.returnTo)
+		return p, err
 	}
 	n := d.need
 	n.Provider, n.Label, n.again = d.provider, d.label, d.purpose == stepUp

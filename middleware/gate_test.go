@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -170,6 +172,79 @@ func TestRequire_chooser(t *testing.T) {
 	b.signIn("idp", "ada", "/gated?q=1")
 	if got := text(b.open("/gated?q=1")); got != "inside" {
 		t.Error(got)
+	}
+}
+
+// A part of the app that sees shortened paths: who comes back is where the browser was, and the gate knows
+// it by that address.
+func TestRequire_stripPrefix(t *testing.T) {
+	k := newKit(t)
+	gated := k.auth.Require(middleware.Need{Provider: "plain"})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "inside ", r.URL.Path)
+	}))
+	k.mux.Handle("/one/", http.StripPrefix("/one", gated))
+	k.mux.Handle("/two/", http.StripPrefix("/two", gated))
+	b := k.browser()
+	k.location(b.open("/two/page")) // and left there
+	to := k.location(b.back(b.approve(k.location(b.open("/one/page?a=1")), "ada")))
+	if want := "/one/page?a=1"; to != want {
+		t.Fatalf("landed at %q, want %q", to, want)
+	}
+	if got := text(b.open(to)); got != "inside /page" {
+		t.Error(got)
+	}
+	b.setCookie("__Host-rl", "")
+	k.rejected(b.open("/one/page"), "sign_in_loop")
+}
+
+// What a handler has saved of a page comes back also where Answer sends the person away, with one provider
+// to choose or with several, from a form or from a link.
+func TestAnswer_page(t *testing.T) {
+	rows := []struct {
+		name, method string
+		need         middleware.Need
+	}{
+		{"the load of a page, one provider", http.MethodGet, middleware.Need{Provider: "plain"}},
+		{"the load of a page, any provider", http.MethodGet, middleware.Need{}},
+		{"a form, one provider", http.MethodPost, middleware.Need{Provider: "plain"}},
+		{"a form, any provider", http.MethodPost, middleware.Need{}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				k.handle("/form", func(w http.ResponseWriter, r *http.Request) {
+					var draft string
+					if err := middleware.Check(r.Context(), row.need); err != nil {
+						if err := middleware.SavePage(r.Context(), "a draft"); err != nil {
+							t.Error(err)
+						}
+						middleware.Answer(w, r, err)
+						return
+					}
+					if err := middleware.Returned(r.Context(), &draft); err != nil {
+						t.Error(err)
+					}
+					fmt.Fprint(w, draft)
+				})
+				b := k.browser()
+				resp := b.open("/form")
+				if row.method == http.MethodPost {
+					resp = b.post("/form", url.Values{})
+				}
+				for range 2 { // by way of the page with a button, and of the one to choose on
+					if resp.StatusCode == http.StatusSeeOther && strings.HasPrefix(resp.Header.Get("Location"), "/") {
+						resp = b.open(resp.Header.Get("Location"))
+					}
+					if m := regexp.MustCompile(`href="(/auth/(?:plain/)?login[^"]*)"`).FindStringSubmatch(text(resp)); m != nil {
+						resp = b.open(html.UnescapeString(m[1]))
+					}
+				}
+				if got := text(b.open(k.location(b.back(b.approve(k.location(resp), "ada"))))); got != "a draft" {
+					t.Errorf("the page shows %q", got)
+				}
+			})
+		})
 	}
 }
 

@@ -80,9 +80,7 @@ func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
 	if path, ok := returnpath.Clean(a.base, a.prefix, returnTo); ok {
 		v.Set(returnParam, path)
 	}
-	q.mu.Lock()
-	page := q.page
-	q.mu.Unlock()
+	page := q.leaving()
 	if page != "" || n.special() {
 		sealed, err := a.sealNeed(n, page)
 		if err != nil {
@@ -345,8 +343,4 @@ func linkURL(url string) string {
 		sep = "&"
 	}
 	return url + sep + purposeParam + "=link"
-}
-
-func (a *Auth) chooserURL(returnTo string) string {
-	return a.prefix + "/login?" + url.Values{returnParam: {returnTo}}.Encode()
 }

@@ -111,6 +111,13 @@ func unpackPage(s string) (pageState, error) {
 	return p, r.Err()
 }
 
+// leaving returns the id of the page state that was saved last in this request; "" if none was.
+func (q *request) leaving() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.page
+}
+
 // pageState returns the one that the request's URL names.
 func (q *request) pageState() (id string, p pageState, ok bool) {
 	query, err := url.ParseQuery(q.r.URL.RawQuery)
