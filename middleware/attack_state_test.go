@@ -45,6 +45,8 @@ func TestAttack_C31_state(t *testing.T) { // ASVS 11.2.4, 11.2.5; CVE-2023-28625
 		{"31 key id alone", func(s string) string { return s[:2] }},
 		{"31 longer by one", func(s string) string { return s + "A" }},
 		{"31 twice", func(s string) string { return s + s }},
+		{"31 a line break in it", func(s string) string { return s[:20] + "\n" + s[20:] }},
+		{"31 another one", func(s string) string { return s[:20] + "\r" + s[20:] }},
 		{"31 other alphabet", func(s string) string { return s[:10] + "+/" + strings.NewReplacer("-", "+", "_", "/").Replace(s[12:]) }},
 	}
 	for _, row := range rows {

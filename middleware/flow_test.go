@@ -1,0 +1,221 @@
+package middleware_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// Invariant 12: what nobody has asked to see starts nothing, neither at a gate nor at the address that
+// starts a sign-in.
+func TestFlow_notAsked(t *testing.T) {
+	rows := []struct {
+		name   string
+		header map[string]string
+	}{
+		{"prefetch", map[string]string{"Sec-Purpose": "prefetch"}},
+		{"prerender", map[string]string{"Sec-Purpose": "prefetch;prerender"}},
+		{"old prefetch", map[string]string{"Purpose": "prefetch"}},
+		{"image", map[string]string{"Sec-Fetch-Dest": "image", "Sec-Fetch-Mode": "no-cors"}},
+		{"frame", map[string]string{"Sec-Fetch-Dest": "iframe"}},
+		{"fetch", map[string]string{"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors"}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachArena(t, func(t *testing.T, k *arena, provider string) {
+				k.rejects(with(k.browser().request(http.MethodGet, "/auth/"+provider+"/login", nil), row.header), "not_a_navigation")
+			})
+		})
+	}
+}
+
+// Apps that share their keys do not share their flows, nor what they seal into URLs.
+func TestFlow_otherApp(t *testing.T) {
+	keys := sessionstore.NewKeyring()
+	shared := func(origin string) func(*kit, *middleware.Config) {
+		return func(_ *kit, c *middleware.Config) { c.BaseURL, c.Keys = origin, keys }
+	}
+	k, other := newKit(t, shared(appURL)), newKit(t, shared("https://other.example"))
+	b := k.browser()
+	callback := b.approve(b.start("plain", "/x"), "ada")
+	r := b.callback(callback)
+	w := other.serve(r)
+	other.rejected(w, "state")
+	if n := k.redeems() + other.redeems(); n != 0 {
+		t.Errorf("%d token requests", n)
+	}
+
+	var to string
+	k.within(b, func(ctx context.Context) {
+		var err error
+		if to, err = middleware.LoginURL(ctx, middleware.Need{Provider: "plain", Scopes: []string{"upload"}}, "/x"); err != nil {
+			t.Error(err)
+		}
+	})
+	k.location(k.serve(b.request(http.MethodGet, to, nil)))
+	other.rejected(other.serve(b.request(http.MethodGet, to, nil)), "parameter")
+}
+
+// A callback tries four cookies, the newest first: a header full of them is not a day's work.
+func TestFlow_fourBindings(t *testing.T) {
+	k := newKit(t)
+	b := k.browser()
+	callback := b.approve(b.start("plain", "/x"), "ada")
+	name := b.bindings()[0]
+	secret, minted, _ := strings.Cut(b.cookies()[name], ".")
+	b.setCookie(name, secret+".1") // the oldest of all
+	for i := range 4 {
+		b.setCookie("__Host-rl-bind-AAAAAAA"+fmt.Sprint(i), strings.Repeat(fmt.Sprint(i), 43)+"."+minted)
+	}
+	k.rejected(b.back(callback), "state")
+	b.setCookie("__Host-rl-bind-AAAAAAA0", "")
+	if got := k.location(b.back(callback)); got != "/x" {
+		t.Errorf("landed at %q", got)
+	}
+}
+
+// An app that has moved the kit's addresses since a sign-in started sends nobody to one of them.
+func TestFlow_prefixMoved(t *testing.T) {
+	keys := sessionstore.NewKeyring()
+	was := newKit(t, func(_ *kit, c *middleware.Config) { c.Prefix, c.Keys = "/sso", keys })
+	b := was.browser()
+	auth := was.location(b.open("/sso/plain/login?return_to=/auth/login"))
+	k := newKit(t, func(_ *kit, c *middleware.Config) { c.Keys = keys })
+	b.k = k
+	denied := "/auth/plain/callback?error=access_denied&iss=https://plain.example&state=" + state(t, auth)
+	if page := text(b.back(denied)); strings.Contains(page, `href="/auth/login"`) || !strings.Contains(page, `href="/"`) {
+		t.Errorf("leads back beneath the prefix: %s", page)
+	}
+}
+
+// A return path that was put aside is that of its flow, or none: another one has taken its slot.
+func TestFlow_asideTaken(t *testing.T) {
+	k := newArena(t, false)
+	long := "/gated/" + strings.Repeat("a", 600)
+	b, other := k.browser(), k.browser()
+	callback := b.approve(b.start("plain", long), "ada")
+	slot := k.shelf.of("aside")
+	other.start("plain", "/gated/"+strings.Repeat("b", 600))
+	for key, rec := range k.shelf.rows() {
+		if f, ok := rec.Field("path"); ok && strings.HasSuffix(f.Value, "b") {
+			if err := k.shelf.Update(t.Context(), slot[0], sessionstore.Change{Set: []sessionstore.Field{f}}); err != nil {
+				t.Error(key, err)
+			}
+		}
+	}
+	b.lands(callback, "/", ada)
+}
+
+// What LoginURL seals is good for a day, and for nothing else that the kit seals into a URL.
+func TestFlow_sealedNeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t)
+		b := k.browser()
+		var to string
+		k.within(b, func(ctx context.Context) {
+			var err error
+			if to, err = middleware.LoginURL(ctx, middleware.Need{Provider: "plain", Scopes: []string{"upload"}}, "/x"); err != nil {
+				t.Error(err)
+			}
+		})
+		need := query(t, to).Get("need")
+		for _, target := range []string{"/auth/plain/callback?answer=" + need, "/auth/idp/callback?answer=" + need} {
+			k.rejected(b.back(target), "state")
+		}
+		b.signIn("plain", "grace", "/")
+		b.signIn("idp", "ada", "/")
+		b.link("plain", "", "grace")
+		taken := k.browser()
+		taken.signIn("idp", "emmy", "/")
+		page := text(taken.link("plain", "", "grace"))
+		_, move, ok := strings.Cut(page, "move=")
+		if !ok {
+			t.Fatalf("no offer to move: %s", page)
+		}
+		move, _, _ = strings.Cut(move, "&")
+		k.rejected(b.open("/auth/plain/login?need="+move), "parameter")
+		k.rejected(taken.post("/auth/plain/login", url.Values{"purpose": {"link"}, "move": {need}}), "parameter")
+		k.location(taken.post("/auth/plain/login", url.Values{"purpose": {"link"}, "move": {move}}))
+
+		k.location(k.browser().open(to))
+		time.Sleep(24*time.Hour - time.Second)
+		k.location(k.browser().open(to))
+		time.Sleep(time.Second)
+		k.rejected(k.browser().open(to), "parameter")
+	})
+}
+
+// A step-up or link belongs to the person who left, in the session that they left: not to a cookie from
+// before they signed in, nor to who has signed in to a session of the same id since.
+func TestFlow_belongs(t *testing.T) {
+	eachArena(t, func(t *testing.T, k *arena, _ string) {
+		b := k.browser()
+		b.start("idp", "/") // gives a session that is not born yet
+		first := b.session()
+		b.signIn("idp", "ada", "/")
+		second := b.session()
+		id := func(cookie string) string { sid, _, _ := strings.Cut(cookie, "."); return sid }
+		if id(first) != id(second) {
+			t.Fatal("not the same session")
+		}
+		auth := k.location(b.post("/auth/plain/login", url.Values{"purpose": {"link"}, "return_to": {"/x"}}))
+		callback := k.browser().approve(auth, "grace")
+		b.setCookie("__Host-rl", first)
+		k.rejects(b.callback(callback), "session_changed")
+
+		b.setCookie("__Host-rl", second)
+		b.post("/auth/logout", nil)
+		b.setCookie("__Host-rl", first) // from a tab that was slow
+		b.signIn("idp", "emmy", "/")
+		if id(first) != id(b.session()) {
+			t.Fatal("not the same session again")
+		}
+		k.rejects(b.callback(callback), "session_changed")
+		b.is(emmy)
+	})
+}
+
+// nameless is a provider of an app's own that forgets to say who came back.
+type nameless struct {
+	providers.Provider
+	forget func(id *providers.Identity)
+}
+
+func (n nameless) Finish(ctx context.Context, f *providers.Flow, v url.Values) (*providers.Token, *providers.Identity, error) {
+	t, id, err := n.Provider.Finish(ctx, f, v)
+	if err == nil {
+		n.forget(id)
+	}
+	return t, id, err
+}
+
+func TestFlow_nobodyCameBack(t *testing.T) {
+	for name, forget := range map[string]func(id *providers.Identity){
+		"issuer":  func(id *providers.Identity) { id.Issuer = "" },
+		"subject": func(id *providers.Identity) { id.Subject = "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newArena(t, true, func(k *kit, c *middleware.Config) {
+				c.Providers = []providers.Provider{nameless{k.plain.OAuth2("plain"), forget}}
+			})
+			b := k.browser()
+			resp := b.back(b.approve(b.start("plain", "/gated/x"), "ada"))
+			if resp.StatusCode != http.StatusBadGateway || !strings.Contains(k.log.String(), "reason=token") {
+				t.Errorf("status %d, log %s", resp.StatusCode, k.log)
+			}
+			b.is(nobody)
+			if n := len(k.shelf.of("session")) + len(k.shelf.of("account")); n != 0 {
+				t.Errorf("%d sessions and accounts", n)
+			}
+		})
+	}
+}
