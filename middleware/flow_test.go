@@ -219,3 +219,28 @@ func TestFlow_nobodyCameBack(t *testing.T) {
 		})
 	}
 }
+
+// What was posted is good for a minute, and at the address that it was posted to.
+func TestFlow_posted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newArena(t, true, func(k *kit, c *middleware.Config) {
+			plain, other := k.plain.OAuth2("plain"), k.plain.OAuth2("other")
+			plain.ResponseMode, other.ResponseMode = "form_post", "form_post"
+			c.Providers = []providers.Provider{plain, other}
+		})
+		b := k.browser()
+		post := func() string {
+			_, answer, _ := strings.Cut(b.approve(b.start("plain", "/gated/x"), "ada"), "?")
+			r := b.request(http.MethodPost, "/auth/plain/callback", strings.NewReader(answer))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			return k.location(k.serve(r))
+		}
+		to := post()
+		k.rejects(b.callback(strings.Replace(to, "plain", "other", 1)), "provider_path")
+		time.Sleep(time.Minute)
+		k.rejects(b.callback(to), "expired")
+		to = post()
+		time.Sleep(time.Minute - time.Second)
+		b.lands(to, "/gated/x", ada)
+	})
+}

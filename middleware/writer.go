@@ -46,6 +46,9 @@ func (w *writer) begin() bool {
 	a := w.q.auth
 	err := w.q.commit()
 	h := w.ResponseWriter.Header()
+	// Whoever calls Save in another goroutine, as under an http.TimeoutHandler, sets a cookie before
+	// this or not at all: two writers of one header end the process.
+	w.q.mu.Lock()
 	a.dropForeign(h)
 	if w.q.inherited {
 		a.former.clear(&a.cookies, h)
@@ -54,6 +57,7 @@ func (w *writer) begin() bool {
 		vary(h)
 	}
 	w.begun.Store(true)
+	w.q.mu.Unlock()
 	if err != nil {
 		w.replace(err)
 	}

@@ -2,9 +2,11 @@ package middleware_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,8 +15,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -362,6 +366,78 @@ func TestWriter_stream(t *testing.T) {
 		b.over(s, "GET", "/late")
 		if n := strings.Count(k.log.String(), "late_write"); n != 2 || b.get("late") != "" {
 			t.Errorf("%d warnings, want 2, late is %q: %s", n, b.get("late"), k.log)
+		}
+	})
+}
+
+// hooked is a log handler that calls a function for each event.
+type hooked struct {
+	slog.Handler
+	f func(event string)
+}
+
+func (h hooked) Handle(ctx context.Context, r slog.Record) error {
+	h.f(r.Message)
+	return h.Handler.Handle(ctx, r)
+}
+
+// written is a recorder that says when the header leaves.
+type written struct {
+	*httptest.ResponseRecorder
+	left *atomic.Bool
+}
+
+func (w written) WriteHeader(status int) {
+	w.left.Store(true)
+	w.ResponseRecorder.WriteHeader(status)
+}
+
+// A handler that works on in another goroutine when the answer begins, as under an http.TimeoutHandler: its
+// Save sets a cookie that this answer brings, or says that it cannot, and does not write into a header that
+// is being sent.
+func TestWriter_saveElsewhere(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		var hook func(event string)
+		k := newKit(t, change, func(_ *kit, c *middleware.Config) {
+			c.Logger = slog.New(hooked{c.Logger.Handler(), func(event string) {
+				if hook != nil {
+					hook(event)
+				}
+			}})
+		})
+		w := watch(k)
+		b := k.browser()
+		b.signIn("plain", "ada", "/")
+		saving, saved, left := make(chan struct{}), make(chan error, 1), new(atomic.Bool)
+		k.handle("/bye", func(w http.ResponseWriter, r *http.Request) {
+			hook = func(event string) { // what was to be saved is, and the header has not left
+				if event != "returnleg: signed out" {
+					return
+				}
+				go func() {
+					k.auth.Sessions().Put(r.Context(), "flash", "bye")
+					saved <- middleware.Save(r.Context())
+				}()
+				<-saving
+			}
+			_ = middleware.SignOut(r.Context())
+			w.WriteHeader(http.StatusOK)
+		})
+		var once sync.Once
+		w.on(func(op string, key sessionstore.Key) error {
+			if op == "update" && key.Kind == "session" {
+				once.Do(func() { close(saving) })
+				for i := 0; i < 10_000 && !left.Load(); i++ { // time enough for the header to leave, if it would
+					runtime.Gosched()
+				}
+			}
+			return nil
+		})
+		rec := httptest.NewRecorder()
+		k.handler.ServeHTTP(written{rec, left}, b.request(http.MethodGet, "/bye", nil))
+		err, cookie := <-saved, rec.Result().Cookies()
+		if set := len(cookie) == 1 && cookie[0].MaxAge > 0; set != (err == nil) || err != nil && !errors.Is(err, middleware.ErrNotSaved) {
+			t.Errorf("Save: %v, and the answer has %v", err, cookie)
 		}
 	})
 }
