@@ -12,6 +12,7 @@ import (
 
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/providers/providertest"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -144,10 +145,14 @@ func TestFlow_sealedNeed(t *testing.T) {
 		move, _, _ = strings.Cut(move, "&")
 		k.rejected(b.open("/auth/plain/login?need="+move), "parameter")
 		k.rejected(taken.post("/auth/plain/login", url.Values{"purpose": {"link"}, "move": {need}}), "parameter")
-		k.location(taken.post("/auth/plain/login", url.Values{"purpose": {"link"}, "move": {move}}))
+		moves := url.Values{"purpose": {"link"}, "move": {move}}
+		time.Sleep(10*time.Minute - time.Second)
+		k.location(taken.post("/auth/plain/login", moves))
+		time.Sleep(time.Second)
+		k.rejected(taken.post("/auth/plain/login", moves), "parameter")
 
 		k.location(k.browser().open(to))
-		time.Sleep(24*time.Hour - time.Second)
+		time.Sleep(24*time.Hour - 10*time.Minute - time.Second)
 		k.location(k.browser().open(to))
 		time.Sleep(time.Second)
 		k.rejected(k.browser().open(to), "parameter")
@@ -184,14 +189,16 @@ func TestFlow_belongs(t *testing.T) {
 	})
 }
 
-// nameless is a provider of an app's own that forgets to say who came back.
+// nameless is a provider of an app's own that does not look who is asked for, and forgets who came back.
 type nameless struct {
 	providers.Provider
 	forget func(id *providers.Identity)
 }
 
 func (n nameless) Finish(ctx context.Context, f *providers.Flow, v url.Values) (*providers.Token, *providers.Identity, error) {
-	t, id, err := n.Provider.Finish(ctx, f, v)
+	anybody := *f
+	anybody.Subject = ""
+	t, id, err := n.Provider.Finish(ctx, &anybody, v)
 	if err == nil {
 		n.forget(id)
 	}
@@ -242,5 +249,148 @@ func TestFlow_posted(t *testing.T) {
 		to = post()
 		time.Sleep(time.Minute - time.Second)
 		b.lands(to, "/gated/x", ada)
+	})
+}
+
+// Any number of gates in a minute: what the browser holds of them is bounded, and every sign-in ends.
+func TestFlow_manyGates(t *testing.T) {
+	k := newArena(t, false)
+	k.mux.Handle("/deep/", k.auth.Require(middleware.Need{Provider: "plain"})(http.NotFoundHandler()))
+	b := k.browser()
+	var callbacks []string
+	for i := range 6 {
+		callbacks = append(callbacks, b.approve(k.location(b.open(fmt.Sprint("/deep/", i))), "ada"))
+	}
+	k.rejected(b.open("/deep/5"), "sign_in_loop")
+	if names := b.bindings(); len(names) != 1 || strings.Count(b.cookies()[names[0]], ".") > 1+4 {
+		t.Errorf("binding cookies %q", b.cookies())
+	}
+	for i, callback := range callbacks {
+		b.lands(callback, fmt.Sprint("/deep/", i), ada)
+	}
+}
+
+// A sign-in that was refused, opened once more from the history by somebody who is signed in by now, is no
+// error page.
+func TestFlow_refusedBefore(t *testing.T) {
+	eachArena(t, func(t *testing.T, k *arena, provider string) {
+		b := k.browser()
+		no := b.deny(b.start(provider, "/gated/no"), "ada")
+		ours(t, b.back(no))
+		b.signIn(provider, "ada", "/")
+		b.lands(no, "/gated/no", ada)
+	})
+}
+
+// A return address that is there twice is none, whichever of them somebody has added.
+func TestFlow_returnTwice(t *testing.T) {
+	k := newArena(t, false)
+	b := k.browser()
+	b.lands(b.approve(k.location(b.open("/auth/plain/login?return_to=/gated/a&return_to=/gated/b")), "ada"), "/", ada)
+}
+
+// A start with a cookie that does not open its session, or any more, gives a new one.
+func TestFlow_staleStart(t *testing.T) {
+	k := newArena(t, true)
+	ada, b := k.browser(), k.browser()
+	ada.signIn("plain", "ada", "/")
+	sid, _, _ := strings.Cut(ada.session(), ".")
+	b.setCookie("__Host-rl", sid+"."+strings.Repeat("A", 43))
+	b.signIn("plain", "grace", "/")
+	if got, _, _ := strings.Cut(b.session(), "."); got == sid {
+		t.Error("the session is the other person's")
+	}
+	b.is(grace)
+	ada.is("Ada Lovelace")
+}
+
+// Somebody whom OnLogin lets in without an ID is nobody.
+func TestFlow_emptyID(t *testing.T) {
+	k := newArena(t, true)
+	k.onLogin(func(l loginContext) error { l.login.Account.ID = ""; return nil })
+	b := k.browser()
+	ours(t, b.back(b.approve(b.start("plain", "/gated/x"), "ada")))
+	b.is(nobody)
+}
+
+// A sign-in of the same person at another level replaces the cookie: what was stolen before is not raised.
+func TestFlow_levelRises(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		b := k.browser()
+		b.signIn("idp", "ada", "/")
+		b.is(ada)
+		was := b.session()
+		b.signIn("idp", "ada", "/")
+		if b.session() != was {
+			t.Error("the same person at the same level has another cookie")
+		}
+		k.idp.Set(func(b *providertest.Behavior) {
+			b.Claims = func(_ *providertest.Draft, c map[string]any) { c["acr"] = "gold" }
+		})
+		b.signIn("idp", "ada", "/")
+		if b.session() == was {
+			t.Error("the cookie is the one from before")
+		}
+		b.is(ada)
+	})
+}
+
+// A page tag is that of one session, and a label in a form is one that LoginURL could have made.
+func TestFlow_forms(t *testing.T) {
+	k := newArena(t, true)
+	b, other := k.browser(), k.browser()
+	b.signIn("plain", "ada", "/")
+	other.signIn("plain", "ada", "/")
+	tag := b.status()["page_tag"].(string)
+	k.location(b.post("/auth/idp/disconnect", url.Values{"page_tag": {tag}}))
+	k.rejected(other.post("/auth/idp/disconnect", url.Values{"page_tag": {tag}}), "page_tag")
+	for _, label := range []string{"a:b", "A", "a b", strings.Repeat("a", 33)} {
+		k.rejected(b.post("/auth/plain/disconnect", url.Values{"label": {label}}), "parameter")
+	}
+	b.is(ada)
+}
+
+// A provider that does not look whom a step-up asks for does not decide it, either.
+func TestFlow_stepUpOfAnother(t *testing.T) {
+	k := newArena(t, true, func(k *kit, c *middleware.Config) {
+		c.Providers = []providers.Provider{nameless{k.plain.OAuth2("plain"), func(*providers.Identity) {}}}
+	})
+	k.mux.Handle("/more", k.auth.Require(middleware.Need{Scopes: []string{"upload"}})(http.NotFoundHandler()))
+	b := k.browser()
+	b.signIn("plain", "ada", "/")
+	status := text(b.fetch("/auth/status"))
+	resp := b.back(k.browser().approve(k.location(b.open("/more")), "grace"))
+	if resp.StatusCode != http.StatusForbidden || !strings.Contains(k.log.String(), "reason=identity") {
+		t.Errorf("status %d, want 403; log:\n%s", resp.StatusCode, k.log)
+	}
+	b.is(ada)
+	if text(b.fetch("/auth/status")) != status {
+		t.Error("the session changed")
+	}
+}
+
+// A cookie that was replaced under a key which is not the first any more: nobody can tell what by, and a
+// sign-in of the same person does not guess. The one that the browser has stays good.
+func TestFlow_keyReplaced(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		old, renewed := ringOf(1), ringOf(2)
+		k := newKit(t, change, func(_ *kit, c *middleware.Config) { c.Store, c.Keys = sealed{c.Store}, old })
+		k.handle("/renew", func(_ http.ResponseWriter, r *http.Request) {
+			if err := k.auth.Sessions().RenewToken(r.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		b := k.browser()
+		b.signIn("idp", "ada", "/")
+		k.serve(b.request(http.MethodGet, "/renew", nil)) // and lost
+		b.k = k.beside(func(_ *kit, c *middleware.Config) { c.Store, c.Keys = k.store, append(renewed[:1:1], old...) })
+		b.is(ada)
+		was := b.session()
+		b.signIn("idp", "ada", "/")
+		if b.session() != was {
+			t.Error("a cookie that was made up")
+		}
+		b.is(ada)
 	})
 }
