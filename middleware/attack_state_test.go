@@ -300,8 +300,8 @@ func TestAttack_C37_flood(t *testing.T) { // CVE-2026-67437, CVE-2026-55512
 	victim.lands(good, "/gated/v", ada)
 }
 
-// Whoever starts a sign-in can say no to it themselves, and no provider has heard of it: what is kept of that
-// is within the share and the number of guests, and keeps nobody out.
+// Whoever starts a sign-in can say no to it themselves, and no provider has heard of it: what is kept of
+// that is within the share and the number of guests, and keeps nobody out.
 func TestAttack_C37_denied(t *testing.T) { // CVE-2026-67437, CVE-2026-55512
 	const budget = 20
 	few := []func(*kit, *middleware.Config){guests(budget), longWindow(budget), func(_ *kit, c *middleware.Config) { c.Logger = silent }}

@@ -215,8 +215,8 @@ func TestCallback_answerLost(t *testing.T) {
 	}
 }
 
-// Of a step-up that asked for a stronger sign-in, too, whose cookie replaces one that is good a while longer.
-// A sign-in from before it does not give it: that has shown less.
+// Of a step-up that asked for a stronger sign-in, too, whose cookie replaces one that is good a while
+// longer. A sign-in from before it does not give it: that has shown less.
 func TestCallback_answerLost_stepUp(t *testing.T) {
 	eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
 		synctest.Test(t, func(t *testing.T) {

@@ -265,6 +265,55 @@ func TestCrossOrigin_null(t *testing.T) {
 	}
 }
 
+// ATTACKS 143: every address that a form changes something at judges its origin by the configured one.
+func TestCrossOrigin(t *testing.T) {
+	rows := []struct {
+		name    string
+		origins []string
+		site    string
+		refused bool
+	}{
+		{"ours", []string{appURL}, "same-origin", false},
+		{"ours, an older browser", []string{appURL}, "", false},
+		{"no Origin, same origin", nil, "same-origin", false},
+		{"no Origin, typed", nil, "none", false},
+		{"neither: no browser", nil, "", false},
+		{"no Origin, another site", nil, "cross-site", true},
+		{"no Origin, a sibling", nil, "same-site", true},
+		{"another site", []string{"https://attacker.example"}, "cross-site", true},
+		{"another site, an older browser", []string{"https://attacker.example"}, "", true},
+		{"another site that says it is ours", []string{"https://attacker.example"}, "same-origin", true},
+		{"plain http", []string{"http://app.example"}, "cross-site", true},
+		{"another port", []string{"https://app.example:8443"}, "", true},
+		{"ours as a prefix", []string{appURL + ".attacker.example"}, "", true},
+		{"ours as a user name", []string{appURL + "@attacker.example"}, "", true},
+		{"upper case", []string{"https://APP.example"}, "", true}, // no browser writes it so
+		{"empty", []string{""}, "", true},
+		{"two, ours first", []string{appURL, "https://attacker.example"}, "", true},
+		{"two, ours last", []string{"https://attacker.example", appURL}, "", true},
+	}
+	k := newKit(t)
+	b := k.browser()
+	for _, row := range rows {
+		b.signIn("plain", "ada", "/")
+		for _, target := range []string{"/auth/idp/login?purpose=link", "/auth/idp/disconnect", "/auth/logout"} {
+			r := b.request(http.MethodPost, target, nil)
+			r.Header.Del("Sec-Fetch-Site")
+			if row.site != "" {
+				r.Header.Set("Sec-Fetch-Site", row.site)
+			}
+			r.Header["Origin"] = row.origins
+			want := map[bool]int{true: http.StatusForbidden, false: http.StatusSeeOther}[row.refused]
+			if got := k.serve(r).StatusCode; got != want {
+				t.Errorf("%s, %s: status %d, want %d", row.name, target, got, want)
+			}
+		}
+		if row.refused {
+			b.is(ada)
+		}
+	}
+}
+
 // A store that is right within one process only says so when the app starts.
 func TestNew_singleProcess(t *testing.T) {
 	k := newKit(t, func(_ *kit, c *middleware.Config) {

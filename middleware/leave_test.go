@@ -1,6 +1,8 @@
 package middleware_test
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -75,7 +77,40 @@ func TestSignOut_nothingStays(t *testing.T) {
 	}
 }
 
-// Who has no right to end the session of the cookie that the browser has by now does not replace it, either.
+// A page that somebody saved when they left is theirs in the session that comes after, too: nobody else who
+// signs in there reads it, although they have its address.
+func TestSignOut_pageOfWhoLeft(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		k.handle("/bye", func(w http.ResponseWriter, r *http.Request) {
+			if err := middleware.SavePage(r.Context(), "of ada"); err != nil {
+				t.Error(err)
+			}
+			to, err := middleware.LoginURL(r.Context(), middleware.Need{Provider: "plain"}, "/page")
+			if err := errors.Join(err, middleware.SignOut(r.Context())); err != nil {
+				t.Error(err)
+			}
+			fmt.Fprint(w, to)
+		})
+		k.handle("/page", func(w http.ResponseWriter, r *http.Request) {
+			var page string
+			_ = middleware.Returned(r.Context(), &page)
+			fmt.Fprint(w, page)
+		})
+		for person, want := range map[string]string{"ada": "of ada", "grace": ""} {
+			b := k.browser()
+			b.signIn("plain", "ada", "/")
+			auth := k.location(b.open(text(b.open("/bye"))))
+			callback := k.browser().approve(auth, person)
+			again := k.location(b.back(callback))
+			if got := text(b.open(again)); got != want {
+				t.Errorf("%s reads %q, want %q", person, got, want)
+			}
+		}
+	})
+}
+
+// Who has no right to end the session that the browser has a cookie of by now does not replace it, either.
 func TestSignOut_notItsOwn(t *testing.T) {
 	bye := func(k *kit) http.HandlerFunc {
 		return func(_ http.ResponseWriter, r *http.Request) {

@@ -188,6 +188,22 @@ func TestWriter_earlyHints(t *testing.T) {
 	})
 }
 
+// A switch of protocols is an answer, and no hint on the way: the session is saved before.
+func TestWriter_switching(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		notes(k)
+		k.handle("/switch", func(w http.ResponseWriter, r *http.Request) {
+			k.auth.Sessions().Put(r.Context(), "a", "1")
+			w.WriteHeader(http.StatusSwitchingProtocols)
+		})
+		b := k.browser()
+		if resp := b.open("/switch"); resp.StatusCode != http.StatusSwitchingProtocols || b.get("a") != "1" {
+			t.Errorf("status %d, a is %q", resp.StatusCode, b.get("a"))
+		}
+	})
+}
+
 // A connection that is taken over: the session is saved before.
 func TestWriter_hijack(t *testing.T) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
