@@ -1,11 +1,13 @@
 package middleware_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/providers/providertest"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -196,6 +199,54 @@ func TestLink_overtaken(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A second account at one provider: the person is asked which, or they come back as who they are there. The
+// same one again needs no question.
+func TestLink_whichAccount(t *testing.T) {
+	k := newKit(t)
+	b := k.browser()
+	b.signIn("idp", "ada", "/")
+	prompt := func(label string) string {
+		return query(t, k.location(b.post("/auth/plain/login", url.Values{"purpose": {"link"}, "label": {label}}))).Get("prompt")
+	}
+	if got := prompt("work"); got != "" {
+		t.Errorf("the first account: prompt %q", got)
+	}
+	b.link("plain", "work", "grace")
+	for label, want := range map[string]string{"work": "", "home": "select_account", "": "select_account"} {
+		if got := prompt(label); got != want {
+			t.Errorf("label %q: prompt %q, want %q", label, got, want)
+		}
+	}
+}
+
+// What one account granted is not kept when another takes its place, although it granted less.
+func TestLink_replacedByLess(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		b := k.browser()
+		b.signIn("idp", "ada", "/")
+		need := middleware.Need{Provider: "plain", Label: "work", Scopes: []string{"upload"}}
+		connection := func() (tok *providers.Token) {
+			k.within(b, func(ctx context.Context) {
+				var err error
+				if tok, err = middleware.Token(middleware.WithConnection(ctx, "work"), "plain"); err != nil {
+					t.Error(err)
+				}
+			})
+			return tok
+		}
+		var to string
+		k.within(b, func(ctx context.Context) { to, _ = middleware.LoginURL(ctx, need, "/") })
+		k.location(b.back(k.browser().approve(k.location(b.post(to, url.Values{"purpose": {"link"}})), "grace")))
+		was := connection()
+		b.link("plain", "work", "emmy")
+		now := connection()
+		if !slices.Contains(was.Scopes, "upload") || slices.Contains(now.Scopes, "upload") || now.Access == was.Access || now.Refresh == was.Refresh {
+			t.Errorf("scopes %q, then %q; the same token: %v", was.Scopes, now.Scopes, now.Access == was.Access)
+		}
+	})
 }
 
 // An account that stays connected under another label stays the person's.
