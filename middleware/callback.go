@@ -173,6 +173,7 @@ func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Pro
 	}()
 	p := a.finish(whole, q, f, visit, answer, red)
 	if p != nil {
+		p.RetryAfter = 0 // the code is spent: to wait and load the page again would not help
 		red.reason, red.code = p.Reason, p.ProviderCode
 	}
 	return red, p
@@ -285,9 +286,7 @@ func finishProblem(err error) *Problem {
 	var refused *providers.Error
 	switch {
 	case errors.Is(err, providers.ErrUnavailable):
-		p := problem(ReasonUnavailable, err)
-		p.RetryAfter = 0 // the code is spent
-		return p
+		return problem(ReasonUnavailable, err)
 	case errors.As(err, &refused):
 		return problem(ReasonProviderError, err)
 	case errors.Is(err, providers.ErrSubject):
@@ -346,7 +345,7 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption)
 		return nil
 	case red.phase == failed:
 		p := problem(red.reason, nil)
-		p.Provider, p.ProviderCode = f.provider, red.code
+		p.Provider, p.ProviderCode, p.RetryAfter = f.provider, red.code, 0
 		return a.turned(q, p, f)
 	}
 	out := q.settled

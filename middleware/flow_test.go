@@ -394,3 +394,40 @@ func TestFlow_keyReplaced(t *testing.T) {
 		b.is(ada)
 	})
 }
+
+// What fails once the provider has the code: to wait and load the page again would not help, so nobody is
+// told to, neither at once nor by that.
+func TestFlow_codeSpent(t *testing.T) {
+	faults := map[string]func(k *kit){
+		"the provider": func(k *kit) {
+			k.plain.Set(func(b *providertest.Behavior) { b.Token = providertest.Respond(503, "text/html", "down") })
+		},
+		"the store": func(k *kit) {
+			watch(k).on(func(op string, key sessionstore.Key) error {
+				if op == "update" && key.Kind == "account" {
+					return sessionstore.ErrFull
+				}
+				return nil
+			})
+		},
+	}
+	for name, fail := range faults {
+		t.Run(name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				b := k.browser()
+				callback := b.approve(b.start("plain", "/x"), "ada")
+				fail(k)
+				for range 2 {
+					resp := b.back(callback)
+					if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "" {
+						t.Errorf("status %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
+					}
+				}
+				if k.redeems() != 1 {
+					t.Errorf("%d token requests", k.redeems())
+				}
+			})
+		})
+	}
+}
