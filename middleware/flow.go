@@ -186,8 +186,12 @@ func (a *Auth) visit(f *flow, state string, s *session) *providers.Flow {
 		return v
 	}
 	if g, ok := s.grant(connected(f.provider, f.label)); ok {
-		// The new token takes the old one's place: it has to carry what that one did.
-		v.Scopes = append(append([]string(nil), g.token.Scopes...), missing(f.need.Scopes, g.token.Scopes)...)
+		// The new token takes the old one's place: it has to carry what that one did. One that came after f
+		// had left was not asked for, and a provider that does not say what it grants means what was asked
+		// for. The state has full seconds.
+		if began := f.expires.Add(time.Second - flowLife); !g.obtained.After(began) {
+			v.Scopes = append(append([]string(nil), g.token.Scopes...), missing(f.need.Scopes, g.token.Scopes)...)
+		}
 		v.Subject = g.subject
 	}
 	return v

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -430,4 +431,50 @@ func TestFlow_codeSpent(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Two step-ups that are under way at once, at a provider that does not say what it grants: what the one was
+// given is not taken for what the other was.
+func TestFlow_twoStepUps(t *testing.T) {
+	eachTime(t, func(t *testing.T, change func(*kit, *middleware.Config), at func(*kit) func(time.Duration)) {
+		k := newKit(t, change)
+		pass := at(k)
+		b := k.browser()
+		b.signIn("plain", "ada", "/")
+		leave := func(scope string) (callback string) {
+			k.within(b, func(ctx context.Context) {
+				to, err := middleware.LoginURL(ctx, middleware.Need{Provider: "plain", Scopes: []string{scope}}, "/")
+				if err != nil {
+					t.Error(err)
+				}
+				callback = b.approve(k.location(b.open(to)), "ada")
+			})
+			return callback
+		}
+		granted := func() (scopes []string) {
+			k.within(b, func(ctx context.Context) {
+				token, err := middleware.Token(ctx, "")
+				if err != nil {
+					t.Error(err)
+				} else {
+					scopes = token.Scopes
+				}
+			})
+			return scopes
+		}
+		k.plain.Set(func(b *providertest.Behavior) {
+			b.Fields = func(_ *providertest.Draft, m map[string]any) { delete(m, "scope") }
+		})
+		k.location(b.back(leave("comment")))
+		if got := granted(); !slices.Contains(got, "videos") || !slices.Contains(got, "comment") {
+			t.Errorf("one after the other: %q", got)
+		}
+		first, second := leave("upload"), leave("likes")
+		pass(10 * time.Second) // at the provider
+		k.location(b.back(second))
+		k.location(b.back(first))
+		if got := granted(); slices.Contains(got, "likes") || !slices.Contains(got, "upload") {
+			t.Errorf("the later token is said to be good for %q", got)
+		}
+	})
 }
