@@ -57,7 +57,8 @@ func (d *document[T]) load(ctx context.Context, fetch func(context.Context) (T, 
 }
 
 // again fetches a copy because something is missing in the one that the caller has seen, once per
-// refetchEvery: whoever can present made-up key ids must not have the provider asked for each.
+// refetchEvery: whoever can present made-up key ids must not have the provider asked for each. Unless it
+// was fetched, nobody knows what is missing, and the error is that of the attempt.
 func (d *document[T]) again(ctx context.Context, fetch func(context.Context) (T, error)) (copy T, ok bool, err error) {
 	d.mu.Lock()
 	running := d.running
@@ -67,9 +68,10 @@ func (d *document[T]) again(ctx context.Context, fetch func(context.Context) (T,
 			running = d.start(ctx, fetch)
 		}
 	}
+	last := d.err
 	d.mu.Unlock()
 	if running == nil {
-		return copy, false, nil
+		return copy, false, last
 	}
 	if err := wait(ctx, running); err != nil {
 		return copy, false, err
@@ -99,6 +101,7 @@ func (d *document[T]) start(ctx context.Context, fetch func(context.Context) (T,
 		if err != nil {
 			d.pause = min(max(2*d.pause, firstBackoff), maxBackoff)
 			d.retry = now.Add(d.pause)
+			d.refetch = d.retry // what was asked for did not come
 			return
 		}
 		d.copy, d.have, d.fetched, d.pause, d.retry = copy, true, now, 0, time.Time{}

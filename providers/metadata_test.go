@@ -156,6 +156,27 @@ func TestKeys_refetch(t *testing.T) {
 	})
 }
 
+// FAULTS F23: keys that were rotated while nobody can fetch them are no signature that is wrong. Nobody
+// comes in unverified meanwhile, and everybody within seconds of its end.
+func TestKeys_refetchDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVisit(t, providertest.Behavior{})
+		v.mustFinish()
+		v.s.RotateKey()
+		v.s.Set(func(b *providertest.Behavior) { b.JWKS = providertest.Fail(503, "x") })
+		for range 10 { // half a second apart
+			_, _, err := v.finish()
+			is(t, err, providers.ErrUnavailable)
+			time.Sleep(500 * time.Millisecond)
+		}
+		v.requests("jwks", 4) // at 0, 1 and 3 s, after the first
+		v.s.Set(func(b *providertest.Behavior) { b.JWKS = nil })
+		time.Sleep(2 * time.Second)
+		v.mustFinish()
+		v.requests("jwks", 5)
+	})
+}
+
 // Row 105: a program starts while its provider is down, asks with pauses, and goes on with what it has
 // for a day.
 func TestDiscovery_down(t *testing.T) {

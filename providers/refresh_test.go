@@ -229,11 +229,15 @@ func TestRefresh_keysDown(t *testing.T) {
 	first, _ := v.mustFinish()
 	v.s.RotateKey()
 	v.s.Set(func(b *providertest.Behavior) { b.JWKS = providertest.Respond(503, "text/plain", "down") })
-	next, err := v.p.Refresh(v.ctx, first)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if next.ID != first.ID || next.Access == first.Access || next.Refresh == first.Refresh || next.Subject != first.Subject {
-		t.Error("want the new tokens and the old ID token")
+	was := first
+	for range 3 { // the keys were asked for a moment ago
+		next, err := v.p.Refresh(v.ctx, was)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if next.ID != first.ID || next.Access == was.Access || next.Refresh == was.Refresh || next.Subject != first.Subject {
+			t.Error("want the new tokens and the old ID token")
+		}
+		was = next
 	}
 }
