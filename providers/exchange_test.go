@@ -90,7 +90,10 @@ func TestFinish_retryAfter(t *testing.T) {
 		{"capped", "86400", time.Hour},
 		{"a date that has passed", "Wed, 21 Oct 2015 07:28:00 GMT", 0},
 		{"nonsense", "-3", 0},
-		{"overflow", "99999999999999999999", 0},
+		{"more than fits", "99999999999999999999", time.Hour},
+		{"a date that is far ahead", "Fri, 31 Dec 9999 23:59:59 GMT", time.Hour},
+		{"a fraction, which is none", "7.5", 0},
+		{"none", "", 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			v := newVisit(t, providertest.Behavior{Token: providertest.Respond(503, "text/plain", "", "Retry-After", row.header)})

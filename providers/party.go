@@ -153,7 +153,11 @@ func (p *party) refusal(what string, r *reply) error {
 // retryAfter reads the header of RFC 9110, section 10.2.3: at most an hour, 0 if there is none.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
-	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
+	n, err := strconv.ParseUint(v, 10, 31)
+	if errors.Is(err, strconv.ErrRange) {
+		return time.Hour // a number of any size
+	}
+	if err == nil {
 		return min(time.Duration(n)*time.Second, time.Hour)
 	}
 	t, err := http.ParseTime(v)
