@@ -166,6 +166,11 @@ func (s *session) keep(c *sessionstore.Change, g grant, stronger bool, now time.
 		// What is kept of it must not be what a refresh has just traded for something else.
 		c.If = append(c.If, sessionstore.Match{Name: prefixGrant + g.id(), Version: old.version})
 		g = g.after(old, stronger, now)
+		if m := s.mark(&old); m.grant == old.version && g.token.Refresh == old.token.Refresh {
+			// It is being renewed: that others know is not to end with the version.
+			m.grant, m.version = g.version, version()
+			c.Set = append(c.Set, m.field(g.id()))
+		}
 	}
 	c.Set = append(c.Set, g.field())
 	return g

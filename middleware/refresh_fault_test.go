@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -495,6 +496,40 @@ func TestOnToken(t *testing.T) {
 		}
 		if strings.Contains(k.log.String(), "of the app") {
 			t.Error("the log repeats what a panic says")
+		}
+	})
+}
+
+// lostAnswer is a store whose n-th change is made, and reported as if it were not.
+type lostAnswer struct {
+	sessionstore.Store
+	n    int64
+	seen atomic.Int64
+}
+
+func (l *lostAnswer) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	err := l.Store.Update(ctx, k, c)
+	if l.seen.Add(1) == l.n {
+		return errors.New("connection lost")
+	}
+	return err
+}
+
+// OnToken hears of a token, too, that was saved although the store seemed to fail.
+func TestOnToken_answerLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var heard []string
+		k := newKit(t, func(_ *kit, c *middleware.Config) {
+			c.OnToken = func(_ context.Context, tc *middleware.TokenChange) { heard = append(heard, tc.Token.Access) }
+		})
+		b := k.browser()
+		b.signIn("plain", "ada", "/")
+		time.Sleep(time.Hour)
+		k.auth.SetStore(&lostAnswer{Store: k.auth.Store(), n: 2}) // after the mark
+		got := k.token(b, "")
+		synctest.Wait()
+		if got.err != nil || !slices.Equal(heard, []string{got.access}) {
+			t.Errorf("error %v, heard of %d tokens, want the one", got.err, len(heard))
 		}
 	})
 }

@@ -276,7 +276,7 @@ func (r *renewal) save(ctx context.Context, s *session, g *grant, t *providers.T
 			return next, nil
 		}
 		if contested(err) {
-			return r.overtaken(ctx, &next)
+			return r.overtaken(ctx, g, &next)
 		}
 		a.event(ctx, slog.LevelError, "renewed token not saved", ReasonStore, slog.String("connection", r.key.id), slog.Any("error", err))
 		// A process that was stopped for a while tries at least twice: another may have been first.
@@ -290,8 +290,8 @@ func (r *renewal) save(ctx context.Context, s *session, g *grant, t *providers.T
 	}
 }
 
-// overtaken returns what counts, when a renewed grant met a session that has changed.
-func (r *renewal) overtaken(ctx context.Context, next *grant) (grant, error) {
+// overtaken returns what counts, when was could not be made next because the session has changed.
+func (r *renewal) overtaken(ctx context.Context, was, next *grant) (grant, error) {
 	a := r.auth
 	within, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
@@ -300,11 +300,24 @@ func (r *renewal) overtaken(ctx context.Context, next *grant) (grant, error) {
 		return grant{}, problem(ReasonStore, err)
 	}
 	g, err := r.holds(&s)
-	if errors.Is(err, ErrSignedOut) || errors.Is(err, ErrNotConnected) {
+	switch {
+	case errors.Is(err, ErrSignedOut) || errors.Is(err, ErrNotConnected):
 		// What nobody can use any more, nobody should find either.
 		a.revoke(ctx, r.provider, next.token)
+	case err == nil && g.version == next.version: // by a write that seemed to fail
+		r.changed(&s, &g, next.token)
+	case err == nil && g.user == was.user && g.token.Refresh == was.token.Refresh:
+		// A sign-in in between has kept what was traded here, see [grant.after].
+		t := *next.token
+		if g.token.Access != was.token.Access {
+			t = *g.token
+			t.Refresh = next.token.Refresh
+		}
+		if t.Access != g.token.Access || t.Refresh != g.token.Refresh {
+			return r.save(ctx, &s, &g, &t)
+		}
 	}
-	return g, err // what was written first; or this very token, by a write that seemed to fail
+	return g, err // what was written first
 }
 
 // bury ends the grant, unless it has changed since the provider said that it is over.

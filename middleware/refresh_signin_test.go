@@ -1,0 +1,67 @@
+package middleware_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers/providertest"
+)
+
+// A sign-in that keeps something of the token which is being renewed meanwhile keeps what that was traded
+// for: the other half would be a refresh token that was used already.
+func TestRefresh_signInKeeps(t *testing.T) {
+	rows := []struct {
+		name  string
+		field func(*providertest.Draft, map[string]any) // of the answer to the sign-in
+	}{
+		{"all of it, because less was granted", providertest.With("scope", "")},
+		{"the refresh token, because none came", providertest.Without("refresh_token")},
+	}
+	for _, row := range rows {
+		for _, left := range []time.Duration{30 * time.Second, 0} { // that the old token is good for
+			t.Run(fmt.Sprintf("%s, with %v left", row.name, left), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					k := newKit(t, withShared, func(k *kit, c *middleware.Config) {
+						p := k.plain.OAuth2("plain")
+						p.Scopes = []string{"videos"}
+						c.Providers[1] = p
+					})
+					next := k.beside()
+					b := k.browser()
+					b.signIn("plain", "ada", "/")
+					time.Sleep(time.Hour - left)
+					k.plain.Set(slowRefresh(2 * time.Second))
+					c := k.clientOf(b, "")
+					result := make(chan error)
+					go func() { result <- k.token(b, "").err }()
+					synctest.Wait()
+					k.plain.Set(func(b *providertest.Behavior) { b.Fields = row.field })
+					b.signIn("plain", "ada", "/")
+					k.plain.Set(func(b *providertest.Behavior) { b.Fields = nil })
+					if got := next.token(b, ""); got.err != nil { // at another process, which sees the sign-in's
+						t.Error(got.err)
+					}
+					if err := <-result; err != nil {
+						t.Error(err)
+					}
+					for hour := range 3 {
+						resp, err := c.Get("/me")
+						if err == nil {
+							err = readAll(resp)
+						}
+						if err != nil {
+							t.Errorf("hour %d: %v", hour, err)
+						}
+						time.Sleep(time.Hour)
+					}
+					if got := k.refreshes(k.plain); got != 3 {
+						t.Errorf("%d refreshes, want 3", got)
+					}
+				})
+			})
+		}
+	}
+}
