@@ -205,6 +205,7 @@ func (t *apiTransport) resolves(u *url.URL) bool {
 // resolve returns a copy of r with its URL resolved against the API's base.
 func (t *apiTransport) resolve(r *http.Request) *http.Request {
 	out := r.Clone(r.Context())
+	out.Trailer = r.Trailer // which the caller may fill in while the body is read
 	if t.resolves(out.URL) {
 		out.URL = t.base.ResolveReference(out.URL)
 		out.Host = "" // the base is a host, too
@@ -249,7 +250,7 @@ func replay(r *http.Request) (*http.Request, bool) {
 		return nil, false
 	}
 	again := r.Clone(r.Context())
-	again.Body = body
+	again.Body, again.Trailer = body, r.Trailer
 	return again, true
 }
 

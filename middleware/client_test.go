@@ -359,6 +359,56 @@ func TestClient_streams(t *testing.T) {
 	})
 }
 
+// summed is a body that fills in its request's trailer at its end.
+type summed struct {
+	io.Reader
+	r *http.Request
+}
+
+func (s *summed) Read(b []byte) (int, error) {
+	n, err := s.Reader.Read(b)
+	if err == io.EOF {
+		s.r.Trailer.Set("X-Sum", "42")
+	}
+	return n, err
+}
+
+// What a caller writes into the trailer while its body is read is sent behind it, the second time as well.
+func TestClient_trailer(t *testing.T) {
+	k := newKit(t)
+	b := k.browser()
+	b.signIn("plain", "ada", "/")
+	var got []string
+	k.plain.Set(func(b *providertest.Behavior) {
+		refuse := providertest.First(1, providertest.Respond(401, "application/json", "{}", "WWW-Authenticate", `Bearer error="invalid_token"`))
+		b.API = func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			got = append(got, r.Trailer.Get("X-Sum"))
+			refuse(w, r, next)
+		}
+	})
+	k.within(b, func(ctx context.Context) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/me", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.GetBody = func() (io.ReadCloser, error) {
+			r.Trailer.Set("X-Sum", "") // as nobody knows it yet
+			return io.NopCloser(&summed{strings.NewReader("body"), r}), nil
+		}
+		r.Trailer = http.Header{"X-Sum": nil}
+		r.Body, _ = r.GetBody()
+		resp, err := middleware.Client(ctx, "").Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	})
+	if want := []string{"42", "42"}; !slices.Equal(got, want) {
+		t.Errorf("trailers %q, want %q", got, want)
+	}
+}
+
 // A client that is kept renews its token by itself, long after the request it came from.
 func TestClient_keptForHours(t *testing.T) {
 	eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {

@@ -38,6 +38,7 @@ func (t transport) RoundTrip(req *http.Request) (resp *http.Response, err error)
 		return nil, err
 	}
 	r := req.Clone(ctx)
+	r.Trailer = req.Trailer // which may be filled in while the body is read
 	r.Host = or(req.Host, req.URL.Host)
 	r.RequestURI = req.URL.RequestURI()
 	r.RemoteAddr = "192.0.2.1:1234"
