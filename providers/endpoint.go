@@ -13,13 +13,13 @@ var errURL = errors.New("not an absolute URL without user, fragment and odd char
 // parseURL returns raw as a URL that a request may be sent to: absolute, https, or http to
 // loopback. [ErrInsecure] is wrapped for any other http URL.
 func parseURL(raw string) (*url.URL, error) {
-	for i := range len(raw) {
-		if raw[i] <= ' ' || raw[i] >= 0x7f || raw[i] == '\\' {
-			return nil, errURL
-		}
+	if !plainText(raw) {
+		return nil, errURL
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.Opaque != "" || strings.Contains(raw, "#") {
+	// The host is judged once more, unescaped: a wide dot or letter is judged as one name, and looked
+	// up as another.
+	if err != nil || u.Hostname() == "" || !plainText(u.Host) || u.User != nil || u.Opaque != "" || strings.Contains(raw, "#") {
 		return nil, errURL
 	}
 	if u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()) {
@@ -29,6 +29,15 @@ func parseURL(raw string) (*url.URL, error) {
 		return nil, ErrInsecure
 	}
 	return nil, errURL
+}
+
+func plainText(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // loopback reports whether host is this machine by its very name: nothing that a resolver decides,

@@ -51,6 +51,8 @@ func TestDiscovery(t *testing.T) {
 		{"99 short", field("token_endpoint", "https://127.1/token"), down},
 		{"99 localhost with a dot", field("token_endpoint", "https://localhost./token"), down},
 		{"99 a name below localhost", field("token_endpoint", "https://a.localhost/token"), down},
+		{"99 localhost in wide letters", field("token_endpoint", "https://%EF%BD%8Cocalhost/token"), down},
+		{"99 an address with wide dots", field("token_endpoint", "https://a%EF%BC%8E127%EF%BC%8E1/token"), down},
 		{"99 port 6379", field("token_endpoint", "https://idp.example:6379/token"), down},
 		{"99 a user", field("token_endpoint", "https://a:b@idp.example/token"), down},
 		{"99 a fragment", field("authorization_endpoint", "https://idp.example/authorize#x"), down},
