@@ -199,7 +199,11 @@ func Disconnect(ctx context.Context, provider string) error {
 	if provider == "" {
 		provider = s.meta.provider
 	}
-	return q.auth.sever(q, connected(provider, labelOf(ctx)))
+	label := labelOf(ctx)
+	if !validName(provider) || !validLabel(label) {
+		return nil // nothing can be connected under it
+	}
+	return q.auth.sever(q, connected(provider, label))
 }
 
 // sever removes the grant of that id from the session of q.

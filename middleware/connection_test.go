@@ -345,6 +345,22 @@ func TestDisconnect_edges(t *testing.T) {
 	if got := b.userID(); got != user {
 		t.Errorf("signed in as %q, want %q", got, user)
 	}
+	// What can be no name is not connected. It is the app's to hand in, perhaps from a form.
+	b.link("plain", "work", "emmy")
+	for _, id := range [][2]string{{"plain", strings.Repeat("x", 4096)}, {"plain", "a:b"}, {"plain", "\x00"}, {"plain:work", ""}} {
+		k.within(b, func(ctx context.Context) {
+			ctx = middleware.WithConnection(ctx, id[1])
+			if err := middleware.Disconnect(ctx, id[0]); err != nil {
+				t.Errorf("%.20q: %v", id, err)
+			}
+			if _, err := middleware.Client(ctx, id[0]).Get("/me"); !errors.Is(err, middleware.ErrNotConnected) {
+				t.Errorf("%.20q: a client of it: %v", id, err)
+			}
+			if _, err := middleware.Token(middleware.WithConnection(ctx, "work"), "plain"); err != nil {
+				t.Errorf("%.20q ended another connection: %v", id, err)
+			}
+		})
+	}
 	stranger := k.browser()
 	k.within(stranger, func(ctx context.Context) {
 		if err := middleware.Disconnect(ctx, ""); !errors.Is(err, middleware.ErrSignedOut) {

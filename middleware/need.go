@@ -19,7 +19,9 @@ type Need struct {
 
 	// Scopes have to be granted, besides whatever else was. The person is asked when one is
 	// missing; what was granted before goes along in the request, because the new token takes the
-	// old one's place.
+	// old one's place. They travel in the state parameter, where they and ACR have room for about 200
+	// bytes: what does not fit is answered with 400 and [ReasonParameter]. Scopes that every sign-in
+	// needs belong to the provider, which has no such limit.
 	Scopes []string
 
 	// ACR lists authentication context classes, one of which the sign-in must have had
