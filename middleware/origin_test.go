@@ -258,6 +258,21 @@ func TestClient_redirects(t *testing.T) {
 	}
 }
 
+// A redirect to nowhere is an answer like any other, as it is to any http.Client.
+func TestClient_redirectWithoutLocation(t *testing.T) {
+	k, b := borderKit(t)
+	c := k.clientOf(b, "plain")
+	k.plain.Set(func(b *providertest.Behavior) { b.API = providertest.Respond(302, "text/plain", "nowhere") })
+	k.border.sent = nil
+	resp, err := c.Get("/me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := text(resp); resp.StatusCode != 302 || got != "nowhere" || len(k.border.sent) != 1 {
+		t.Errorf("status %d, %q after %d requests", resp.StatusCode, got, len(k.border.sent))
+	}
+}
+
 // 171: a client that is kept belongs to its session and its person.
 func TestClient_kept(t *testing.T) {
 	rows := []struct {

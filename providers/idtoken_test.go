@@ -115,6 +115,7 @@ func TestFinish_idToken(t *testing.T) {
 		{"92 a million dots", raw(func(*draft) string { return strings.Repeat(".", 1e6) }), refused},
 		{"92 padding", raw(func(d *draft) string { return d.JWS() + "=" }), refused},
 		{"92 a line break", raw(func(d *draft) string { return d.JWS() + "\n" }), refused},
+		{"92 a carriage return", raw(func(d *draft) string { s := d.JWS(); return s[:20] + "\r" + s[20:] }), refused},
 		{"92 a space in front", raw(func(d *draft) string { return " " + d.JWS() }), refused},
 		{"92 JSON serialization", raw(func(d *draft) string {
 			s := strings.Split(d.JWS(), ".")

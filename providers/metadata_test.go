@@ -118,7 +118,15 @@ func TestKeys(t *testing.T) {
 			}
 			return append(all, set[0])
 		}}, nil},
+		{"102 RSA of more than 8192 bits only", providertest.Behavior{Keys: func(set []map[string]any) any {
+			set[0]["n"] = b64(strings.Repeat("\xff", 1025))
+			return set
+		}}, providers.ErrUnavailable},
+		{"102 sixteen keys without kid, ours last", unnamed(15), nil},
+		{"102 seventeen keys without kid, ours last", unnamed(16), refused},
 		{"98 redirect to another host", providertest.Behavior{JWKS: providertest.Redirect(302, "https://elsewhere.example/elsewhere")}, providers.ErrUnavailable},
+		{"101 text/html", providertest.Behavior{JWKS: providertest.Rewrite(func(a *providertest.Answer) { a.Header.Set("Content-Type", "text/html") })}, providers.ErrUnavailable},
+		{"101 404", providertest.Behavior{JWKS: providertest.Rewrite(func(a *providertest.Answer) { a.Status = 404 })}, providers.ErrUnavailable},
 		{"101 more than 1 MiB", providertest.Behavior{JWKS: providertest.Pad(2 << 20)}, providers.ErrUnavailable},
 		{"105 down", providertest.Behavior{JWKS: providertest.Fail(503, "x")}, providers.ErrUnavailable},
 	} {
@@ -129,6 +137,21 @@ func TestKeys(t *testing.T) {
 			v.requests("elsewhere", 0)
 			v.requests("token", 1)
 		})
+	}
+}
+
+// unnamed publishes more keys of ours' kind in front of it, and names none.
+func unnamed(more int) providertest.Behavior {
+	return providertest.Behavior{
+		Keys: func(set []map[string]any) any {
+			all := make([]any, 0, more+1)
+			for i := range more {
+				all = append(all, map[string]any{"kty": "RSA", "e": "AQAB", "n": b64(strings.Repeat("\xff", 256-1) + string([]byte{byte(2*i + 1)}))})
+			}
+			delete(set[0], "kid")
+			return append(all, set[0])
+		},
+		Header: providertest.Without("kid"),
 	}
 }
 
@@ -149,12 +172,18 @@ func TestKeys_refetch(t *testing.T) {
 		v.s.Set(func(b *providertest.Behavior) { b.Header = nil })
 		v.mustFinish()
 		v.requests("jwks", 3)
+		time.Sleep(time.Minute)
+		v.s.DropKeys() // and by a token that names none of them
+		v.s.Set(func(b *providertest.Behavior) { b.Header = providertest.Without("kid") })
+		v.mustFinish()
+		v.requests("jwks", 4)
+		v.s.Set(func(b *providertest.Behavior) { b.Header = nil })
 		// A bad signature of a known key is no reason to ask.
 		time.Sleep(time.Minute)
 		v.s.Set(func(b *providertest.Behavior) { b.IDToken = providertest.Flipped })
 		_, _, err := v.finish()
 		is(t, err, providers.ErrToken)
-		v.requests("jwks", 3)
+		v.requests("jwks", 4)
 	})
 }
 
