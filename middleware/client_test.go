@@ -138,6 +138,7 @@ func TestClient_tokenRefused_rate(t *testing.T) {
 		}
 		pass(time.Minute)
 		k.plain.Set(rejected401(1 << 20))
+		before := k.plain.Count("api")
 		for range 20 {
 			if _, err := c.Get("/me"); !errors.Is(err, middleware.ErrReauthRequired) {
 				t.Errorf("error %v", err)
@@ -146,6 +147,9 @@ func TestClient_tokenRefused_rate(t *testing.T) {
 		}
 		if got := k.refreshes(k.plain); got != 2 {
 			t.Errorf("%d refreshes, want 2", got)
+		}
+		if got := k.plain.Count("api") - before; got != 21 { // the one with the new token is the only second try
+			t.Errorf("%d requests to the API, want 21", got)
 		}
 	})
 }

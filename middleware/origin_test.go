@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/providers/providertest"
 )
 
@@ -255,6 +258,64 @@ func TestClient_redirects(t *testing.T) {
 				t.Errorf("%d requests with a token, want %d", got, want)
 			}
 		})
+	}
+}
+
+// careless is a provider of an app's own that names an origin of plain http, and would sign any request.
+type careless struct{ providers.Provider }
+
+func (careless) API() (string, []string) { return "", []string{"http://plain.example"} }
+
+func (careless) Authorize(r *http.Request, _ *providers.Token) error {
+	r.Header.Set("Authorization", "Bearer of ada")
+	return nil
+}
+
+// Plain http gets no token, whatever a provider declares.
+func TestClient_plainOrigin(t *testing.T) {
+	w := &border{}
+	k := newKit(t, func(k *kit, c *middleware.Config) {
+		w.RoundTripper = k
+		c.Providers[1], c.HTTPClient = careless{c.Providers[1]}, &http.Client{Transport: w}
+	})
+	b := k.browser()
+	b.signIn("plain", "ada", "/")
+	w.sent = nil
+	if _, err := k.clientOf(b, "").Get("http://plain.example/me"); !errors.Is(err, middleware.ErrOrigin) || len(w.sent) > 0 {
+		t.Errorf("error %v, tokens went to %v", err, w.sent)
+	}
+}
+
+// What an API keeps in cookies for one person goes along with nobody else's requests, although they
+// share a client that has a jar.
+func TestClient_cookies(t *testing.T) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newKit(t, func(_ *kit, c *middleware.Config) { c.HTTPClient.Jar = jar })
+	var got []string
+	k.plain.Set(func(b *providertest.Behavior) {
+		b.API = func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+			got = append(got, r.Header.Get("Cookie"))
+			http.SetCookie(w, &http.Cookie{Name: "of", Value: "ada"})
+			next(w, r)
+		}
+	})
+	for _, person := range []string{"ada", "grace"} {
+		b := k.browser()
+		b.signIn("plain", person, "/")
+		got = nil
+		k.within(b, func(ctx context.Context) {
+			resp, err := middleware.Client(ctx, "").Get("https://plain.example/me")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+		})
+		if want := []string{""}; !slices.Equal(got, want) {
+			t.Errorf("%s sent cookies %q, want %q", person, got, want)
+		}
 	}
 }
 

@@ -77,6 +77,7 @@ func TestRefresh_idToken(t *testing.T) {
 		{"118, R3 oidcc-client-test-refresh-token-invalid-sub", providertest.With("sub", "practice-grace"), nil, providers.ErrToken, true},
 		{"118 aud of another app", providertest.With("aud", "other"), nil, providers.ErrToken, false},
 		{"118 another nonce", providertest.With("nonce", "nonce-2"), nil, providers.ErrToken, false},
+		{"118 a nonce that is no string", providertest.With("nonce", 1), nil, providers.ErrToken, false},
 		{"118 iat before the first", providertest.With("iat", now.Add(-time.Hour).Unix()), nil, providers.ErrToken, false},
 		{"118 expired", providertest.With("exp", now.Add(-time.Hour).Unix()), nil, providers.ErrToken, false},
 		{"118 bad signature", nil, providertest.Flipped, providers.ErrToken, false},
