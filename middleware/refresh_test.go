@@ -2,13 +2,19 @@ package middleware_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -239,6 +245,56 @@ func TestRefresh_answers(t *testing.T) {
 						t.Error("a refresh changed the cookie")
 					}
 				})
+			})
+		})
+	}
+}
+
+// A provider that nobody could connect to has seen no token: it is asked again at once. Whoever has may
+// have traded it: it is sent once more, and then a minute later.
+func TestRefresh_noConnection(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		err  error
+		sent int // requests
+	}{
+		{"refused", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, 3},
+		{"no such name", &net.DNSError{Name: "plain.example", IsNotFound: true}, 3},
+		{"another's certificate", &tls.CertificateVerificationError{Err: errors.New("x509")}, 3},
+		{"cut off", &net.OpError{Op: "read", Err: syscall.ECONNRESET}, 2},
+		{"cut off in its answer", nil, 2},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var down atomic.Bool
+				var sent atomic.Int64
+				k := newKit(t, func(k *kit, c *middleware.Config) {
+					c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+						if !down.Load() {
+							return k.RoundTrip(r)
+						}
+						sent.Add(1)
+						if row.err != nil {
+							return nil, row.err
+						}
+						return &http.Response{
+							StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+							Body: io.NopCloser(iotest.ErrReader(syscall.ECONNRESET)),
+						}, nil
+					})}
+				})
+				b := k.browser()
+				b.signIn("plain", "ada", "/")
+				time.Sleep(time.Hour)
+				down.Store(true)
+				if got := k.token(b, ""); !errors.Is(got.err, providers.ErrUnavailable) || int(sent.Load()) != row.sent {
+					t.Errorf("error %v after %d requests, want %d", got.err, sent.Load(), row.sent)
+				}
+				down.Store(false)
+				time.Sleep(2 * time.Second)
+				if got := k.token(b, ""); (got.err == nil) != (row.sent == 3) {
+					t.Errorf("two seconds later: %v", got.err)
+				}
 			})
 		})
 	}
