@@ -21,7 +21,7 @@ type Need struct {
 	// missing; what was granted before goes along in the request, because the new token takes the
 	// old one's place. They travel in the state parameter, where they and ACR have room for about 200
 	// bytes: what does not fit is answered with 400 and [ReasonParameter]. Scopes that every sign-in
-	// needs belong to the provider, which has no such limit.
+	// needs are better asked for by the provider, where there is room for 2 KiB.
 	Scopes []string
 
 	// ACR lists authentication context classes, one of which the sign-in must have had

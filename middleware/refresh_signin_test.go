@@ -23,45 +23,49 @@ func TestRefresh_signInKeeps(t *testing.T) {
 	for _, row := range rows {
 		for _, left := range []time.Duration{30 * time.Second, 0} { // that the old token is good for
 			t.Run(fmt.Sprintf("%s, with %v left", row.name, left), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					k := newKit(t, withShared, func(k *kit, c *middleware.Config) {
-						p := k.plain.OAuth2("plain")
-						p.Scopes = []string{"videos"}
-						c.Providers[1] = p
-					})
-					next := k.beside()
-					b := k.browser()
-					b.signIn("plain", "ada", "/")
-					time.Sleep(time.Hour - left)
-					k.plain.Set(slowRefresh(2 * time.Second))
-					c := k.clientOf(b, "")
-					result := make(chan error)
-					go func() { result <- k.token(b, "").err }()
-					synctest.Wait()
-					k.plain.Set(func(b *providertest.Behavior) { b.Fields = row.field })
-					b.signIn("plain", "ada", "/")
-					k.plain.Set(func(b *providertest.Behavior) { b.Fields = nil })
-					if got := next.token(b, ""); got.err != nil { // at another process, which sees the sign-in's
-						t.Error(got.err)
-					}
-					if err := <-result; err != nil {
-						t.Error(err)
-					}
-					for hour := range 3 {
-						resp, err := c.Get("/me")
-						if err == nil {
-							err = readAll(resp)
-						}
-						if err != nil {
-							t.Errorf("hour %d: %v", hour, err)
-						}
-						time.Sleep(time.Hour)
-					}
-					if got := k.refreshes(k.plain); got != 3 {
-						t.Errorf("%d refreshes, want 3", got)
-					}
+				eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+					synctest.Test(t, func(t *testing.T) { signInMeanwhile(t, change, row.field, left) })
 				})
 			})
 		}
+	}
+}
+
+func signInMeanwhile(t *testing.T, change func(*kit, *middleware.Config), field func(*providertest.Draft, map[string]any), left time.Duration) {
+	k := newKit(t, change, withShared, func(k *kit, c *middleware.Config) {
+		p := k.plain.OAuth2("plain")
+		p.Scopes = []string{"videos"}
+		c.Providers[1] = p
+	})
+	next := k.beside()
+	b := k.browser()
+	b.signIn("plain", "ada", "/")
+	time.Sleep(time.Hour - left)
+	k.plain.Set(slowRefresh(2 * time.Second))
+	c := k.clientOf(b, "")
+	result := make(chan error)
+	go func() { result <- k.token(b, "").err }()
+	synctest.Wait()
+	k.plain.Set(func(b *providertest.Behavior) { b.Fields = field })
+	b.signIn("plain", "ada", "/")
+	k.plain.Set(func(b *providertest.Behavior) { b.Fields = nil })
+	if got := next.token(b, ""); got.err != nil { // at another process, which sees the sign-in's
+		t.Error(got.err)
+	}
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+	for hour := range 3 {
+		resp, err := c.Get("/me")
+		if err == nil {
+			err = readAll(resp)
+		}
+		if err != nil {
+			t.Errorf("hour %d: %v", hour, err)
+		}
+		time.Sleep(time.Hour)
+	}
+	if got := k.refreshes(k.plain); got != 3 {
+		t.Errorf("%d refreshes, want 3", got)
 	}
 }

@@ -250,6 +250,26 @@ func TestRefresh_answers(t *testing.T) {
 	}
 }
 
+// FAULTS F20: a provider that takes its time to fail is not asked again while somebody waits.
+func TestRefresh_slowFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t)
+		b := k.browser()
+		b.signIn("plain", "ada", "/")
+		time.Sleep(time.Hour)
+		k.plain.Set(func(b *providertest.Behavior) {
+			b.Token = func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+				time.Sleep(5 * time.Second)
+				providertest.Respond(503, "text/plain", "")(w, r, nil)
+			}
+		})
+		began := time.Now()
+		if got := k.token(b, ""); !errors.Is(got.err, providers.ErrUnavailable) || time.Since(began) != 5*time.Second {
+			t.Errorf("error %v after %v, want it after 5s", got.err, time.Since(began))
+		}
+	})
+}
+
 // A provider that nobody could connect to has seen no token: it is asked again at once. Whoever has may
 // have traded it: it is sent once more, and then a minute later.
 func TestRefresh_noConnection(t *testing.T) {

@@ -42,7 +42,8 @@ var (
 // 4.1.2.1 and 5.2), cleaned and capped, for a page or a decision; they are text of somebody else's
 // and not part of the error's text. The provider's body is not kept.
 //
-// One that is about the moment, a status of 429 or 5xx, is [ErrUnavailable] too, as errors.Is sees it.
+// One that is about the moment is [ErrUnavailable] too, as errors.Is sees it: a status of 429 or 5xx, or, in
+// an answer that did not come through the browser, the code temporarily_unavailable or server_error.
 type Error struct {
 	Provider    string
 	Endpoint    string // "authorization", "token", "userinfo" or "revocation"
@@ -50,7 +51,7 @@ type Error struct {
 	Description string
 	URI         string
 	Status      int           // HTTP status; 0 for an answer that came through the browser
-	RetryAfter  time.Duration // when to ask again, at most an hour; 0: the provider does not say
+	RetryAfter  time.Duration // of a 429 or 5xx: when to ask again, at most an hour; 0: the provider does not say
 }
 
 // Error names the provider, the endpoint and the code if it is one of the protocol's.

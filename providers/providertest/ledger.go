@@ -9,7 +9,8 @@ import (
 )
 
 // A Ledger is what the provider saw and did, oldest first. It holds secrets: it is for assertions.
-// Of requests, codes and refresh tokens it keeps the last [Config].Limit; the counts are exact.
+// Of requests, codes and refresh tokens it keeps the latest, [Config].Limit each: where one more comes the
+// older half goes. The counts are exact.
 type Ledger struct {
 	Requests []Request
 	Codes    []Code
