@@ -305,7 +305,7 @@ func (o *OIDC) Refresh(ctx context.Context, t *Token) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := v.continues(t); err != nil {
+	if err := v.continues(t, o.skew()); err != nil {
 		return nil, o.refused(err)
 	}
 	if v.session != "" {

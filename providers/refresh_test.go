@@ -60,6 +60,11 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// earlier moves the time at which an ID token was issued.
+func earlier(seconds int64) func(*draft, map[string]any) {
+	return func(_ *draft, c map[string]any) { c["iat"] = c["iat"].(int64) - seconds }
+}
+
 // Row 118: an ID token that comes with a refresh must continue the first one.
 func TestRefresh_idToken(t *testing.T) {
 	now := time.Now()
@@ -79,6 +84,8 @@ func TestRefresh_idToken(t *testing.T) {
 		{"118 another nonce", providertest.With("nonce", "nonce-2"), nil, providers.ErrToken, false},
 		{"118 a nonce that is no string", providertest.With("nonce", 1), nil, providers.ErrToken, false},
 		{"118 iat before the first", providertest.With("iat", now.Add(-time.Hour).Unix()), nil, providers.ErrToken, false},
+		{"118 iat 30 s before the first, by the clock of another machine", earlier(30), nil, nil, false},
+		{"118 iat 90 s before the first", earlier(90), nil, providers.ErrToken, false},
 		{"118 expired", providertest.With("exp", now.Add(-time.Hour).Unix()), nil, providers.ErrToken, false},
 		{"118 bad signature", nil, providertest.Flipped, providers.ErrToken, false},
 		{"118 iss of another, which nobody has signed", nil, func(d *draft) string {
