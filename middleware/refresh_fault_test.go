@@ -236,6 +236,34 @@ func TestRefresh_notSaved(t *testing.T) {
 	})
 }
 
+// FAULTS F3: nobody tries to save a token that has ended meanwhile.
+func TestRefresh_neverSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t)
+		w := watch(k)
+		b := k.browser()
+		b.signIn("plain", "ada", "/")
+		time.Sleep(time.Hour)
+		var updates atomic.Int64
+		w.on(func(op string, _ sessionstore.Key) error {
+			if op == "update" && updates.Add(1) > 1 {
+				return errors.New("read only")
+			}
+			return nil
+		})
+		if got := k.token(b, ""); got.err != nil {
+			t.Fatal(got.err)
+		}
+		time.Sleep(time.Hour + time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := k.auth.Close(ctx); err != nil {
+			t.Errorf("it goes on for ever: %v", err)
+		}
+		w.on(nil)
+	})
+}
+
 // A store that fails before anything was sent: an error, no refresh, and nobody is signed out.
 func TestRefresh_storeDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

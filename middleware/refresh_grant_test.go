@@ -1,13 +1,18 @@
 package middleware_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/providers/providertest"
+	"github.com/returnleg/returnleg/sessionstore"
 )
 
 // A sign-in that keeps something of the token which is being renewed meanwhile keeps what that was traded
@@ -68,4 +73,50 @@ func signInMeanwhile(t *testing.T, change func(*kit, *middleware.Config), field 
 	if got := k.refreshes(k.plain); got != 3 {
 		t.Errorf("%d refreshes, want 3", got)
 	}
+}
+
+// grants is a store that keeps what was last written of a connection.
+type grants struct {
+	sessionstore.Store
+	mu   sync.Mutex
+	last string
+}
+
+func (g *grants) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, f := range c.Set {
+		if strings.HasPrefix(f.Name, "g:") {
+			g.last = f.Value
+		}
+	}
+	return g.Store.Update(ctx, k, c)
+}
+
+// What a provider has ended is not kept: nobody knows whether it did so at every place that takes it.
+func TestRefresh_endedHoldsNoToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t)
+		g := &grants{Store: k.auth.Store()}
+		k.auth.SetStore(g)
+		b := k.browser()
+		b.signIn("plain", "ada", "/")
+		access := k.token(b, "").access
+		if !strings.Contains(g.last, access) {
+			t.Fatal("this test does not see the token")
+		}
+		time.Sleep(time.Hour)
+		k.plain.EndGrants("ada")
+		if got := k.token(b, ""); !errors.Is(got.err, middleware.ErrReauthRequired) {
+			t.Fatal(got.err)
+		}
+		for _, r := range k.plain.Ledger().Refresh {
+			if strings.Contains(g.last, r.Token) {
+				t.Error("the refresh token is still there")
+			}
+		}
+		if strings.Contains(g.last, access) {
+			t.Error("the access token is still there")
+		}
+	})
 }
