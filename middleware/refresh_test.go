@@ -435,6 +435,7 @@ func TestRefresh_providerDown(t *testing.T) {
 	}{
 		{"F20 503", providertest.Respond(503, "text/html", "down"), 61},
 		{"F20 500", providertest.Fail(500, "server_error"), 61},
+		{"F20 503 that takes a second", belated(time.Second, providertest.Respond(503, "text/html", "down")), 61},
 		{"F21 blackhole", providertest.Hang, 61},
 	}
 	for _, row := range rows {
@@ -490,6 +491,46 @@ func TestRefresh_providerDown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// belated has f wait.
+func belated(d time.Duration, f providertest.Fault) providertest.Fault {
+	return func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+		time.Sleep(d)
+		f(w, r, next)
+	}
+}
+
+// FAULTS F22: of two answers that say when to ask again, the later time counts, whichever comes last.
+func TestRefresh_retryAfterTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t)
+		browsers := []*browser{k.browser(), k.browser()}
+		for _, b := range browsers {
+			b.signIn("plain", "ada", "/")
+		}
+		time.Sleep(time.Hour)
+		k.plain.Set(func(b *providertest.Behavior) {
+			first := providertest.Respond(429, "text/plain", "", "Retry-After", "60")
+			second := belated(time.Second, providertest.Respond(429, "text/plain", "", "Retry-After", "2"))
+			asked := providertest.First(1, first)
+			b.Token = func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+				time.Sleep(time.Second) // until both are there
+				asked(w, r, func(w http.ResponseWriter, r *http.Request) { second(w, r, nil) })
+			}
+		})
+		for range 30 {
+			together(len(browsers), func(i int) {
+				if got := k.token(browsers[i], ""); !errors.Is(got.err, providers.ErrUnavailable) {
+					t.Errorf("error %v", got.err)
+				}
+			})
+			time.Sleep(time.Second)
+		}
+		if got := k.refreshes(k.plain); got != 2 {
+			t.Errorf("%d requests within half a minute, want 2", got)
+		}
+	})
 }
 
 // FAULTS F22: Retry-After is obeyed, up to five minutes.
