@@ -292,14 +292,15 @@ func TestRefresh_storeDown(t *testing.T) {
 func TestRefresh_meanwhile(t *testing.T) {
 	rows := []struct {
 		name    string
+		left    time.Duration // that the old token is good for
 		then    func(k *kit, b *browser)
 		want    error
 		revoked bool
 		person  string
 	}{
-		{"nothing", func(*kit, *browser) {}, nil, false, ada},
-		{"120 sign-out", func(_ *kit, b *browser) { b.post("/auth/logout", nil) }, middleware.ErrSignedOut, true, nobody},
-		{"120 signed out by an admin", func(k *kit, b *browser) {
+		{"nothing", 0, func(*kit, *browser) {}, nil, false, ada},
+		{"120 sign-out", 0, func(_ *kit, b *browser) { b.post("/auth/logout", nil) }, middleware.ErrSignedOut, true, nobody},
+		{"120 signed out by an admin", 0, func(k *kit, b *browser) {
 			user := ""
 			k.within(b, func(ctx context.Context) {
 				if acc, err := middleware.User(ctx); err == nil {
@@ -310,9 +311,10 @@ func TestRefresh_meanwhile(t *testing.T) {
 				k.t.Error(err)
 			}
 		}, middleware.ErrSignedOut, true, nobody},
-		{"disconnected", func(_ *kit, b *browser) { b.post("/auth/plain/disconnect", nil) }, middleware.ErrNotConnected, true, ada},
-		{"signed in anew", func(_ *kit, b *browser) { b.signIn("plain", "ada", "/") }, nil, false, ada},
-		{"132 values written", func(_ *kit, b *browser) { b.put("cart", "full") }, nil, false, ada},
+		{"120 sign-out, a moment before its end", 3 * time.Second, func(_ *kit, b *browser) { b.post("/auth/logout", nil) }, middleware.ErrSignedOut, true, nobody},
+		{"disconnected", 0, func(_ *kit, b *browser) { b.post("/auth/plain/disconnect", nil) }, middleware.ErrNotConnected, true, ada},
+		{"signed in anew", 0, func(_ *kit, b *browser) { b.signIn("plain", "ada", "/") }, nil, false, ada},
+		{"132 values written", 0, func(_ *kit, b *browser) { b.put("cart", "full") }, nil, false, ada},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -322,7 +324,7 @@ func TestRefresh_meanwhile(t *testing.T) {
 					notes(k)
 					b := k.browser()
 					b.signIn("plain", "ada", "/")
-					time.Sleep(time.Hour)
+					time.Sleep(time.Hour - row.left)
 					k.plain.Set(slowRefresh(2 * time.Second))
 					result := make(chan asked)
 					go func() { result <- k.token(b, "") }()
