@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -84,4 +85,61 @@ func TestGrant_strongerIsNew(t *testing.T) {
 			t.Errorf("the old token after a step-up, error %v", got.err)
 		}
 	})
+}
+
+// What was granted stays granted when a sign-in asked for less. But it stays with whose it is, and not
+// behind its end.
+func TestGrant_less(t *testing.T) {
+	rows := []struct {
+		name   string
+		then   func(k *kit, b *browser)
+		person string // whose the token is
+		scopes string // of it
+	}{
+		{"the same account", func(_ *kit, b *browser) { b.link("plain", "work", "grace") }, "Grace Hopper", "videos"},
+		{"another account", func(_ *kit, b *browser) { b.link("plain", "work", "emmy") }, "Emmy Noether", ""},
+		{"the same account, which the provider had ended", func(k *kit, b *browser) {
+			k.plain.EndGrants("grace")
+			time.Sleep(time.Hour)
+			k.within(b, func(ctx context.Context) {
+				_, _ = middleware.Token(middleware.WithConnection(ctx, "work"), "plain") // which finds out
+			})
+			b.link("plain", "work", "grace")
+		}, "Grace Hopper", ""},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				synctest.Test(t, func(t *testing.T) {
+					k := newKit(t, change, func(k *kit, c *middleware.Config) {
+						p := k.plain.OAuth2("plain")
+						p.Scopes = []string{"videos"}
+						c.Providers[1] = p
+					})
+					b := k.browser()
+					b.signIn("idp", "ada", "/")
+					b.link("plain", "work", "grace")
+					k.plain.Set(func(b *providertest.Behavior) { b.Fields = providertest.With("scope", "") })
+					row.then(k, b)
+					k.within(b, func(ctx context.Context) {
+						ctx = middleware.WithConnection(ctx, "work")
+						tok, err := middleware.Token(ctx, "plain")
+						if err != nil {
+							t.Fatal(err)
+						}
+						if got := strings.Join(tok.Scopes, " "); got != row.scopes {
+							t.Errorf("scopes %q, want %q", got, row.scopes)
+						}
+						resp, err := middleware.Client(ctx, "plain").Get("/me")
+						if err != nil {
+							t.Fatal(err)
+						}
+						if got := text(resp); !strings.Contains(got, row.person) {
+							t.Errorf("the API answers %s, want %s", got, row.person)
+						}
+					})
+				})
+			})
+		})
+	}
 }
