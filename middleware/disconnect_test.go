@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -246,5 +247,36 @@ func TestDisconnect_stays(t *testing.T) {
 		b.link("plain", "", "grace")
 		k.location(b.post("/auth/plain/disconnect", nil))
 		b.is(ada)
+	})
+}
+
+// What is revoked is what the session held in the end: the token may have been renewed since the request
+// that disconnects it began.
+func TestDisconnect_renewed(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		b := k.browser()
+		b.signIn("plain", "ada", "/")
+		k.within(b, func(ctx context.Context) {
+			k.within(b, func(ctx context.Context) {
+				if _, err := middleware.Refresh(ctx, ""); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if err := middleware.Disconnect(ctx, ""); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if err := k.auth.Close(t.Context()); err != nil { // the revocation is under way
+			t.Fatal(err)
+		}
+		l := k.plain.Ledger()
+		var revoked []string
+		for _, r := range l.Of("revoke") {
+			revoked = append(revoked, r.Form.Get("token"))
+		}
+		if newest := l.Refresh[len(l.Refresh)-1].Token; len(l.Refresh) != 2 || !slices.Contains(revoked, newest) {
+			t.Errorf("%d tokens were revoked, and not the newest of %d", len(revoked), len(l.Refresh))
+		}
 	})
 }
