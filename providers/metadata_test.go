@@ -64,6 +64,8 @@ func TestDiscovery(t *testing.T) {
 		{"101 gzip bomb", providertest.Behavior{Discovery: providertest.GzipBomb(8 << 20)}, down},
 		{"101 text/html", providertest.Behavior{Discovery: providertest.Rewrite(func(a *providertest.Answer) { a.Header.Set("Content-Type", "text/html") })}, down},
 		{"101 404", providertest.Behavior{Discovery: providertest.Fail(404, "x")}, down},
+		{"101 404 with a good body", providertest.Behavior{Discovery: providertest.Rewrite(func(a *providertest.Answer) { a.Status = 404 })}, down},
+		{"101 more than 1 MiB, the end of it", providertest.Behavior{Discovery: providertest.RewriteBody(func(b string) string { return b + strings.Repeat(" ", 2<<20) })}, down},
 		{"101 cut", providertest.Behavior{Discovery: providertest.Truncate}, down},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package providers_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -308,6 +309,7 @@ func TestOIDC_stepUp(t *testing.T) {
 }
 
 func TestOIDC_Authorize(t *testing.T) {
+	errAnything := errors.New("any")
 	for _, row := range []struct {
 		name, url, access string
 		want              error
@@ -315,6 +317,7 @@ func TestOIDC_Authorize(t *testing.T) {
 		{"https", "https://api.example/me", "abc", nil},
 		{"loopback", "http://127.0.0.1:8080/me", "abc", nil},
 		{"14 plain http", "http://api.example/me", "abc", providers.ErrInsecure},
+		{"168 user information", "https://x:y@api.example/me", "abc", errAnything},
 		{"69 CRLF", "https://api.example/me", "a\r\nX: y", providers.ErrToken},
 		{"69 space", "https://api.example/me", "a b", providers.ErrToken},
 		{"empty", "https://api.example/me", "", providers.ErrToken},
@@ -325,7 +328,12 @@ func TestOIDC_Authorize(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 { // once for each attempt
-				is(t, (&providers.OIDC{ID: "practice"}).Authorize(r, &providers.Token{Access: row.access}), row.want)
+				err := (&providers.OIDC{ID: "practice"}).Authorize(r, &providers.Token{Access: row.access})
+				if row.want != errAnything {
+					is(t, err, row.want)
+				} else if err == nil {
+					t.Error("no error")
+				}
 			}
 			want := []string(nil)
 			if row.want == nil {

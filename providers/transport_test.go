@@ -1,6 +1,8 @@
 package providers_test
 
 import (
+	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -8,9 +10,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/providers/providertest"
 )
 
 // Row 99: what a name resolves to is judged when it is dialed.
@@ -32,6 +38,9 @@ func TestNewClient_addresses(t *testing.T) {
 		{"99 loopback of an issuer elsewhere", server.URL, "idp.invalid", false},
 		{"99 a name that resolves to loopback", "http://localhost:" + u.Port(), "idp.invalid", false},
 		{"99 private, of an issuer elsewhere", "http://10.255.255.1/", "idp.invalid", false},
+		{"99 a carrier's own network, of an issuer elsewhere", "http://100.64.0.1/", "idp.invalid", false},
+		{"99 cloud metadata of Alibaba", "http://100.100.100.200/", "", false},
+		{"99 broadcast", "http://255.255.255.255/", "", false},
 		{"99 cloud metadata, configured", "http://169.254.169.254/latest/meta-data", "", false},
 		{"99 cloud metadata of itself", "http://169.254.169.254/latest/meta-data", "169.254.169.254", false},
 		{"99 cloud metadata as IPv6", "http://[::ffff:169.254.169.254]/", "", false},
@@ -149,5 +158,75 @@ func TestNewClient_keepsConnections(t *testing.T) {
 	}
 	if got := opened.Load(); got > 2*together {
 		t.Errorf("connections: got %d for %d requests", got, together*rounds)
+	}
+}
+
+// noting is a transport that notes which issuer's metadata led each request.
+type noting struct {
+	http.RoundTripper
+	led []string
+}
+
+func (n *noting) RoundTrip(r *http.Request) (*http.Response, error) {
+	n.led = append(n.led, providers.LedBy(r.Context()))
+	return n.RoundTripper.RoundTrip(r)
+}
+
+// Row 99: every request of an OIDC provider goes where metadata says, and is dialed accordingly.
+func TestOIDC_led(t *testing.T) {
+	v := newVisit(t, providertest.Behavior{})
+	n := &noting{RoundTripper: v.s.Transport()}
+	v.ctx, v.p.UserInfo = with(t.Context(), n), true
+	tok, _ := v.mustFinish()
+	if _, err := v.p.Refresh(v.ctx, tok); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.p.Revoke(v.ctx, tok); err != nil {
+		t.Fatal(err)
+	}
+	if len(n.led) < 7 { // metadata, token, keys, userinfo, token, and two tokens to revoke
+		t.Errorf("%d requests", len(n.led))
+	}
+	for _, issuer := range n.led {
+		if issuer != "idp.example" {
+			t.Errorf("led by %q, want the issuer", n.led)
+		}
+	}
+}
+
+// The timeout of a client in the context holds, if it is shorter than the provider's own.
+func TestFinish_clientTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVisit(t, providertest.Behavior{Token: providertest.Hang})
+		v.ctx = context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: v.s.Transport(), Timeout: time.Second})
+		began := time.Now()
+		_, _, err := v.finish()
+		is(t, err, providers.ErrUnavailable)
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// What is configured is not what the metadata would rather have, and what is signed is not what userinfo
+// says.
+func TestOIDC_configured(t *testing.T) {
+	v := newVisit(t, providertest.Behavior{
+		Metadata: func(m map[string]any) {
+			m["token_endpoint_auth_methods_supported"] = []string{"client_secret_post"}
+		},
+		Person: func(_ providertest.Account, c map[string]any) { c["name"], c["zone"] = "Somebody Else", "UTC" },
+	})
+	v.p.AuthMethod, v.p.UserInfo = providers.ClientSecretBasic, true
+	_, id := v.mustFinish()
+	if got := v.s.Ledger().Redeems()[0].Auth; got != "client_secret_basic" {
+		t.Errorf("authenticated by %s", got)
+	}
+	var claims struct{ Name, Zone string }
+	if err := json.Unmarshal(id.Claims, &claims); err != nil {
+		t.Fatal(err)
+	}
+	if claims.Name != "Ada Lovelace" || claims.Zone != "UTC" || id.Name != "Ada Lovelace" {
+		t.Errorf("name %q, %q and zone %q", claims.Name, id.Name, claims.Zone)
 	}
 }
