@@ -478,3 +478,44 @@ func TestFlow_twoStepUps(t *testing.T) {
 		}
 	})
 }
+
+// A page may ask for many scopes at once: those of one provider are URLs that begin alike.
+func TestFlow_manyScopes(t *testing.T) {
+	var scopes []string
+	for _, name := range []string{
+		"calendar.events.readonly", "calendar.readonly", "contacts.readonly", "documents.readonly", "drive.file",
+		"drive.metadata.readonly", "drive.readonly", "gmail.readonly", "spreadsheets.readonly", "youtube.readonly",
+	} {
+		scopes = append(scopes, "https://www.googleapis.com/auth/"+name)
+	}
+	need := middleware.Need{Provider: "idp", Scopes: scopes}
+	k := newKit(t)
+	k.mux.Handle("/many", k.auth.Require(need)(http.NotFoundHandler()))
+	b := k.browser()
+	b.signIn("idp", "ada", "/")
+	out := k.location(b.open("/many"))
+	u, err := url.Parse(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	if n := len(q.Get("state")); n > 500 {
+		t.Errorf("a state of %d characters, want 500 at most", n)
+	}
+	asked := strings.Fields(q.Get("scope"))
+	for _, s := range scopes {
+		if !slices.Contains(asked, s) {
+			t.Errorf("%s was not asked for", s)
+		}
+	}
+	// What was asked for is known when they come back, where the provider does not say what it granted.
+	k.idp.Set(func(b *providertest.Behavior) {
+		b.Fields = func(_ *providertest.Draft, m map[string]any) { delete(m, "scope") }
+	})
+	b.back(b.approve(out, "ada"))
+	k.within(b, func(ctx context.Context) {
+		if err := middleware.Check(ctx, need); err != nil {
+			t.Errorf("back with all of them: %v", err)
+		}
+	})
+}

@@ -20,8 +20,9 @@ type Need struct {
 	// Scopes have to be granted, besides whatever else was. The person is asked when one is
 	// missing; what was granted before goes along in the request, because the new token takes the
 	// old one's place. They travel in the state parameter, where they and ACR have room for about 200
-	// bytes: what does not fit is answered with 400 and [ReasonParameter]. Scopes that every sign-in
-	// needs are better asked for by the provider, where there is room for 2 KiB.
+	// bytes: what does not fit is answered with 400 and [ReasonParameter]. As much of each as it has in
+	// common with the beginning of the one before takes none: ten of Google's fit. Scopes that every
+	// sign-in needs are better asked for by the provider, where there is room for 2 KiB.
 	Scopes []string
 
 	// ACR lists authentication context classes, one of which the sign-in must have had

@@ -29,6 +29,23 @@ func AppendStrings(b []byte, ss []string) []byte {
 	return b
 }
 
+// AppendAlike is AppendStrings for a list whose elements begin alike, as the scopes of one provider do:
+// of each stands there how much of the one before it it begins with, and its rest.
+func AppendAlike(b []byte, ss []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(ss)))
+	before := ""
+	for _, s := range ss {
+		n := 0
+		for n < len(s) && n < len(before) && s[n] == before[n] {
+			n++
+		}
+		b = binary.AppendUvarint(b, uint64(n))
+		b = AppendString(b, s[n:])
+		before = s
+	}
+	return b
+}
+
 // AppendTime appends t in milliseconds since 1970; the zero time stays the zero time, and a time
 // before 1970 becomes the first millisecond of it.
 func AppendTime(b []byte, t time.Time) []byte {
@@ -88,12 +105,7 @@ func (r *Reader) String() string {
 
 // Strings returns the next list; an empty one is nil.
 func (r *Reader) Strings() []string {
-	n := r.Uint()
-	// Each element takes a byte at least: a hostile count allocates no more than the input's size.
-	if n > uint64(len(r.rest)) {
-		r.fail()
-		return nil
-	}
+	n := r.count()
 	if n == 0 {
 		return nil
 	}
@@ -105,6 +117,41 @@ func (r *Reader) Strings() []string {
 		return nil
 	}
 	return ss
+}
+
+// Alike returns the next list that [AppendAlike] wrote; an empty one is nil. Elements that begin like
+// others are copies, and the list may be longer than the input.
+func (r *Reader) Alike() []string {
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	ss := make([]string, 0, n)
+	before := ""
+	for range n {
+		same := r.Uint()
+		if same > uint64(len(before)) {
+			r.fail()
+			return nil
+		}
+		before = before[:same] + r.String()
+		ss = append(ss, before)
+	}
+	if r.bad {
+		return nil
+	}
+	return ss
+}
+
+// count returns the number of elements of a list.
+func (r *Reader) count() uint64 {
+	n := r.Uint()
+	// Each element takes a byte at least: a hostile count allocates no more than the input's size.
+	if n > uint64(len(r.rest)) {
+		r.fail()
+		return 0
+	}
+	return n
 }
 
 // Time returns the next time, in UTC.

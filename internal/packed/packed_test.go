@@ -61,6 +61,10 @@ func TestMalformed(t *testing.T) {
 		{"list longer than memory", strings.Repeat("\xff", 9) + "\x01", func(r *packed.Reader) bool { return r.Strings() == nil }},
 		{"list that ends early", "\x02\x01a", func(r *packed.Reader) bool { return r.Strings() == nil }},
 		{"list with a string that ends early", "\x02\x01a\x02b", func(r *packed.Reader) bool { return r.Strings() == nil }},
+		{"list of elements alike, longer than memory", strings.Repeat("\xff", 9) + "\x01", func(r *packed.Reader) bool { return r.Alike() == nil }},
+		{"the first element like one before it", "\x01\x01\x01a", func(r *packed.Reader) bool { return r.Alike() == nil }},
+		{"more alike than there is", "\x02\x00\x01a\x02\x01b", func(r *packed.Reader) bool { return r.Alike() == nil }},
+		{"elements alike that end early", "\x02\x00\x01a\x01\x02b", func(r *packed.Reader) bool { return r.Alike() == nil }},
 		{"time of nothing", "", func(r *packed.Reader) bool { return r.Time().IsZero() }},
 		{"truth of nothing", "", func(r *packed.Reader) bool { return !r.Bool() }},
 		{"neither true nor false", "\x02", func(r *packed.Reader) bool { return !r.Bool() }},
@@ -86,6 +90,7 @@ func TestMalformed(t *testing.T) {
 func FuzzRoundTrip(f *testing.F) {
 	f.Add(uint64(0), "", "", int64(0), false)
 	f.Add(uint64(math.MaxUint64), "a string", "a,list,,of strings", int64(1893553445678), true)
+	f.Add(uint64(1), "", "https://a.example/read,https://a.example/read.only,https://a.example/,https://a.example/", int64(1), true)
 	f.Fuzz(func(t *testing.T, n uint64, s, list string, milli int64, v bool) {
 		ss := strings.Split(list, ",")
 		at := time.UnixMilli(milli & (1<<50 - 1)).UTC()
@@ -93,6 +98,8 @@ func FuzzRoundTrip(f *testing.F) {
 		b = packed.AppendString(b, s)
 		b = packed.AppendStrings(b, ss)
 		b = packed.AppendStrings(b, nil)
+		b = packed.AppendAlike(b, ss)
+		b = packed.AppendAlike(b, nil)
 		b = packed.AppendTime(b, at)
 		b = packed.AppendBool(b, v)
 		b = append(b, "rest"...)
@@ -108,6 +115,12 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		if got := r.Strings(); got != nil {
 			t.Errorf("empty list: got %q, want nil", got)
+		}
+		if got := r.Alike(); !slices.Equal(got, ss) {
+			t.Errorf("list of elements alike: got %q, want %q", got, ss)
+		}
+		if got := r.Alike(); got != nil {
+			t.Errorf("empty list of elements alike: got %q, want nil", got)
 		}
 		if got := r.Time(); got != at {
 			t.Errorf("time: got %v, want %v", got, at)
@@ -126,6 +139,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("", "")
 	f.Add("\x05abcd", "usltbusltb")
 	f.Add("\x02\x01a\x01b\x01", "lbu")
+	f.Add("\x02\x00\x01a\x01\x01b", "a")
 	f.Add(strings.Repeat("\xff", 20), "slut")
 	f.Fuzz(func(t *testing.T, in, order string) {
 		r := packed.Read(in)
@@ -140,6 +154,8 @@ func FuzzRead(f *testing.F) {
 				for _, s := range r.Strings() {
 					total += len(s)
 				}
+			case 'a':
+				r.Alike()
 			case 't':
 				r.Time()
 			case 'b':
