@@ -297,9 +297,10 @@ func (a *Auth) retryable(p *Problem, provider, returnTo string) *Problem {
 // anew adds to p where to start once more what d is for. To sign in instead would be another session,
 // and what was saved for the page would not come back with it.
 func (a *Auth) anew(p *Problem, d *departure) *Problem {
-	v := url.Values{returnParam: {d.returnTo}}
-	if d.page != "" || d.need.special() {
-		if sealed, err := a.sealNeed(d.need, d.page); err == nil {
+	n, v := d.need, url.Values{returnParam: {d.returnTo}}
+	n.again = n.again || d.purpose == stepUp
+	if d.page != "" || n.special() {
+		if sealed, err := a.sealNeed(n, d.page); err == nil {
 			v.Set(needParam, sealed)
 		}
 	}

@@ -181,3 +181,45 @@ func TestStart_needTooOld(t *testing.T) {
 		})
 	}
 }
+
+// Who tries a step-up again that came to nothing at the provider steps up the same connection of the same
+// session once more, and signs nobody in instead.
+func TestStepUp_again(t *testing.T) {
+	work := middleware.Need{Provider: "plain", Label: "work"}
+	more := work
+	more.Scopes = []string{"upload"}
+	rows := []struct {
+		name   string
+		need   middleware.Need
+		ended  string // whose connection has ended
+		person string // who comes back in the end
+		inside bool
+	}{
+		{"for more", more, "", "grace", true},
+		{"of what has ended", work, "grace", "grace", true},
+		{"of the sign-in, which has ended", middleware.Need{Provider: "idp"}, "ada", "ada", true},
+		{"by another person", middleware.Need{Provider: "idp"}, "ada", "emmy", false},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				k.gate("/gated", row.need)
+				b := k.browser()
+				b.signIn("idp", "ada", "/")
+				b.link("plain", "work", "grace")
+				if row.ended != "" {
+					b.end(row.need.Provider, row.need.Label, row.ended)
+				}
+				page := b.back(k.browser().deny(k.location(b.open("/gated")), row.person))
+				b.back(k.browser().approve(k.location(b.goOn(page)), row.person))
+				b.is(ada)
+				k.within(b, func(ctx context.Context) {
+					if err := middleware.Check(ctx, row.need); (err == nil) != row.inside {
+						t.Errorf("inside: %v, want %v", err, row.inside)
+					}
+				})
+			})
+		})
+	}
+}
