@@ -40,6 +40,7 @@ type flow struct {
 
 	seed     [16]byte
 	secrets  *secrets
+	back     bool   // it is from a state that came back, and not about to leave
 	aside    bool   // returnTo was too long for the state, and is elsewhere
 	redeemed string // id of the redemption; "" until it was asked for
 }
@@ -133,7 +134,7 @@ func (a *Auth) openFlow(state string, bs []binding) (*flow, bool) {
 			if err != nil {
 				continue
 			}
-			f := &flow{seed: seed, secrets: &a.secrets[i]}
+			f := &flow{seed: seed, secrets: &a.secrets[i], back: true}
 			return f, f.decode(string(plain))
 		}
 	}
@@ -188,8 +189,9 @@ func (a *Auth) visit(f *flow, state string, s *session) *providers.Flow {
 	if g, ok := s.grant(connected(f.provider, f.label)); ok {
 		// The new token takes the old one's place: it has to carry what that one did. One that came after f
 		// had left was not asked for, and a provider that does not say what it grants means what was asked
-		// for. The state has full seconds.
-		if began := f.expires.Add(time.Second - flowLife); !g.obtained.After(began) {
+		// for. The state has full seconds. Who leaves now has what there is, whatever the clock says of whoever
+		// noted it.
+		if began := f.expires.Add(time.Second - flowLife); !f.back || !g.obtained.After(began) {
 			v.Scopes = append(append([]string(nil), g.token.Scopes...), missing(f.need.Scopes, g.token.Scopes)...)
 		}
 		v.Subject = g.subject

@@ -519,3 +519,19 @@ func TestFlow_manyScopes(t *testing.T) {
 		}
 	})
 }
+
+// FAULTS F31: whose clock is behind that of who noted the last sign-in asks for what that granted all the
+// same: the new token takes its place.
+func TestFlow_clockBehind(t *testing.T) {
+	k := newKit(t)
+	k.gate("/comment", middleware.Need{Provider: "plain", Scopes: []string{"comment"}})
+	k.gate("/upload", middleware.Need{Provider: "plain", Scopes: []string{"upload"}})
+	b := k.browser()
+	k.auth.SetNow(func() time.Time { return time.Now().Add(2 * time.Minute) })
+	k.location(b.back(b.approve(k.location(b.open("/comment")), "ada")))
+	k.auth.SetNow(time.Now)
+	asked := strings.Fields(query(t, k.location(b.open("/upload"))).Get("scope"))
+	if !slices.Contains(asked, "comment") || !slices.Contains(asked, "upload") {
+		t.Errorf("asked for %q", asked)
+	}
+}
