@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -117,6 +118,52 @@ func TestRefresh_endedHoldsNoToken(t *testing.T) {
 		}
 		if strings.Contains(g.last, access) {
 			t.Error("the access token is still there")
+		}
+	})
+}
+
+// saving is a store that has something happen before a renewed token is saved for the first time.
+type saving struct {
+	sessionstore.Store
+	once   sync.Once
+	before func()
+}
+
+func (s *saving) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	if slices.Contains(c.Delete, "r:plain:work") { // the mark
+		s.once.Do(s.before)
+	}
+	return s.Store.Update(ctx, k, c)
+}
+
+// A token that was renewed for an account in whose place another is connected by then is nobody's: it is
+// given back, as the one before it was.
+func TestRefresh_replaced(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		b := k.browser()
+		b.signIn("idp", "ada", "/")
+		b.link("plain", "work", "grace")
+		renewed := ""
+		k.auth.SetStore(&saving{Store: k.auth.Store(), before: func() {
+			all := k.plain.Ledger().Refresh
+			renewed = all[len(all)-1].Token
+			b.link("plain", "work", "emmy")
+		}})
+		k.within(b, func(ctx context.Context) {
+			if _, err := middleware.Refresh(middleware.WithConnection(ctx, "work"), "plain"); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := k.auth.Close(t.Context()); err != nil { // the revocation is under way
+			t.Fatal(err)
+		}
+		var revoked []string
+		for _, r := range k.plain.Ledger().Of("revoke") {
+			revoked = append(revoked, r.Form.Get("token"))
+		}
+		if renewed == "" || !slices.Contains(revoked, renewed) {
+			t.Errorf("%d tokens were revoked, and not the one that was renewed", len(revoked))
 		}
 	})
 }

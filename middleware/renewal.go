@@ -301,12 +301,12 @@ func (r *renewal) overtaken(ctx context.Context, was, next *grant) (grant, error
 	}
 	g, err := r.holds(&s)
 	switch {
-	case errors.Is(err, ErrSignedOut) || errors.Is(err, ErrNotConnected):
+	case errors.Is(err, ErrSignedOut) || errors.Is(err, ErrNotConnected) || err == nil && g.user != was.user:
 		// What nobody can use any more, nobody should find either.
 		a.revoke(ctx, r.provider, next.token)
 	case err == nil && g.version == next.version: // by a write that seemed to fail
 		r.changed(&s, &g, next.token)
-	case err == nil && g.user == was.user && g.token.Refresh == was.token.Refresh:
+	case err == nil && g.token.Refresh == was.token.Refresh:
 		// A sign-in in between has kept what was traded here, see [grant.after].
 		t := *next.token
 		if g.token.Access != was.token.Access {
