@@ -255,15 +255,18 @@ func (m *mistakes) add(format string, args ...any) {
 
 // under adds what a field's own check said, each of it with the name of the field.
 func (m *mistakes) under(field string, err error) {
-	if all, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, err := range all.Unwrap() {
-			m.under(field, err)
-		}
+	if err == nil {
 		return
 	}
-	if err != nil {
-		m.add("%s: %w", field, err)
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		if joined := errors.Join(all.Unwrap()...); joined != nil && joined.Error() == err.Error() { // else it says more than they do
+			for _, err := range all.Unwrap() {
+				m.under(field, err)
+			}
+			return
+		}
 	}
+	m.add("%s: %w", field, err)
 }
 
 func checkProviders(ps []providers.Provider) (errs mistakes) {

@@ -1,6 +1,8 @@
 package middleware_test
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -190,6 +192,37 @@ func TestNew_everyMistakeAtOnce(t *testing.T) {
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing about %s in:\n%v", want, err)
+		}
+	}
+}
+
+// strict is a provider of an app's own that has something against how it was made.
+type strict struct {
+	providers.Provider
+	says error
+}
+
+func (s strict) Validate() error { return s.says }
+
+// What a provider of an app's own says is kept, in one piece where it is one.
+func TestNew_saidByProvider(t *testing.T) {
+	host, path := errors.New("empty host"), errors.New("empty path")
+	rows := []struct {
+		name string
+		says error
+		want string
+	}{
+		{"one", host, "middleware: config: Providers[0]: empty host"},
+		{"two", errors.Join(host, path), "middleware: config: Providers[0]: empty host\nmiddleware: config: Providers[0]: empty path"},
+		{"two in a sentence", fmt.Errorf("url: %w and %w", host, path), "middleware: config: Providers[0]: url: empty host and empty path"},
+		{"two within one", fmt.Errorf("url: %w", errors.Join(host, path)), "middleware: config: Providers[0]: url: empty host\nempty path"},
+	}
+	for _, row := range rows {
+		_, err := middleware.New(middleware.Config{
+			BaseURL: appURL, Providers: []providers.Provider{strict{providers.GitHub("id", "secret"), row.says}},
+		})
+		if err == nil || err.Error() != row.want || !errors.Is(err, host) {
+			t.Errorf("%s: %v, want %s", row.name, err, row.want)
 		}
 	}
 }
