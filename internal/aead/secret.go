@@ -44,7 +44,7 @@ func (d *deriver) derive(parts []string) [32]byte {
 	}
 	d.sum = d.mac.Sum(d.sum[:0])
 	key := [32]byte(d.sum)
-	clear(d.text)
+	clear(d.text[:cap(d.text)]) // and of parts that were longer
 	clear(d.sum)
 	return key
 }
