@@ -312,8 +312,11 @@ func (a *Auth) reissue(ctx context.Context, p *session, red *redemption) (*outco
 	if err != nil || s.meta.user == "" || s.meta.user != red.user {
 		return nil, err
 	}
-	if p.standing == previous && red.at.Before(s.meta.previousUntil.Add(-previousLife)) {
-		return nil, nil // a later one made the cookie, which may stand for more than this one showed
+	// Who shows the one before gets it as long as nobody has shown it, and not for a sign-in before the one
+	// that made it: it may stand for more than that had shown.
+	until := s.meta.previousUntil
+	if p.standing == previous && (!until.After(a.now().Add(previousRest)) || red.at.Before(until.Add(-previousLife))) {
+		return nil, nil
 	}
 	presents := []string{hashed + s.meta.previous, fresh}
 	if p.id == s.id {
