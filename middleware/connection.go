@@ -129,12 +129,10 @@ func (a *Auth) aim(s *session, d *departure, form url.Values) *Problem {
 		d.purpose = stepUp
 	case !ok && d.label != "":
 		// A link on another site must not be able to connect an account: a button does.
-		p := a.retryable(lacksProvider.problem(d.provider), d.provider, d.returnTo)
-		p.Provider, p.LoginPost = d.provider, true
-		p.LoginURL = linkURL(p.LoginURL) + "&" + labelParam + "=" + d.label
-		if sealed := form.Get(needParam); sealed != "" {
-			p.LoginURL += "&" + needParam + "=" + sealed
-		}
+		button := *d
+		button.purpose = link
+		p := a.anew(lacksProvider.problem(d.provider), &button)
+		p.Provider = d.provider
 		return p
 	}
 	return nil
