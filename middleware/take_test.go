@@ -181,7 +181,7 @@ func (b *browser) record() sessionstore.Key {
 // Two requests of one session that write different keys both win.
 func TestWrites_differentKeys(t *testing.T) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
-		k := newKit(t, change, guests(1<<40)) // however many trials
+		k := newKit(t, change, guests(1<<30)) // however many trials
 		notes(k)
 		const writers = 4
 		for range trials(t, 200) {
