@@ -36,15 +36,16 @@ type deriver struct {
 }
 
 func (d *deriver) derive(parts []string) [32]byte {
-	d.mac.Reset()
+	d.text = d.text[:0]
 	for _, p := range parts {
-		d.text = binary.AppendUvarint(d.text[:0], uint64(len(p)))
+		d.text = binary.AppendUvarint(d.text, uint64(len(p)))
 		d.text = append(d.text, p...)
-		d.mac.Write(d.text)
 	}
+	d.mac.Reset()
+	d.mac.Write(d.text)
 	d.sum = d.mac.Sum(d.sum[:0])
 	key := [32]byte(d.sum)
-	clear(d.text[:cap(d.text)]) // and of parts that were longer
+	clear(d.text)
 	clear(d.sum)
 	return key
 }

@@ -290,6 +290,27 @@ func TestRun(t *testing.T) {
 	storetest.Run(t, func(*testing.T) sessionstore.Store { return new(sessionstore.Memory) })
 }
 
+// A slow store is a Memory each of whose calls takes longer than some records of the contract live.
+type slow struct{ sessionstore.Memory }
+
+func (s *slow) Load(ctx context.Context, k sessionstore.Key) (sessionstore.Record, error) {
+	time.Sleep(1500 * time.Millisecond)
+	return s.Memory.Load(ctx, k)
+}
+
+func (s *slow) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	time.Sleep(1500 * time.Millisecond)
+	return s.Memory.Update(ctx, k, c)
+}
+
+// No test of the contract is about how fast a store is, or the machine.
+func TestRun_slow(t *testing.T) {
+	storetest.Suite{
+		Open:   func(*testing.T) sessionstore.Store { return new(slow) },
+		Around: synctest.Test,
+	}.Run(t)
+}
+
 // TestFindsMistakes runs the contract in a process of its own for each mistake, because a test
 // that fails cannot be taken back.
 func TestFindsMistakes(t *testing.T) {
