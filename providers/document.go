@@ -57,8 +57,9 @@ func (d *document[T]) load(ctx context.Context, fetch func(context.Context) (T, 
 }
 
 // again fetches a copy because something is missing in the one that the caller has seen, once per
-// refetchEvery: whoever can present made-up key ids must not have the provider asked for each. Unless it
-// was fetched, nobody knows what is missing, and the error is that of the attempt.
+// refetchEvery: whoever can present made-up key ids must not have the provider asked for each. While the
+// last attempt has failed nobody knows what is missing: the error is that of the attempt, and the next
+// one comes after its pause.
 func (d *document[T]) again(ctx context.Context, fetch func(context.Context) (T, error)) (copy T, ok bool, err error) {
 	d.mu.Lock()
 	running := d.running
