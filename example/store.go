@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"strconv"
@@ -92,7 +93,11 @@ const connections = 32
 
 func openPostgres(ctx context.Context, s string) (backend, error) {
 	config, err := pgx.ParseConfig(s)
-	if err != nil { // its text may hold a part of the password
+	var file *fs.PathError // such as that of a certificate
+	switch {
+	case errors.As(err, &file):
+		return backend{}, fmt.Errorf("store: %w", file)
+	case err != nil: // its text may hold a part of the password
 		return backend{}, errors.New("store: STORE cannot be read as postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…: a password has %40 for @, %2F for /, %3A for : and %25 for %")
 	}
 	db := stdlib.OpenDB(*config)

@@ -60,6 +60,14 @@ func TestOpenStore_malformed(t *testing.T) {
 	}
 }
 
+// A file that is missing is named, and nobody looks for a mistake in the password.
+func TestOpenStore_certificate(t *testing.T) {
+	_, err := openStore(t.Context(), "postgres://app:hush@127.0.0.1:1/app?sslmode=verify-full&sslrootcert=/missing.pem")
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "/missing.pem") || strings.Contains(err.Error(), "hush") {
+		t.Errorf("got error %v, want one that names the file and no more", err)
+	}
+}
+
 // A file has the name that STORE gives it.
 func TestOpenStore_file(t *testing.T) {
 	for _, name := range []string{"a.db", "a#b.db", "a?b.db", "a%20b.db", "a b.db", "a:b.db", "ä.db"} {
