@@ -176,6 +176,18 @@ func TestDial_answer(t *testing.T) {
 	}
 	_, err = server.Dial(t.Context(), "")
 	wantClass(t, "dial of the address", err, sessionstore.ErrMisconfigured)
+	server.Address = func(context.Context) (string, error) {
+		return "", redis.Error("ERR unknown command 'SENTINEL', with args beginning with: 'canary'")
+	}
+	_, err = server.Dial(t.Context(), "")
+	wantClass(t, "an answer instead of the address", err, sessionstore.ErrMisconfigured)
+	server = fake(t, func(string, int) string {
+		return "-NOPERM User canary has no permissions to run the 'role' command\r\n"
+	})
+	addr := strings.TrimPrefix(server.URL, "redis://")
+	server.Address = func(context.Context) (string, error) { return addr, nil }
+	_, err = server.Dial(t.Context(), "")
+	wantClass(t, "role", err, sessionstore.ErrMisconfigured)
 }
 
 // Records of one Delete that have all moved are each found, however many they are.
