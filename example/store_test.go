@@ -31,6 +31,7 @@ func TestNodes(t *testing.T) {
 		{"redis+cluster://a,b:2", nil, ""},
 		{"redis+cluster://a:1,b:0", nil, ""},
 		{"redis+cluster://user:secret@a:1", nil, ""},
+		{"redis+cluster://secret@a:1", nil, ""},
 		{"redis+sentinel://:secret@a:1/app", nil, ""},
 		{"redis+sentinel://a:1/app/2", nil, ""},
 		{"redis+sentinel://a:1/app?db=2", nil, ""},
