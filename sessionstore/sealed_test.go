@@ -2,6 +2,7 @@ package sessionstore_test
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -60,6 +61,35 @@ func TestSealedKeepsNothingInTheClear(t *testing.T) {
 	if b.raw(t).Value == f.Value {
 		t.Error("the same value, sealed twice, looks the same: the nonce is not random")
 	}
+}
+
+// What an earlier build has sealed and derived is what this one opens and derives: docs/decisions.md, "A
+// minor version adds, and changes nothing".
+func TestSealed_asEver(t *testing.T) {
+	k := sessionstore.RingKey{ID: 7, Secret: secret(1)}
+	b := newBound(t, sessionstore.Keyring{k})
+	sealed := unhex(t, "07d361f9060db730dd6d41d5d677790f8e1bdc8549b58100d25f4bad262a29badf8f26a287e21199fd")
+	put := sessionstore.Change{Set: []sessionstore.Field{{Name: "a", Value: sealed, Version: 7}}}
+	if err := b.inner.Update(t.Context(), boundKey, put); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.sealed.Load(t.Context(), boundKey)
+	if f, _ := r.Field("a"); err != nil || f.Value != "secret value" {
+		t.Errorf("got %q and error %v: %v", f.Value, err, b.told)
+	}
+	derived := k.Derive("a purpose")
+	if want := unhex(t, "486a31e07290a1cee7a0428fcbf66cafa43dfa38b7194de8b0ad88f0ab8f12c3"); string(derived[:]) != want {
+		t.Errorf("got key %x, want %x", derived, want)
+	}
+}
+
+func unhex(t *testing.T, s string) string {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // TestSealedTampering is what somebody with write access to the store can try.
