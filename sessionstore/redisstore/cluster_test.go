@@ -149,6 +149,8 @@ func TestNoNode(t *testing.T) {
 		{"down", []error{down, down}, sessionstore.ErrUnavailable},
 		{"wrong password", []error{down, dial("-WRONGPASS invalid username-password pair or user is disabled.\r\n")}, sessionstore.ErrMisconfigured},
 		{"a command that was renamed", []error{dial("-ERR unknown command 'AUTH', with args beginning with: 'app' 'canary' \r\n")}, sessionstore.ErrUnavailable},
+		{"wrong password, dialed by others", []error{down, redis.Error("WRONGPASS invalid username-password pair for canary")}, sessionstore.ErrMisconfigured},
+		{"a command that was renamed, dialed by others", []error{redis.Error("ERR unknown command 'AUTH', with args beginning with: 'canary'")}, sessionstore.ErrUnavailable},
 		{"pools exhausted", []error{late, redis.ErrPoolExhausted}, sessionstore.ErrOverloaded},
 		{"one pool exhausted", []error{late, down}, sessionstore.ErrUnavailable},
 		{"no nodes", nil, sessionstore.ErrUnavailable},

@@ -41,6 +41,7 @@ func failed(op string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("redisstore: %s: %w", op, err)
 	}
+	err = withoutAnswers(err)
 	class := classOf(err)
 	var e redis.Error
 	if errors.As(err, &e) {
@@ -78,6 +79,22 @@ func classOf(err error) error {
 // noNode is how redisc begins to say that it has no connection. What each node's error was follows, a
 // line each.
 const noNode = "redisc: failed to get a connection\n"
+
+// withoutAnswers returns err without what nodes of a cluster said, if it is that of a cluster without a
+// connection: its pools may dial in a way of their own.
+func withoutAnswers(err error) error {
+	text, ok := strings.CutPrefix(err.Error(), noNode)
+	if !ok {
+		return err
+	}
+	nodes := strings.Split(text, "\n")
+	for i, node := range nodes {
+		if said := redis.Error(node); strings.HasPrefix(node, codeOf(said)+" ") {
+			nodes[i] = answer(codeOf(said)).Error()
+		}
+	}
+	return errors.New(noNode + strings.Join(nodes, "\n"))
+}
 
 // classOfNodes returns what the errors of a cluster's nodes mean, by their texts.
 func classOfNodes(text string) error {
