@@ -25,8 +25,9 @@ type secrets struct {
 func newSecrets(keys sessionstore.Keyring) []secrets {
 	ss := make([]secrets, 0, len(keys))
 	for _, k := range keys {
+		ring := aead.NewSecret(k.Secret)
 		derive := func(purpose string) aead.Secret {
-			key := k.Derive("middleware " + purpose)
+			key := ring.Derive("middleware", purpose)
 			return aead.NewSecret(key[:])
 		}
 		ss = append(ss, secrets{

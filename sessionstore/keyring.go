@@ -98,7 +98,7 @@ func (r Keyring) Validate() error {
 }
 
 // Derive returns a key for a purpose, so that what is sealed or signed for one purpose is worth
-// nothing for another. It is no key that [Sealed] uses.
+// nothing for another. It is none that the kit uses itself.
 func (k RingKey) Derive(purpose string) [32]byte {
 	return aead.NewSecret(k.Secret).Derive("purpose", purpose)
 }
