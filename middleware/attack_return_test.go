@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/required"
 	"github.com/returnleg/returnleg/middleware"
 )
 
@@ -72,10 +73,7 @@ func judge(t *testing.T, found map[string]string) {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
-		if os.Getenv("RETURNLEG_REQUIRE") == "1" {
-			t.Fatalf("node is required: %v", err)
-		}
-		t.Skipf("node is missing: %v", err)
+		required.Missing(t, "node", err)
 	}
 	var in bytes.Buffer
 	var all []string

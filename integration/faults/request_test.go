@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/returnleg/returnleg/integration/internal/required"
 	"github.com/returnleg/returnleg/internal/faultproxy"
+	"github.com/returnleg/returnleg/internal/required"
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/providers/providertest"
 	"github.com/returnleg/returnleg/sessionstore"

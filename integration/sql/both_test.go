@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/returnleg/returnleg/integration/internal/required"
+	"github.com/returnleg/returnleg/internal/required"
 	"github.com/returnleg/returnleg/sessionstore"
 	"github.com/returnleg/returnleg/sessionstore/sqlstore"
 	"github.com/returnleg/returnleg/sessionstore/storetest"

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+
+	"github.com/returnleg/returnleg/internal/required"
 )
 
 // ready is how long a server may take to start or to reach a state.
@@ -67,10 +69,7 @@ func StartSentinel(t testing.TB, config string) *Server {
 func prepare(t testing.TB) *Server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("RETURNLEG_REQUIRE") == "1" {
-			t.Fatalf("RETURNLEG_REQUIRE=1: %v", err)
-		}
-		t.Skipf("needs redis-server: %v", err)
+		required.Missing(t, "redis-server", err)
 	}
 	port := FreePort(t)
 	return &Server{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Port: port, Dir: t.TempDir()}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/required"
 	"github.com/returnleg/returnleg/internal/returnpath"
 )
 
@@ -24,10 +25,7 @@ func oracle(t *testing.T, addresses []string) []verdict {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
-		if os.Getenv("RETURNLEG_REQUIRE") == "1" {
-			t.Fatalf("node is required: %v", err)
-		}
-		t.Skipf("node is missing: %v", err)
+		required.Missing(t, "node", err)
 	}
 	var in bytes.Buffer
 	for _, s := range addresses {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/bench/internal/refresh"
+	"github.com/returnleg/returnleg/internal/required"
 )
 
 func TestMain(m *testing.M) {
@@ -19,8 +20,8 @@ func TestMain(m *testing.M) {
 // a strict provider takes one.
 func TestRun(t *testing.T) {
 	rig, err := refresh.Start()
-	if errors.Is(err, exec.ErrNotFound) && os.Getenv("RETURNLEG_REQUIRE") != "1" {
-		t.Skip(err)
+	if errors.Is(err, exec.ErrNotFound) {
+		required.Missing(t, "redis-server", err)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/returnleg/returnleg/integration/internal/required"
+	"github.com/returnleg/returnleg/internal/required"
 )
 
 // names are what distributions call the program.

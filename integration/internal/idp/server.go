@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/returnleg/returnleg/integration/internal/child"
-	"github.com/returnleg/returnleg/integration/internal/required"
+	"github.com/returnleg/returnleg/internal/required"
 )
 
 // Settings is what an identity provider is started with.
