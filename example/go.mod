@@ -5,7 +5,6 @@ go 1.26.0
 replace github.com/returnleg/returnleg => ../
 
 require (
-	github.com/FZambia/sentinel v1.1.0
 	github.com/gomodule/redigo v1.9.3
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/mna/redisc v1.4.0

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/FZambia/sentinel"
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -147,23 +146,7 @@ func openCluster(s string) (backend, error) {
 
 func openSentinel(s string) (backend, error) {
 	hosts, master := nodes(s)
-	guide := &sentinel.Sentinel{
-		Addrs: hosts, MasterName: master,
-		Dial: func(addr string) (redis.Conn, error) {
-			// Three that do not answer, one after the other, must not take longer than a dial of the master may.
-			return redisstore.Server{URL: "redis://" + addr, Timeout: 300 * time.Millisecond}.Dial(context.Background(), "")
-		},
-	}
-	b, err := openRedis(redisstore.Server{
-		URL:     "redis://",
-		Address: func(context.Context) (string, error) { return guide.MasterAddr() },
-	})
-	if err != nil {
-		return backend{}, err
-	}
-	closePool := b.close
-	b.close = func() error { return errors.Join(closePool(), guide.Close()) }
-	return b, nil
+	return openRedis(redisstore.Server{Sentinels: hosts, MasterName: master})
 }
 
 // nodes returns the hosts of redis+cluster://a:1,b:2 and the name behind them, which is the master's of

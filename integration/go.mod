@@ -5,7 +5,6 @@ go 1.26.0
 replace github.com/returnleg/returnleg => ../
 
 require (
-	github.com/FZambia/sentinel v1.1.0
 	github.com/alexedwards/scs/redisstore v0.0.0-20251002162104-209de6e426de
 	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/chromedp/cdproto v0.159.0

@@ -17,17 +17,20 @@ type conn struct {
 	net    *guarded
 	buf    []byte
 	queued bool // a command was sent whose reply nobody has asked for
+
+	addr    string    // that was dialed
+	checked time.Time // when the server was asked for its role
 }
 
 var _ redigo = (*conn)(nil)
 
-// reading returns c, which is redigo's connection over g, as one that reads records by itself.
-func reading(c redis.Conn, g *guarded) redis.Conn {
+// reading returns c, which is redigo's connection to addr over g, as one that reads records by itself.
+func reading(c redis.Conn, g *guarded, addr string) redis.Conn {
 	r, ok := c.(redigo)
 	if !ok {
 		return c
 	}
-	return &conn{redigo: r, net: g}
+	return &conn{redigo: r, net: g, addr: addr, checked: time.Now()}
 }
 
 // redigo is what redigo's own connections can do.

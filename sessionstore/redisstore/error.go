@@ -65,7 +65,7 @@ func classOf(err error) error {
 	switch {
 	case errors.As(err, &wait), errors.Is(err, redis.ErrPoolExhausted):
 		return sessionstore.ErrOverloaded
-	case errors.Is(err, errForeign), errors.Is(err, errReply), errors.Is(err, errNoPool), errors.As(err, &certificate):
+	case errors.Is(err, errForeign), errors.Is(err, errReply), errors.Is(err, errNoPool), errors.Is(err, errNoMaster), errors.As(err, &certificate):
 		return sessionstore.ErrMisconfigured
 	// redigo has no name for this error.
 	case strings.HasPrefix(err.Error(), "redigo: unexpected response line"):

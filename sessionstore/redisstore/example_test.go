@@ -31,23 +31,13 @@ func Example() {
 	}
 }
 
-// Sentinels: before each dial, they are asked for the master. With github.com/FZambia/sentinel,
-// Address is a call of MasterAddr.
-func ExampleServer_address() {
+// Sentinels. The pool follows the master: nothing that is done after a planned failover has begun is
+// lost by it. A Sentinel of its own password is "redis://:password@sentinel-1.internal:26379".
+func ExampleServer_sentinels() {
 	pool, err := redisstore.NewPool(redisstore.Server{
-		URL: "redis://app:password@/0", // all but the address
-		Address: func(ctx context.Context) (string, error) {
-			sentinel, err := redisstore.Server{URL: "redis://sentinel.internal:26379"}.Dial(ctx, "")
-			if err != nil {
-				return "", err
-			}
-			defer sentinel.Close()
-			addr, err := redis.Strings(sentinel.Do("SENTINEL", "get-master-addr-by-name", "app"))
-			if err != nil || len(addr) != 2 {
-				return "", errors.New("the sentinel knows no master")
-			}
-			return net.JoinHostPort(addr[0], addr[1]), nil
-		},
+		URL:        "redis://app:password@/0", // of the servers that they watch over: all but the address
+		Sentinels:  []string{"sentinel-1.internal:26379", "sentinel-2.internal:26379", "sentinel-3.internal:26379"},
+		MasterName: "app",
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -42,7 +42,8 @@ type Pool interface {
 //
 // Redis has no budgets for parts of its memory: tiers make no difference here. It acknowledges a
 // change before its replicas have it, and so a failover may lose the last ones, deletions
-// included; see Replicas.
+// included; see Replicas. A master that is cut off from its replicas takes changes that are lost later,
+// unless the servers' own min-replicas-to-write is 1 or more.
 //
 // What fails is [sessionstore.ErrUnavailable], [sessionstore.ErrOverloaded],
 // [sessionstore.ErrMisconfigured] or [sessionstore.ErrFull]. An Update that ends in
@@ -65,12 +66,20 @@ type Store struct {
 	// as long as its own timeouts for a connection, one node after the other. 0: 1 s.
 	Timeout time.Duration
 
-	// Replicas is how many replicas must have a change before Update and Delete return, so that a
-	// failover to one of them does not lose it: nobody whose sign-out was answered is signed in
-	// again. Each change then takes a round trip to the replicas, too. If fewer have it when the
-	// time is up, that is [sessionstore.ErrUnavailable]: the master has the change, and a failover
-	// may lose it. So one replica more than this number should run. 0: none; a failover may lose
-	// the last changes.
+	// Replicas is how many replicas must have a change before Update and Delete return. Each change
+	// then takes a round trip to the replicas, too. If fewer have it when the time is up, that is
+	// [sessionstore.ErrUnavailable]: the master has the change, and a failover may lose it.
+	//
+	// A failover loses nothing that was confirmed if the replica that takes over is one of those that
+	// had it. That is certain only if Replicas is the number of all replicas of a master: WAIT
+	// counts any of them, and Redis promotes one that it chooses. The price is that changes are
+	// unavailable while one of them is away, and after a failover until the former master is back.
+	// With fewer, the one that has most of a dead master's changes takes over as a rule, and then
+	// nothing is lost either; but Sentinel prefers a lower replica-priority, and a planned
+	// failover does not ask who has most. For that, [Server.Sentinels] waits while it lasts. One
+	// replica more than Replicas should run, or one that is away stops all changes.
+	//
+	// 0: none; a failover from a master that died may lose what it confirmed in its last moments.
 	Replicas int
 
 	// Dial reaches the node of a cluster that holds a record while its slot is moved, which is
