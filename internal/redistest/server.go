@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package redistest starts Redis servers for tests, on loopback and free ports, and breaks them.
 package redistest
 
@@ -12,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -103,8 +100,7 @@ func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.cmd = exec.Command("redis-server", s.args...)
 	s.cmd.Dir = s.Dir
-	// A terminal's interrupt is for the test, which then ends the server.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	detach(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +118,7 @@ func (s *Server) URL() string { return "redis://" + s.Addr }
 
 // Kill ends the server's process without warning, and returns when it has ended.
 func (s *Server) Kill() {
-	s.cmd.Process.Signal(syscall.SIGCONT)
+	resume(s.cmd.Process) // what was stopped would not end
 	s.cmd.Process.Kill()
 	<-s.done
 }
@@ -131,7 +127,7 @@ func (s *Server) Kill() {
 // Continue, make it go on.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := pause(s.cmd.Process); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -139,7 +135,7 @@ func (s *Server) Stop(t testing.TB) {
 // Continue ends what Stop began.
 func (s *Server) Continue(t testing.TB) {
 	t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := resume(s.cmd.Process); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -13,7 +13,7 @@ func Quirks() []Case {
 		row("token_type in lower case", Behavior{Fields: With("token_type", "bearer")}),
 		row("no scope in the answer", Behavior{Fields: Without("scope")}),
 		row("no expires_in", Behavior{Fields: Without("expires_in")}),
-		row("expires_in of a hundred years", Behavior{Fields: With("expires_in", 3_155_760_000)}),
+		row("expires_in of a hundred years", Behavior{Fields: With("expires_in", int64(3_155_760_000))}),
 		row("members that nobody knows", Behavior{Fields: With("practice", map[string]any{"deep": []int{1}}), Claims: With("practice", "x")}),
 		row("no iss in the answer, and none announced", Behavior{OmitIss: true}),
 		row("says nothing of PKCE", Behavior{IgnorePKCE: true}),
