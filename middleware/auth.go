@@ -19,15 +19,16 @@ import (
 
 // An Auth signs people in, for one app. It is safe for concurrent use. Make it with [New].
 type Auth struct {
-	base      *url.URL
-	origin    string
-	prefix    string
-	home      string
-	providers map[string]providers.Provider
-	names     []string // in the order of Config
-	store     sessionstore.Store
-	secrets   []secrets
-	cookies   cookies
+	base       *url.URL
+	origin     string
+	prefix     string
+	home       string
+	providers  map[string]providers.Provider
+	names      []string // in the order of Config
+	namespaces namespaces
+	store      sessionstore.Store
+	secrets    []secrets
+	cookies    cookies
 
 	sessions   *scs.SessionManager
 	sessionKey any  // under which the manager looks for its data in a context
@@ -99,6 +100,7 @@ func New(cfg Config) (*Auth, error) {
 		a.breakers[p.Name()] = newBreaker(p.Name())
 		a.queues[p.Name()] = newQueue()
 	}
+	a.namespaces = newNamespaces(cfg.Providers)
 	a.warn(&cfg)
 	a.store = a.sealed(cfg.Store, keys)
 	a.cookies = newCookies(base, a.sessions.Cookie.SameSite, a.sessions.Cookie.Persist)

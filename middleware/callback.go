@@ -268,6 +268,9 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 	if id.Issuer == "" || id.Subject == "" {
 		return problem(ReasonToken, errors.New("middleware: callback: identity without issuer or subject"))
 	}
+	if err := a.namespaces.foreign(id.Issuer, f.provider); err != nil {
+		return problem(ReasonToken, err)
+	}
 	out, p := a.settle(ctx, q, f, newGrant(f, token, id, a.now()), id)
 	if p != nil && p.Reason == ReasonStore {
 		return problem(ReasonInterrupted, p.cause) // the code is spent: to wait and reload would not help

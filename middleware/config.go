@@ -30,6 +30,11 @@ type Config struct {
 
 	// Providers are the identity providers that people sign in with. Where there are several and
 	// nothing says which, the person chooses, on a page that lists them in this order.
+	//
+	// A person is an issuer and a subject. Several [providers.OIDC] of one issuer share their people, as several
+	// registrations of one app do. No others do unless the app says so: of providers that speak no OpenID
+	// Connect and share an origin, such as the realms of one server, each needs a
+	// [providers.OAuth2].Namespace.
 	Providers []providers.Provider
 
 	// Store keeps sessions and accounts. Nil is a [sessionstore.Memory], which is right for one
@@ -291,6 +296,7 @@ func checkProviders(ps []providers.Provider) (errs mistakes) {
 			errs.under(fmt.Sprintf("Providers[%d]", i), v.Validate())
 		}
 	}
+	checkNamespaces(ps, &errs)
 	return errs
 }
 

@@ -9,7 +9,7 @@ import (
 // person for good; an e-mail address does not, whatever EmailVerified says: providers let people
 // change it, and reuse it.
 type Identity struct {
-	Issuer   string // of an OIDC provider its issuer; of an OAuth 2.0 provider [OAuth2].Issuer, or the origin of AuthURL
+	Issuer   string // of an OIDC provider its issuer; of an OAuth 2.0 provider [OAuth2].Namespace, Issuer, or the origin of AuthURL
 	Subject  string // stable and unique within Issuer
 	Email    string // "" if the provider does not say, or was not asked
 	Name     string // for showing

@@ -2,6 +2,7 @@ package providers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,10 +41,19 @@ type OAuth2 struct {
 	// OpenID Connect (sub, email, email_verified, name, preferred_username, picture).
 	Identify func(claims json.RawMessage) (Identity, error) `json:"-"`
 
+	// Namespace is what identities have as their Issuer: within it, a Subject is one person. The default
+	// is Issuer, and without one the origin of AuthURL. Set it where several providers share an
+	// origin, such as the realms of one server: Subject 1 of the one is not Subject 1 of the other, so
+	// package middleware refuses to start until each has a name. Any name will do, such as "realm-1": 1 to 255
+	// printable characters of ASCII, without spaces and "|". Providers with one Namespace share their people;
+	// give two the same only if a Subject is the same person at both. Once set, Identify's Issuer does not
+	// count. Changing it later makes everybody a new person.
+	Namespace string
+
 	// Issuer is the provider's issuer identifier, exactly as its metadata has it (RFC 8414). If it
 	// is set, answers without that very iss parameter are refused (RFC 9207), so set it only for
-	// a provider that sends it; and identities have it as their Issuer, instead of the origin of
-	// AuthURL. Changing it later makes everybody a new person.
+	// a provider that sends it; and without a Namespace identities have it as their Issuer, instead of the
+	// origin of AuthURL. Providers with one Issuer share their people. Changing it later makes everybody a new person.
 	Issuer string
 
 	// APIBase is what relative URLs of API requests are resolved against. APIOrigins are the only
@@ -80,10 +90,11 @@ type OAuth2 struct {
 }
 
 var (
-	_ Provider  = (*OAuth2)(nil)
-	_ API       = (*OAuth2)(nil)
-	_ Revoker   = (*OAuth2)(nil)
-	_ Validator = (*OAuth2)(nil)
+	_ Provider       = (*OAuth2)(nil)
+	_ API            = (*OAuth2)(nil)
+	_ Revoker        = (*OAuth2)(nil)
+	_ Validator      = (*OAuth2)(nil)
+	_ IdentityIssuer = (*OAuth2)(nil)
 )
 
 // Name returns o.ID.
@@ -99,6 +110,9 @@ func (o *OAuth2) Validate() error {
 	errs := r.mistakes()
 	errs = append(errs, r.endpoint("AuthURL", o.AuthURL, true), r.endpoint("TokenURL", o.TokenURL, true),
 		r.endpoint("UserInfoURL", o.UserInfoURL, false), r.endpoint("RevokeURL", o.RevokeURL, false))
+	if o.Namespace != "" && !namespace(o.Namespace) {
+		errs = append(errs, r.mistake("Namespace", errors.New(`not 1 to 255 printable characters of ASCII without spaces and "|"`)))
+	}
 	if o.UserInfoURL == "" && o.Identify == nil {
 		errs = append(errs, r.mistake("Identify", errors.New("neither it nor UserInfoURL is set: nobody could be recognized")))
 	}
@@ -214,8 +228,8 @@ func (o *OAuth2) identity(ctx context.Context, p *party, t *Token, members stric
 	if !subject(id.Subject) {
 		return nil, fmt.Errorf("providers: %s: identity: subject: %w", o.ID, ErrToken)
 	}
-	if id.Issuer == "" {
-		id.Issuer = o.issuer()
+	if id.Issuer == "" || o.Namespace != "" {
+		id.Issuer, _ = o.IdentityIssuer()
 	}
 	if id.Claims == nil {
 		id.Claims = bytes.Clone(claims)
@@ -223,15 +237,17 @@ func (o *OAuth2) identity(ctx context.Context, p *party, t *Token, members stric
 	return &id, nil
 }
 
-func (o *OAuth2) issuer() string {
-	if o.Issuer != "" {
-		return o.Issuer
+// IdentityIssuer implements [IdentityIssuer]: Namespace, Issuer, or the origin of AuthURL, which is no name
+// that the app has given.
+func (o *OAuth2) IdentityIssuer() (issuer string, named bool) {
+	if issuer = cmp.Or(o.Namespace, o.Issuer); issuer != "" {
+		return issuer, true
 	}
-	u, err := url.Parse(o.AuthURL)
+	u, err := parseURL(o.AuthURL)
 	if err != nil {
-		return ""
+		return "", false
 	}
-	return origin(u)
+	return origin(u), false
 }
 
 // withoutTokens returns a token answer as something that may be kept as claims.

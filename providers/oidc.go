@@ -28,6 +28,9 @@ import (
 // algorithm, and issued by it, for this app, now, and for this flow: OpenID Connect Core 1.0, section
 // 3.1.3.7, without its exceptions.
 //
+// People are known by Issuer and subject: several registrations at one issuer share them. Where an
+// issuer gives each registration subjects of its own ("pairwise"), they are as many people.
+//
 // Use it as a pointer. Its fields may be changed until it is first used, and not afterwards.
 type OIDC struct {
 	ID           string     // the [Provider]'s Name
@@ -85,11 +88,12 @@ type OIDC struct {
 }
 
 var (
-	_ Provider  = (*OIDC)(nil)
-	_ API       = (*OIDC)(nil)
-	_ Revoker   = (*OIDC)(nil)
-	_ Informer  = (*OIDC)(nil)
-	_ Validator = (*OIDC)(nil)
+	_ Provider       = (*OIDC)(nil)
+	_ API            = (*OIDC)(nil)
+	_ Revoker        = (*OIDC)(nil)
+	_ Informer       = (*OIDC)(nil)
+	_ Validator      = (*OIDC)(nil)
+	_ IdentityIssuer = (*OIDC)(nil)
 )
 
 const (
@@ -185,6 +189,9 @@ func (o *OIDC) scopes(f *Flow) []string {
 	}
 	return union(always, f.Scopes)
 }
+
+// IdentityIssuer implements [IdentityIssuer]: it is Issuer, which the app has named.
+func (o *OIDC) IdentityIssuer() (issuer string, named bool) { return o.Issuer, true }
 
 // UserInfoURL implements [Informer]: it is in the metadata.
 func (o *OIDC) UserInfoURL(ctx context.Context) (string, error) {

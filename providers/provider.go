@@ -80,6 +80,16 @@ type FormPoster interface {
 	FormPost() bool
 }
 
+// An IdentityIssuer is a Provider that says whose subjects its identities have, before anybody has signed in.
+// People of two providers must not be taken for one another, so package middleware refuses to start with two of
+// one issuer, unless the app has named it in each. It also refuses an identity with the issuer of another
+// provider. A provider of the app's own needs IdentityIssuer where another one has the same issuer.
+type IdentityIssuer interface {
+	// IdentityIssuer returns what the provider's identities have as their Issuer, and whether the app
+	// has chosen it. "" says that it is not known.
+	IdentityIssuer() (issuer string, named bool)
+}
+
 // A Validator is a Provider that can tell at start what is wrong with how it was configured:
 // every mistake, joined. It sends nothing.
 type Validator interface {

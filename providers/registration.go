@@ -113,3 +113,8 @@ func name(s string) bool {
 	}
 	return s != "" && len(s) <= 32 && !strings.HasPrefix(s, "-")
 }
+
+// namespace reports whether s can be a Namespace. An account's default id is the issuer, "|" and the subject.
+func namespace(s string) bool {
+	return len(s) <= maxSubject && plainText(s) && !strings.Contains(s, "|")
+}
