@@ -19,7 +19,7 @@ func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	// The host is judged once more, unescaped: a wide dot or letter is judged as one name, and looked
 	// up as another.
-	if err != nil || u.Hostname() == "" || !plainText(u.Host) || u.User != nil || u.Opaque != "" || strings.Contains(raw, "#") {
+	if err != nil || u.Hostname() == "" || !plainHost(u.Host) || u.User != nil || u.Opaque != "" || strings.Contains(raw, "#") {
 		return nil, errURL
 	}
 	if u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()) {
@@ -31,6 +31,18 @@ func parseURL(raw string) (*url.URL, error) {
 	return nil, errURL
 }
 
+// plainHost reports whether host, with a port or without, is of the characters of names and addresses: "*" stands for
+// many hosts, and "%" for others.
+func plainHost(host string) bool {
+	for i := range len(host) {
+		c := host[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._:[]", rune(c)) {
+			return false
+		}
+	}
+	return !strings.HasPrefix(host, ".") && !strings.Contains(host, "..")
+}
+
 func plainText(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '\\' {
@@ -40,11 +52,11 @@ func plainText(s string) bool {
 	return true
 }
 
-// loopback reports whether host is this machine by its very name: nothing that a resolver decides,
-// but "localhost", which RFC 6761, section 6.3, has resolvers keep at home.
+// loopback reports whether host is this machine by its very name: nothing that a resolver decides, but localhost
+// and what is below it, which [NewClient] keeps at home (RFC 6761, section 6.3).
 func loopback(host string) bool {
-	if host == "localhost" {
-		return true
+	if localName(host) {
+		return !strings.HasSuffix(host, ".") // which cookies and certificates take for another name
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
@@ -109,6 +121,7 @@ func numeric(host string) bool {
 	return last[0] >= '0' && last[0] <= '9'
 }
 
+// localName reports whether host is localhost or below it.
 func localName(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")

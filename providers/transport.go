@@ -24,11 +24,15 @@ import (
 //   - it takes no proxy from the environment: HTTPS_PROXY set for something else should not
 //     carry secrets. Where a proxy is needed, put a client of your own into the context, under
 //     oauth2.HTTPClient;
-//   - it never connects to link-local, multicast or unspecified addresses, where cloud machines
-//     keep their credentials. For the endpoints that a provider's metadata names, it connects to
-//     private and loopback addresses only if the issuer's own host has such an address.
+//   - it never connects to addresses where no provider lives: link-local, multicast, reserved and unspecified
+//     ones, and those where cloud machines keep their credentials. For the endpoints that a
+//     provider's metadata names, it connects to private and loopback addresses only if the issuer's
+//     own host has such an address;
+//   - it connects to localhost, and what is below it, at loopback only, without asking a resolver.
 //
-// Addresses are checked after the name was resolved, when the connection is made.
+// Addresses are checked after the name was resolved, when the connection is made. An IPv6 address that carries an
+// IPv4 address, for a translator or a tunnel, is judged by that one, too; a network's own prefix for its
+// translator (RFC 6052) cannot be known.
 func NewClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DialContext:           dial,
@@ -57,7 +61,7 @@ func within(ctx context.Context, host string) context.Context {
 var errAddress = errors.New("address is not one to connect to")
 
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +85,19 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 			return nil
 		},
 	}
-	return d.DialContext(ctx, network, address)
+	if !localName(host) {
+		return d.DialContext(ctx, network, address)
+	}
+	// "Name resolution APIs and libraries SHOULD recognize localhost names as special and SHOULD always return
+	// the IP loopback address for address queries". RFC 6761, section 6.3. Not all do.
+	c, err := d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+	if err == nil || errors.Is(err, errAddress) {
+		return c, err
+	}
+	if c, err6 := d.DialContext(ctx, network, net.JoinHostPort("::1", port)); err6 == nil {
+		return c, nil
+	}
+	return nil, err
 }
 
 func addressOf(address string) (netip.Addr, error) {
@@ -89,37 +105,20 @@ func addressOf(address string) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("%w: %w", errAddress, err)
 	}
-	return ap.Addr().Unmap().WithZone(""), nil
-}
-
-// alibaba and awsIPv6 answer questions about the machine's credentials, without being link-local.
-var (
-	alibaba = netip.AddrFrom4([4]byte{100, 100, 100, 200})
-	awsIPv6 = netip.MustParseAddr("fd00:ec2::254")
-)
-
-// never reports whether no provider can live at ip.
-func never(ip netip.Addr) bool {
-	return ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() ||
-		ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || ip == alibaba || ip == awsIPv6
-}
-
-// sharedSpace is for carriers and some cloud networks: RFC 6598.
-var sharedSpace = netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10)
-
-// inside reports whether ip belongs to this machine or its private network.
-func inside(ip netip.Addr) bool {
-	return ip.IsLoopback() || ip.IsPrivate() || sharedSpace.Contains(ip)
+	return plain(ap.Addr()), nil
 }
 
 // resolvesInside reports whether the issuer itself lives in the private network.
 func resolvesInside(ctx context.Context, issuer string) bool {
+	if loopback(issuer) {
+		return true
+	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", issuer)
 	if err != nil {
 		return false
 	}
 	for _, ip := range ips {
-		if inside(ip.Unmap()) {
+		if inside(plain(ip)) {
 			return true
 		}
 	}
