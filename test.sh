@@ -173,6 +173,18 @@ house() {
 	return "$code"
 }
 
+# foreign vets what an app imports, and its tests, for systems that no test runs on here: with 32 bits, without
+# signals, without processes. The other modules are programs for unix.
+foreign() {
+	local system code=0
+	for system in windows/amd64 darwin/arm64 linux/386 linux/arm freebsd/amd64 js/wasm; do
+		echo "# $system"
+		GOWORK=off CGO_ENABLED=0 GOOS=${system%/*} GOARCH=${system#*/} go vet ./... || code=1
+		[[ $system == js/wasm ]] || (cd example && GOWORK=off CGO_ENABLED=0 GOOS=${system%/*} GOARCH=${system#*/} go vet ./...) || code=1
+	done
+	return "$code"
+}
+
 # tests runs the tests of one module; the browser tests are those of integration.
 tests() {
 	cd "$1" && GOWORK=off go test -json -race -shuffle=on -timeout 10m ./...
@@ -250,6 +262,7 @@ step "house rules" house
 step "go mod tidy" each go mod tidy -diff
 step "workspace" go build -o "$logs/example" ./example
 step "go vet" each go vet ./...
+step "go vet for other systems" foreign
 step "staticcheck" each go run "$staticcheck" ./...
 for module in $(modules); do
 	step "tests of $module" tests "$module"

@@ -130,7 +130,7 @@ func checkBaseURL(s string) error {
 }
 
 func loopback(host string) bool {
-	if host == "localhost" {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
 	ip := net.ParseIP(host)

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 
@@ -116,7 +114,8 @@ type Config struct {
 
 	// HTTPClient sends the requests to providers and their APIs. The default is
 	// [providers.NewClient]'s. Redirects of token endpoints are never followed, whatever it says. Its
-	// Timeout, if it has one, holds for what a [Client] does with a body, too.
+	// Timeout, if it has one, holds for what a [Client] does with a body, too. Plain http goes to loopback
+	// alone, and to names below localhost: one that resolves those has to keep them there.
 	HTTPClient *http.Client
 
 	// AnonymousIdle is how long the session of somebody who never signed in is kept after its
@@ -330,45 +329,6 @@ func checkSessions(s *scs.SessionManager) (errs mistakes) {
 		errs.add("Sessions.HashTokenInStore: has no meaning here, the store never holds what a cookie does")
 	}
 	return errs
-}
-
-func checkBaseURL(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
-		u.ForceQuery || (u.Path != "" && u.Path != "/") || u.Scheme != "http" && u.Scheme != "https" || !sentAsIs(u) {
-		return nil, fmt.Errorf("middleware: config: BaseURL %q: want scheme and host as browsers send them, such as https://app.example.com", s)
-	}
-	if u.Scheme == "http" && !loopback(u.Hostname()) {
-		return nil, fmt.Errorf("middleware: config: BaseURL %q: want https for a host that is not loopback", s)
-	}
-	// A browser sends the origin in lower case and without the default port.
-	u.Path, u.Host = "", strings.ToLower(u.Host)
-	if p := u.Port(); p == "443" && u.Scheme == "https" || p == "80" && u.Scheme == "http" {
-		u.Host = strings.TrimSuffix(u.Host, ":"+p)
-	}
-	return u, nil
-}
-
-// sentAsIs reports that browsers write the host of u as it is, but for what checkBaseURL makes of it.
-// What they would write otherwise is an Origin that no form of ours has: an international name goes in
-// as xn--….
-func sentAsIs(u *url.URL) bool {
-	for _, c := range []byte(u.Host) {
-		if c <= ' ' || c >= 0x7f || c == '%' {
-			return false
-		}
-	}
-	port := u.Port()
-	n, err := strconv.ParseUint(port, 10, 16)
-	return port == "" && !strings.HasSuffix(u.Host, ":") || err == nil && n > 0 && port[0] != '0'
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 func plainPath(p string) bool {
