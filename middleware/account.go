@@ -104,6 +104,7 @@ type enrolment struct {
 	packed  string // account, as [Auth.keep] saved it
 	was     string // the account's ID so far; "" for a new one
 	version uint64
+	kept    uint64 // version that the account may have by a change of which nobody knows; 0: none
 	account *Account
 	isNew   bool
 }
@@ -118,7 +119,7 @@ func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*
 		e.account = &Account{ID: id.Issuer + "|" + id.Subject, Identity: *id, FirstSeen: now, LastSeen: now}
 		next := version()
 
-		rec, err := a.store.Load(ctx, e.key)
+		rec, err := a.read(ctx, e.key)
 		f, ok := rec.Field(fieldAccount)
 		var c sessionstore.Change
 		switch {
@@ -129,7 +130,7 @@ func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*
 		case !ok:
 			// Sealed by a key that is gone, which the log says. Whoever took it away wants people to
 			// sign in again, not to be kept out: they begin anew.
-			if err := a.store.Delete(ctx, e.key); err != nil {
+			if err := a.erase(ctx, e.key); err != nil {
 				return nil, fmt.Errorf("middleware: account: %w", err)
 			}
 			continue
@@ -152,12 +153,15 @@ func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*
 		}
 		held := string(packed.AppendTime([]byte{0}, now.Add(enrolHold(ctx))))
 		c.Set, c.Expires = []sessionstore.Field{{Name: fieldAccount, Value: held, Version: next}}, now.Add(forGood)
-		err = a.store.Update(ctx, e.key, c)
-		if err == nil {
+		err = a.write(ctx, e.key, c)
+		if err == nil || !decided(err) {
 			e.isNew, e.version = true, next
+		}
+		if err == nil {
 			return e, nil
 		}
 		if !contested(err) {
+			a.drop(ctx, e)
 			return nil, fmt.Errorf("middleware: account: %w", err)
 		}
 	}
@@ -187,12 +191,16 @@ func (a *Auth) keep(ctx context.Context, e *enrolment) error {
 		}
 	}
 	e.packed = e.account.pack()
+	kept := version()
 	c := sessionstore.Change{
 		If:      []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
-		Set:     []sessionstore.Field{{Name: fieldAccount, Value: e.packed, Version: version()}},
+		Set:     []sessionstore.Field{{Name: fieldAccount, Value: e.packed, Version: kept}},
 		Expires: a.now().Add(forGood),
 	}
-	err := a.store.Update(ctx, e.key, c)
+	err := a.write(ctx, e.key, c)
+	if err != nil && !decided(err) {
+		e.kept = kept
+	}
 	if contested(err) && !e.isNew {
 		err = a.unchanged(ctx, e) // another sign-in of this person ended at the same time: either profile will do
 	}
@@ -204,7 +212,7 @@ func (a *Auth) keep(ctx context.Context, e *enrolment) error {
 
 // unchanged is an error if the account of e has become somebody else's meanwhile, or nobody's.
 func (a *Auth) unchanged(ctx context.Context, e *enrolment) error {
-	rec, err := a.store.Load(ctx, e.key)
+	rec, err := a.read(ctx, e.key)
 	if err != nil {
 		return err
 	}
@@ -219,23 +227,34 @@ func (a *Auth) unchanged(ctx context.Context, e *enrolment) error {
 	return err
 }
 
-// drop gives up an enrolment that came to nothing.
+// drop gives up an enrolment that came to nothing. While the store does not take it, the next sign-in of
+// that person would wait: it is tried until they need not.
 func (a *Auth) drop(ctx context.Context, e *enrolment) {
 	if !e.isNew {
 		return
 	}
-	free := sessionstore.Field{Name: fieldAccount, Value: "\x00\x00", Version: version()}
-	_ = a.store.Update(ctx, e.key, sessionstore.Change{
-		If:  []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
-		Set: []sessionstore.Field{free},
-		// Nobody came to be known: let the record go with the attempt.
-		Expires: a.now().Add(enrolTime),
-	})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime) // that of the sign-in may be over
+	defer cancel()
+	if err := a.free(ctx, e); err != nil && !contested(err) {
+		a.after(ctx, enrolTime, "account not given up", err, func(ctx context.Context) error { return a.free(ctx, e) })
+	}
 }
 
-// contested reports that a change lost against another one, and may be tried on what that made.
-func contested(err error) bool {
-	return errors.Is(err, sessionstore.ErrConflict) || errors.Is(err, sessionstore.ErrExists) || errors.Is(err, sessionstore.ErrNotFound)
+// free makes the account of e, which is new, nobody's: whether it is still held, or was kept and the
+// answer lost.
+func (a *Auth) free(ctx context.Context, e *enrolment) error {
+	c := sessionstore.Change{
+		If:  []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
+		Set: []sessionstore.Field{{Name: fieldAccount, Value: "\x00\x00", Version: version()}},
+		// Nobody came to be known: let the record go with the attempt.
+		Expires: a.now().Add(enrolTime),
+	}
+	err := a.write(ctx, e.key, c)
+	if contested(err) && e.kept != 0 {
+		c.If[0].Version = e.kept
+		err = a.write(ctx, e.key, c)
+	}
+	return err
 }
 
 // pause waits for d, or until ctx ends.

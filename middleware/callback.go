@@ -163,20 +163,29 @@ func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Pro
 		return nil, nil
 	}
 	if err != nil {
-		return nil, problem(ReasonStore, err)
+		return a.unclaimed(whole, f, red, err)
 	}
 	red.phase, red.reason = failed, ReasonInterrupted // what a panic in OnLogin leaves behind
-	defer func() {
-		if err := a.conclude(whole, f, red); err != nil {
-			a.event(q, slog.LevelError, "redemption not concluded", ReasonStore, slog.Any("error", err))
-		}
-	}()
+	defer func() { a.conclude(whole, f, red) }()
 	p := a.finish(whole, q, f, visit, answer, red)
 	if p != nil {
 		p.RetryAfter = 0 // the code is spent: to wait and load the page again would not help
 		red.reason, red.code = p.Reason, p.ProviderCode
 	}
 	return red, p
+}
+
+// unclaimed answers for a claim that the store did not take, or of which nobody knows. Such a one is given
+// up: the sign-in is over, unless it is another request's that was first.
+func (a *Auth) unclaimed(ctx context.Context, f *flow, given *redemption, err error) (*redemption, *Problem) {
+	if given == nil {
+		return nil, problem(ReasonStore, err)
+	}
+	there, failed := a.recall(ctx, f)
+	if failed == nil && there != nil && there.version != given.version && there.version != given.claimed {
+		return nil, nil
+	}
+	return given, problem(ReasonInterrupted, err)
 }
 
 // unchecked judges why an answer did not pass the provider's checks.
@@ -228,6 +237,10 @@ func (a *Auth) denied(q *request, f *flow, refused *providers.Error) (*redemptio
 		reason = ReasonDenied
 	}
 	p := problem(reason, refused)
+	if !a.enter() {
+		return nil, problem(ReasonClosing, nil)
+	}
+	defer a.callbacks.Done()
 	claim := a.claimDenied
 	if q.session.Load().signedIn() {
 		claim = a.claim
@@ -241,12 +254,10 @@ func (a *Auth) denied(q *request, f *flow, refused *providers.Error) (*redemptio
 		return nil, p // a reload is told the same
 	}
 	if err != nil {
-		return nil, problem(ReasonStore, err)
+		return a.unclaimed(ctx, f, red, err)
 	}
 	red.phase, red.reason, red.code = failed, reason, p.ProviderCode
-	if err := a.conclude(ctx, f, red); err != nil {
-		return nil, problem(ReasonStore, err)
-	}
+	a.conclude(ctx, f, red)
 	a.noteEnded(q, f, string(reason))
 	return red, p
 }

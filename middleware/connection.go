@@ -286,7 +286,7 @@ func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
 	}
 	key := sessionstore.Key{Kind: kindAccount, ID: account}
 	for range settleTries {
-		rec, err := a.store.Load(ctx, key)
+		rec, err := a.read(ctx, key)
 		if errors.Is(err, sessionstore.ErrNotFound) {
 			return nil
 		}
@@ -300,7 +300,7 @@ func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
 		if old, err := unpackAccount(f.Value[1:]); err != nil || old.ID != acc.ID {
 			return err
 		}
-		err = a.store.Update(ctx, key, sessionstore.Change{
+		err = a.write(ctx, key, sessionstore.Change{
 			If: []sessionstore.Match{{Name: fieldAccount, Version: f.Version}}, Expires: time.Unix(0, 0),
 		})
 		if contested(err) {
@@ -319,7 +319,7 @@ func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
 
 // estrange takes an account from the list of a user's.
 func (a *Auth) estrange(ctx context.Context, user, account string) error {
-	err := a.store.Update(ctx, personKey(user), sessionstore.Change{Delete: []string{account}})
+	err := a.write(ctx, personKey(user), sessionstore.Change{Delete: []string{account}})
 	if contested(err) {
 		return nil
 	}

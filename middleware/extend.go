@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
@@ -34,11 +35,11 @@ func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *pro
 	}
 	if err := a.unended(ctx, places); err != nil {
 		a.letGo(ctx, h)
-		a.undo(ctx, x)
+		a.undo(ctx, &x.session, &x.change)
 		return nil, problem(ReasonSessionChanged, err)
 	}
 	if err := a.handOver(ctx, q, h, id, x.session.id); err != nil {
-		a.undo(ctx, x)
+		a.undo(ctx, &x.session, &x.change)
 		return nil, problem(ReasonStore, err)
 	}
 	a.overtaken(ctx, h, &x.session)
@@ -89,12 +90,15 @@ func (a *Auth) add(ctx context.Context, p *session, f *flow, g grant) (*extensio
 		}
 		back, gone := a.cameBack(p, f, m.user)
 		c.Set, c.Delete = append(c.Set, back...), gone
-		err := a.store.Update(ctx, p.key(), c)
+		err := a.write(ctx, p.key(), c)
 		if err == nil {
 			out.unmet = f.purpose == stepUp && len(missing(f.need.Scopes, kept.token.Scopes)) > 0
 			return &extension{outcome: out, session: *p, change: c, old: old, had: had}, nil
 		}
 		if !contested(err) {
+			if !decided(err) {
+				a.undo(ctx, p, &c)
+			}
 			return nil, problem(ReasonStore, fmt.Errorf("middleware: session: %w", err))
 		}
 		again, err := a.load(ctx, p.id, p.secret)
@@ -106,30 +110,47 @@ func (a *Auth) add(ctx context.Context, p *session, f *flow, g grant) (*extensio
 	return nil, problem(ReasonStore, errors.New("middleware: session: changed too often"))
 }
 
-// undo makes of the session what it was, unless somebody has changed the same in it since.
-func (a *Auth) undo(ctx context.Context, x *extension) {
+// undo makes of s what it was before c, if c was made, unless somebody has changed the same in it since. A
+// session that c has made ends.
+func (a *Auth) undo(ctx context.Context, s *session, c *sessionstore.Change) {
+	back, key := reversal(s, c), s.key()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
-	s, c := &x.session, sessionstore.Change{If: []sessionstore.Match{x.session.lineage()}}
+	undo := func(ctx context.Context) error { return a.write(ctx, key, back) }
+	if err := undo(ctx); err != nil && !contested(err) {
+		a.after(ctx, redeemTime, "sign-in not taken back", err, undo)
+	}
+}
+
+// reversal returns the change that undoes c, which was made of s as it is.
+func reversal(s *session, c *sessionstore.Change) sessionstore.Change {
+	var back sessionstore.Change
+	if c.Mode == sessionstore.MustExist {
+		back.If = append(back.If, s.lineage())
+	}
+	for _, f := range c.Set {
+		if f.Version != 0 {
+			back.If = append(back.If, sessionstore.Match{Name: f.Name, Version: f.Version})
+		}
+	}
+	if c.Mode == sessionstore.MustNotExist {
+		back.Expires = time.Unix(0, 0)
+		return back
+	}
 	restore := func(name string) {
 		if was, ok := s.record.Field(name); ok {
-			c.Set = append(c.Set, was)
+			back.Set = append(back.Set, was)
 			return
 		}
-		c.Delete = append(c.Delete, name)
+		back.Delete = append(back.Delete, name)
 	}
-	for _, f := range x.change.Set {
-		if f.Version != 0 {
-			c.If = append(c.If, sessionstore.Match{Name: f.Name, Version: f.Version})
-		}
+	for _, f := range c.Set {
 		restore(f.Name)
 	}
-	for _, name := range x.change.Delete {
+	for _, name := range c.Delete {
 		restore(name)
 	}
-	if err := a.store.Update(ctx, s.key(), c); err != nil && !contested(err) {
-		a.event(ctx, slog.LevelError, "connection not taken back", ReasonStore, slog.Any("error", err))
-	}
+	return back
 }
 
 // listGrant lists s under the session at the provider that t is of, if it says so: a logout that starts

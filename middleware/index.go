@@ -62,14 +62,14 @@ func isEntry(name string) bool { return token(name, 22) }
 // enlist adds a session to an index, drops entries that have run out, and returns the mark. It returns
 // errEnded if that changes meanwhile.
 func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, deadline time.Time, device string) (mark uint64, err error) {
-	rec, err := a.store.Load(ctx, key)
+	rec, err := a.read(ctx, key)
 	if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
 		return 0, fmt.Errorf("middleware: index: %w", err)
 	}
 	now := a.now()
 	c := sessionstore.Change{
 		Mode:    sessionstore.MayExist,
-		Set:     []sessionstore.Field{{Name: sid, Value: entryValue(deadline, device, now)}},
+		Set:     []sessionstore.Field{{Name: sid, Value: entryValue(deadline, device, now), Version: version()}},
 		Expires: deadline.Add(indexRest),
 		Tier:    sessionstore.Member,
 	}
@@ -100,7 +100,7 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 	}
 	// An entry that comes after a sign-out of everything would be one that it has not seen.
 	c.If = []sessionstore.Match{{Name: fieldMark, Version: mark}}
-	err = a.store.Update(ctx, key, c)
+	err = a.write(ctx, key, c)
 	if errors.Is(err, sessionstore.ErrConflict) {
 		return 0, errEnded
 	}
@@ -181,7 +181,7 @@ func (a *Auth) confirm(ctx context.Context, e entry) error {
 		if err == nil {
 			err = errEnded
 		}
-		return errors.Join(err, a.store.Delete(ctx, sessionstore.Key{Kind: kindSession, ID: e.sid}))
+		return errors.Join(err, a.erase(ctx, sessionstore.Key{Kind: kindSession, ID: e.sid}))
 	}
 	return nil
 }
@@ -207,7 +207,7 @@ func unpackEntry(s string) (deadline time.Time, device string, listed time.Time)
 // listed reports whether a session that was just saved is still in the index, and nobody has signed
 // the person out everywhere since enlist returned mark.
 func (a *Auth) listed(ctx context.Context, key sessionstore.Key, sid string, mark uint64) (bool, error) {
-	rec, err := a.store.Load(ctx, key)
+	rec, err := a.read(ctx, key)
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return false, nil
 	}
@@ -239,8 +239,8 @@ func (a *Auth) delist(ctx context.Context, account string, sids ...string) {
 
 // introduce makes the account findable by the app's user id.
 func (a *Auth) introduce(ctx context.Context, user, account string) error {
-	err := a.store.Update(ctx, personKey(user), sessionstore.Change{
-		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: account}},
+	err := a.write(ctx, personKey(user), sessionstore.Change{
+		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: account, Version: version()}},
 		Expires: a.now().Add(forGood), Tier: sessionstore.Member,
 	})
 	if err != nil {
@@ -251,7 +251,7 @@ func (a *Auth) introduce(ctx context.Context, user, account string) error {
 
 // accounts returns the keys of the accounts of one of the app's users.
 func (a *Auth) accounts(ctx context.Context, user string) ([]string, error) {
-	rec, err := a.store.Load(ctx, personKey(user))
+	rec, err := a.read(ctx, personKey(user))
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return nil, nil
 	}
@@ -294,7 +294,7 @@ func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 	}
 	var all []Session
 	for _, account := range accounts {
-		rec, err := a.store.Load(ctx, indexKey(account))
+		rec, err := a.read(ctx, indexKey(account))
 		if errors.Is(err, sessionstore.ErrNotFound) {
 			continue
 		}
@@ -363,7 +363,7 @@ func (a *Auth) EndSession(ctx context.Context, user, id string) error {
 	if err != nil || !slices.Contains(accounts, s.meta.user) || !s.of(user) {
 		return broken(err)
 	}
-	if err := a.store.Delete(ctx, s.key()); err != nil {
+	if err := a.erase(ctx, s.key()); err != nil {
 		return broken(fmt.Errorf("middleware: session: %w", err))
 	}
 	a.delist(ctx, s.meta.user, id)

@@ -23,6 +23,7 @@ type redemption struct {
 	reason  Reason    // failed
 	code    string    // failed: what the provider said, if it was one of the standard codes
 	version uint64
+	claimed uint64 // the version before that, of a claim that was given up
 }
 
 type phase uint8
@@ -64,7 +65,7 @@ func (r *redemption) pack() string {
 
 // recall returns the redemption of f; nil if there is none.
 func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
-	rec, err := a.store.Load(ctx, f.redemption())
+	rec, err := a.read(ctx, f.redemption())
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return nil, nil
 	}
@@ -85,11 +86,9 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 	return r, nil
 }
 
-// claimTries is how often a claim is sent that the store may not have had.
-const claimTries = 2
-
 // claim makes this process the one that redeems f. It returns [sessionstore.ErrExists] if another was
-// first.
+// first. With an error that leaves open what became of the claim it returns the redemption that is given
+// up, and nobody else's.
 func (a *Auth) claim(ctx context.Context, f *flow) (*redemption, error) {
 	return a.claimUntil(ctx, f, f.expires.Add(redemptionRest), sessionstore.Member)
 }
@@ -108,56 +107,51 @@ func (a *Auth) claimDenied(ctx context.Context, f *flow) (*redemption, error) {
 	return a.claimUntil(ctx, f, until, sessionstore.Guest)
 }
 
-// claimUntil makes the claim. A store that failed may have made the change all the same: then the record
-// has the version of this claim, which is nobody else's, and the claim is made once more on that
-// condition. To find it by reading would not do: what was not confirmed a failover may lose, and the code
-// would be sent twice.
+// claimUntil makes the claim. One whose answer is lost is [Auth.write]'s to find: it is confirmed by being
+// written once more, so that with a store that waits for replicas no failover takes it back, and the code
+// is not sent twice.
 func (a *Auth) claimUntil(ctx context.Context, f *flow, until time.Time, tier sessionstore.Tier) (*redemption, error) {
 	r := &redemption{phase: redeeming, until: a.now().Add(redeemTime), version: version()}
-	c := sessionstore.Change{
+	err := a.write(ctx, f.redemption(), sessionstore.Change{
 		Mode:    sessionstore.MustNotExist,
 		Set:     []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
 		Expires: until,
 		Tier:    tier,
+	})
+	if err == nil {
+		return r, nil
 	}
-	ours := c
-	ours.Mode, ours.If = sessionstore.MustExist, []sessionstore.Match{{Name: fieldPhase, Version: r.version}}
-	var lost error
-	for range claimTries {
-		err := a.store.Update(ctx, f.redemption(), c)
-		if err == nil {
-			return r, nil
-		}
-		if lost == nil && decided(err) {
-			return nil, err
-		}
-		lost = err // what there is may from now on be this claim, which came late
-		err = a.store.Update(ctx, f.redemption(), ours)
-		switch {
-		case err == nil:
-			return r, nil
-		case errors.Is(err, sessionstore.ErrConflict):
-			return nil, sessionstore.ErrExists
-		case !errors.Is(err, sessionstore.ErrNotFound):
-			return nil, err
-		}
+	if !decided(err) { // it may be there: nothing was sent, and nobody need wait for what does not come
+		r.phase, r.reason, r.claimed = failed, ReasonInterrupted, r.version
+		c := a.conclusion(r)
+		a.after(ctx, redeemTime, "claim not given up", err, func(ctx context.Context) error {
+			return a.write(ctx, f.redemption(), c)
+		})
+		return r, err
 	}
-	return nil, lost
+	return nil, err
 }
 
-// decided reports that a store which answers err has not made the change.
-func decided(err error) bool {
-	return contested(err) || errors.Is(err, sessionstore.ErrFull) || errors.Is(err, sessionstore.ErrOverloaded)
-}
-
-// conclude says how r ended.
-func (a *Auth) conclude(ctx context.Context, f *flow, r *redemption) error {
+// conclusion returns the change that says how r ended.
+func (a *Auth) conclusion(r *redemption) sessionstore.Change {
 	was := r.version
 	r.version, r.at = version(), a.now()
-	return a.store.Update(ctx, f.redemption(), sessionstore.Change{
+	return sessionstore.Change{
 		If:  []sessionstore.Match{{Name: fieldPhase, Version: was}},
 		Set: []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
-	})
+	}
+}
+
+// conclude says how r ended. If the store does not take it now it is told later, for as long as somebody
+// may ask.
+func (a *Auth) conclude(ctx context.Context, f *flow, r *redemption) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime) // that of the sign-in may be over
+	defer cancel()
+	c := a.conclusion(r)
+	conclude := func(ctx context.Context) error { return a.write(ctx, f.redemption(), c) }
+	if err := conclude(ctx); err != nil && !contested(err) {
+		a.after(ctx, redemptionRest, "redemption not concluded", err, conclude)
+	}
 }
 
 // blank is how long somebody looks at an empty tab. Then they get a page that asks again by itself.

@@ -121,8 +121,13 @@ func (s *session) lineage() sessionstore.Match {
 // find loads the record of id. A record that lacks its own fields, as when the key that sealed
 // them is gone, is as good as none.
 func (a *Auth) find(ctx context.Context, id string) (session, error) {
+	rec, err := a.read(ctx, sessionstore.Key{Kind: kindSession, ID: id})
+	return a.view(id, rec, err)
+}
+
+// view returns the session of id that a load has found.
+func (a *Auth) view(id string, rec sessionstore.Record, err error) (session, error) {
 	s := session{id: id}
-	rec, err := a.store.Load(ctx, s.key())
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return s, nil
 	}
@@ -156,7 +161,8 @@ func (a *Auth) find(ctx context.Context, id string) (session, error) {
 
 // load returns the session that a cookie with these parts stands for.
 func (a *Auth) load(ctx context.Context, sid, secret string) (session, error) {
-	s, err := a.find(ctx, sid)
+	rec, err := a.store.Load(ctx, sessionstore.Key{Kind: kindSession, ID: sid})
+	s, err := a.view(sid, rec, err)
 	if err != nil {
 		return session{}, err
 	}

@@ -211,7 +211,7 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 				return nil, fmt.Errorf("middleware: account: %w", err)
 			}
 		}
-		err = a.store.Update(ctx, w.session.key(), c)
+		err = a.write(ctx, w.session.key(), c)
 		if err == nil {
 			if a.unburied(&w, listed, e.account.ID) {
 				err = a.confirm(ctx, listed)
@@ -223,6 +223,9 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 			return out, nil
 		}
 		if !contested(err) {
+			if !decided(err) {
+				a.undo(ctx, &w.session, &c)
+			}
 			return nil, fmt.Errorf("middleware: session: %w", err)
 		}
 		// Another request was first. What it made of the session decides anew.
@@ -240,7 +243,7 @@ func (a *Auth) replace(ctx context.Context, q *request, s *session) {
 	if s == nil {
 		return
 	}
-	if err := a.store.Delete(ctx, s.key()); err != nil {
+	if err := a.erase(ctx, s.key()); err != nil {
 		a.event(q, slog.LevelError, "replaced session not ended", ReasonStore, slog.Any("error", err))
 		return
 	}

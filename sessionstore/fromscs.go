@@ -2,6 +2,7 @@ package sessionstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"math"
@@ -130,7 +131,7 @@ func (s *SCSStore) Update(ctx context.Context, k Key, c Change) error {
 		err = s.store.CommitCtx(ctx, scsToken(k), []byte(after.Pack()), scsExpiry(after))
 	}
 	if err != nil {
-		return fmt.Errorf("sessionstore: scs: update: %w", err)
+		return scsFailed("update", err)
 	}
 	return nil
 }
@@ -159,7 +160,7 @@ func (s *SCSStore) delete(ctx context.Context, k Key) error {
 	}
 	defer unlock()
 	if err := s.store.DeleteCtx(ctx, scsToken(k)); err != nil {
-		return fmt.Errorf("sessionstore: scs: delete: %w", err)
+		return scsFailed("delete", err)
 	}
 	return nil
 }
@@ -177,11 +178,19 @@ func (s *SCSStore) Ping(ctx context.Context) error {
 	return nil
 }
 
+// scsFailed returns what a store has failed with. Nobody knows more: a change may have been made or not.
+func scsFailed(what string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("sessionstore: scs: %s: %w", what, err)
+	}
+	return fmt.Errorf("sessionstore: scs: %s: %w: %w", what, ErrUnavailable, err)
+}
+
 // find returns the record of k as it is, or [ErrNotFound] itself.
 func (s *SCSStore) find(ctx context.Context, k Key) (Record, error) {
 	b, found, err := s.store.FindCtx(ctx, scsToken(k))
 	if err != nil {
-		return Record{}, fmt.Errorf("sessionstore: scs: find: %w", err)
+		return Record{}, scsFailed("find", err)
 	}
 	if !found {
 		return Record{}, ErrNotFound

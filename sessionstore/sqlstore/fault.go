@@ -18,6 +18,7 @@ const (
 	other  fault = iota // nothing is known: it may have happened or not, and is not tried again
 	inTurn              // others were in the way and nothing has happened: try again
 	full                // there is no room
+	away                // the database was not reached, or its answer was lost
 )
 
 // faultOf reads the code that the driver's error carries: SQLSTATE with pgx and lib/pq, the result
@@ -31,6 +32,11 @@ func faultOf(err error) fault {
 			return inTurn
 		case "53100": // disk_full
 			return full
+		case "53300", "57P01", "57P02", "57P03": // too_many_connections, and a server that stops or starts
+			return away
+		}
+		if strings.HasPrefix(state.SQLState(), "08") { // connection_exception
+			return away
 		}
 		return other
 	}
@@ -49,8 +55,10 @@ func faultOf(err error) fault {
 		return inTurn
 	case strings.Contains(text, "database or disk is full"):
 		return full
+	case strings.HasPrefix(text, "sql: "): // a mistake of the caller's, such as a database that was closed
+		return other
 	}
-	return other
+	return away // no server has said anything
 }
 
 // attempt is again, within the time of one call.
@@ -79,11 +87,21 @@ func again(ctx context.Context, what string, f func(ctx context.Context) error) 
 			return fmt.Errorf("sqlstore: %s: %w: %w", what, sessionstore.ErrFull, err)
 		case other:
 			return unavailable(ctx, what, err)
+		case away:
+			return unavailable(ctx, what, unreached(err))
 		}
 		if !sleep(ctx, pause/2+rand.N(pause)) {
 			return unavailable(ctx, what, err)
 		}
 	}
+}
+
+// unreached marks err, unless the caller itself has given up.
+func unreached(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", sessionstore.ErrUnavailable, err)
 }
 
 // unavailable wraps err, and the reason why ctx has ended, which not every driver passes on.

@@ -72,8 +72,9 @@ func (c *Config) check(db *sql.DB) error {
 // Records end by the database's clock. Expired ones leave by the hundred, after every 64th record
 // that a Store creates, in the call that creates it; there is no goroutine. A program that creates
 // few may call [Store.Sweep]. The store has no bounds of its own: [sessionstore.ErrFull] is what a
-// full disk says, or SQLite's max_page_count, and tiers make no difference. What else fails is the
-// driver's error, wrapped; a change may then have been made or not.
+// full disk says, or SQLite's max_page_count, and tiers make no difference. A database that was not
+// reached, or whose answer was lost, is [sessionstore.ErrUnavailable]; a change may then have been made
+// or not. What else fails is the driver's error, wrapped.
 type Store struct {
 	db      *sql.DB
 	say     statements
