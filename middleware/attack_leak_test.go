@@ -101,6 +101,7 @@ func TestAttack_M140_headers(t *testing.T) { // RFC 6749, section 3.1.2.5; RFC 9
 		for _, dest := range []string{"empty", "iframe", "image", "script"} {
 			r := k.browser().callback("/auth/idp/callback?code=some-secret-code&state=made-up-state")
 			r.Header.Set("Sec-Fetch-Dest", dest)
+			r.Header.Set("Sec-Fetch-Mode", map[bool]string{true: "navigate", false: "no-cors"}[dest == "iframe"])
 			k.rejects(r, "state")
 			h := k.serve(r).Header
 			if h.Get("Content-Type") != "application/problem+json" || h.Get("X-Content-Type-Options") != "nosniff" {

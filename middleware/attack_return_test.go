@@ -227,6 +227,7 @@ func TestAttack_L134_gate(t *testing.T) {
 		k.handler = k.auth.Handler(k.auth.Require(middleware.Need{Provider: "plain"})(http.NotFoundHandler()))
 		for _, dest := range []string{"empty", "iframe"} { // the problem document, and its login_url
 			r.Header.Set("Sec-Fetch-Dest", dest)
+			r.Header.Set("Sec-Fetch-Mode", map[bool]string{true: "cors", false: "navigate"}[dest == "empty"])
 			var p middleware.Problem
 			if err := json.Unmarshal([]byte(text(k.serve(r))), &p); err != nil {
 				t.Fatal(err)

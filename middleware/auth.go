@@ -169,6 +169,7 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 			}
 		}
 		q.r = r.WithContext(q)
+		q.reloaded = a.reloaded(w.Header(), r)
 		if p := q.inherit(w.Header()); p != nil {
 			a.refuse(w, r, p)
 			return

@@ -42,15 +42,14 @@ func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem
 	if prefetch(r) {
 		return problem(ReasonNavigation, nil)
 	}
-	if a.hopping(r) {
-		a.again(w, "")
+	bs := a.cookies.bindings(r)
+	if q.callbackKeptBack(bs) && q.again(w, "") {
 		return nil
 	}
 	answer, p := a.answer(r, name)
 	if p != nil {
 		return a.astray(w, q, p, name, "")
 	}
-	bs := a.cookies.bindings(r)
 	f, ok := a.openFlow(answer.Get("state"), bs)
 	if !ok {
 		return a.astray(w, q, problem(ReasonState, nil), name, "")

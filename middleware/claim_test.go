@@ -196,7 +196,8 @@ func TestClaim_lostAndRaced(t *testing.T) {
 			callback := b.approve(b.start("idp", "/whoami"), "ada")
 			requests := []*http.Request{b.callback(callback), b.callback(callback)}
 			for _, r := range requests {
-				r.Header.Set("Sec-Fetch-Dest", "empty") // which waits for the other, however slow the machine
+				r.Header.Set("Sec-Fetch-Dest", "empty") // a script's, which waits for the other, however slow the machine
+				r.Header.Set("Sec-Fetch-Mode", "cors")
 			}
 			before, answers := k.redeems(), make([]*http.Response, 2)
 			together(2, func(i int) { answers[i] = k.serve(requests[i]) })

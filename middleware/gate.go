@@ -61,9 +61,13 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 	if n.declined(s, connected(d.provider, d.label), l) {
 		return p // who has said no to it is not asked again without a word
 	}
-	if a.hopping(r) && s.id == "" {
-		a.again(w, "")
-		return nil
+	if q.keptBack() {
+		if q.again(w, "") {
+			return nil
+		}
+		if r.Header.Get("Sec-Fetch-Site") != "none" {
+			return p // who is signed in cannot be seen: a start could replace them
+		}
 	}
 	if d.provider == "" {
 		redirect(w, p.LoginURL)

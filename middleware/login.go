@@ -157,15 +157,18 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 	if r.Method == http.MethodPost && a.crossOrigin(r) {
 		return problem(ReasonCrossOrigin, nil)
 	}
-	if prefetch(r) || r.Header.Get("Sec-Fetch-Dest") != "" && !pageLoad(r) {
+	if prefetch(r) || (r.Header.Get("Sec-Fetch-Dest") != "" || r.Header.Get("Sec-Fetch-Mode") != "") && !pageLoad(r) {
 		return problem(ReasonNavigation, nil)
 	}
 	s := q.session.Load()
-	if a.hopping(r) && s.id == "" {
+	blind := false // who is signed in cannot be seen: a start could replace them
+	if q.keptBack() {
 		v := r.URL.Query()
 		v.Set(elsewhereParam, "1")
-		a.again(w, a.prefix+"/"+name+"/login?"+v.Encode())
-		return nil
+		if q.again(w, a.prefix+"/"+name+"/login?"+v.Encode()) {
+			return nil
+		}
+		blind = r.Header.Get("Sec-Fetch-Site") != "none"
 	}
 	d := departure{provider: name, purpose: signIn}
 	form := r.URL.Query()
@@ -197,10 +200,13 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 	if p := a.aim(s, &d, form); p != nil {
 		return p
 	}
-	elsewhere := r.Header.Get("Sec-Fetch-Site") == "cross-site" || form.Has(elsewhereParam)
-	if s.signedIn() && d.purpose == signIn && name != s.meta.provider && elsewhere {
-		// A link on another site must not replace who is signed in by whoever the other provider
-		// knows: the person says so on a page of ours.
+	if blind {
+		return a.anew(problem(ReasonSignedOut, nil), &d)
+	}
+	if s.signedIn() && d.purpose == signIn && r.Method == http.MethodGet && (a.elsewhere(r) || form.Has(elsewhereParam)) {
+		// A link elsewhere must not replace who is signed in by whoever a provider knows, their own
+		// provider included: the person says so on a page of ours. A step-up needs no question: it
+		// comes back as the same person or not at all.
 		return a.anew(problem(ReasonSwitch, nil), &d)
 	}
 	return a.depart(w, q, d)

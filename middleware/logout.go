@@ -40,9 +40,8 @@ func (a *Auth) logout(w http.ResponseWriter, q *request) *Problem {
 // askToSignOut shows the page with the button, to somebody who is signed in.
 func (a *Auth) askToSignOut(w http.ResponseWriter, q *request) {
 	s := q.view()
-	if a.hopping(q.r) && s.id == "" {
-		a.again(w, "") // who is signed in cannot be seen yet
-		return
+	if q.keptBack() && q.again(w, "") {
+		return // who is signed in cannot be seen yet
 	}
 	page := problemPage{
 		Problem: &Problem{Title: "Sign out?", Detail: "You will have to sign in again to come back."},

@@ -95,6 +95,7 @@ func TestCallback_killed(t *testing.T) {
 		// What is no page load has nobody who would load it again, and waits.
 		r := b.callback(callback)
 		r.Header.Set("Sec-Fetch-Dest", "empty")
+		r.Header.Set("Sec-Fetch-Mode", "cors")
 		fetched := make(chan *http.Response)
 		go func() { fetched <- k.serve(r) }()
 		began := time.Now()

@@ -25,6 +25,7 @@ type request struct {
 	session atomic.Pointer[session] // as it is now: &first until something was saved
 
 	inherited bool // the session was taken over just now; see [Former]
+	reloaded  bool // the page has loaded itself again: see [request.again]
 
 	mu      sync.Mutex // guards what follows, and saving
 	data    scsData

@@ -30,7 +30,7 @@ func TestSwitch(t *testing.T) {
 	if b.whoami() != "Ada Lovelace" || !strings.Contains(page, `href="/auth/plain/login?return_to=%2Fx"`) {
 		t.Errorf("signed in as %s, page: %s", b.whoami(), page)
 	}
-	k.location(fromElsewhere("/auth/idp/login")) // her own provider
+	k.rejected(fromElsewhere("/auth/idp/login"), "switch") // her own provider may know somebody else by now
 	k.location(b.open("/auth/plain/login?return_to=/x"))
 
 	// Nobody is signed in: nothing to replace.
@@ -66,8 +66,8 @@ func TestSwitch_strict(t *testing.T) {
 	if b.whoami() != ada || !strings.Contains(page, `href="/auth/plain/login?return_to=%2F"`) {
 		t.Errorf("signed in as %s, page: %s", b.whoami(), page)
 	}
-	k.location(b.open("/auth/plain/login?return_to=/x")) // the button
-	k.location(fromElsewhere("/auth/idp/login"))         // her own provider
+	k.location(b.open("/auth/plain/login?return_to=/x"))   // the button
+	k.rejected(fromElsewhere("/auth/idp/login"), "switch") // her own provider
 	b = k.browser()
 	k.location(fromElsewhere("/auth/plain/login"))
 }

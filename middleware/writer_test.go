@@ -304,7 +304,7 @@ func TestWriter_commitFails(t *testing.T) {
 							}
 							return nil
 						})
-						for _, r := range []*http.Request{b.request("GET", "/buy", nil), with(b.request("GET", "/buy", nil), map[string]string{"Sec-Fetch-Dest": "empty"})} {
+						for _, r := range []*http.Request{b.request("GET", "/buy", nil), with(b.request("GET", "/buy", nil), map[string]string{"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors"})} {
 							resp := b.do(r)
 							h := resp.Header
 							if resp.StatusCode != 503 || h.Get("Retry-After") == "" || h.Get("Cache-Control") != "no-store" {

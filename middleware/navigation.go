@@ -1,0 +1,85 @@
+package middleware
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// This file reads what browsers say about a request: the Fetch Metadata headers, Origin and Referer. No
+// script can set them. The engines differ, and a service worker that passes a navigation on changes
+// what they say; the table of TestNavigation has every case that was measured.
+
+// elements are the destinations of a navigation that is not in a tab, and of what is no navigation.
+var elements = []string{
+	"iframe", "frame", "object", "embed", "fencedframe",
+	"audio", "audioworklet", "font", "image", "json", "manifest", "paintworklet", "report", "script", "serviceworker",
+	"sharedworker", "speculationrules", "style", "track", "video", "webidentity", "websocket", "worker", "xslt",
+}
+
+// pageLoad reports that r is the load of a page in a tab, which may be sent elsewhere, and not a
+// fetch, an image, a frame, or a client that is no browser and asks for something else than HTML.
+// The mode decides. The destination is empty when a service worker has passed the navigation on.
+func pageLoad(r *http.Request) bool {
+	mode, dest := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest")
+	switch {
+	case mode == "navigate":
+		return !slices.Contains(elements, dest)
+	case mode != "":
+		return false
+	case dest != "":
+		return dest == "document"
+	}
+	return r.Header.Get("Upgrade") == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// passedOn reports that r is a navigation that a service worker of the app has sent: it has no
+// destination. In WebKit its Sec-Fetch-Site is then same-origin, whoever the navigation came from.
+func passedOn(r *http.Request) bool {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && (dest == "" || dest == "empty")
+}
+
+// prefetch reports that nobody has asked to see the answer to r yet.
+func prefetch(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") || strings.Contains(r.Header.Get("Purpose"), "prefetch") ||
+		strings.Contains(r.Header.Get("X-Moz"), "prefetch")
+}
+
+// crossOrigin reports that r was sent by a page of another origin than the configured one. Browsers
+// have sent Origin with every POST since 2020, and Sec-Fetch-Site since 2023: what sends neither is
+// no browser, and carries nobody's cookies. Origin comes first: WebKit calls a form of ours that opens a
+// new tab cross-site, and a service worker's navigation same-origin.
+func (a *Auth) crossOrigin(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	origins := r.Header["Origin"]
+	if len(origins) == 1 && origins[0] == "null" {
+		// A form of a page without referrers comes from "null"; so does one of a sandboxed frame, but
+		// that is never of the same origin, unless a service worker stands between.
+		return site != "same-origin" || passedOn(r)
+	}
+	if len(origins) > 0 {
+		return len(origins) > 1 || origins[0] != a.origin
+	}
+	return site != "" && site != "same-origin" && site != "none"
+}
+
+// elsewhere reports that the navigation r may have been started by a page that is not ours, such as one of
+// another site or of a sibling subdomain. An address that was typed is the person's own.
+func (a *Auth) elsewhere(r *http.Request) bool {
+	switch site := r.Header.Get("Sec-Fetch-Site"); site {
+	case "none":
+		return false
+	case "same-origin":
+		return passedOn(r) && !a.refersToUs(r)
+	case "":
+		return r.Header.Get("Referer") != "" && !a.refersToUs(r)
+	}
+	return true
+}
+
+// refersToUs reports that the page that r came from is of our origin.
+func (a *Auth) refersToUs(r *http.Request) bool {
+	rest, ok := strings.CutPrefix(r.Header.Get("Referer"), a.origin)
+	return ok && (rest == "" || rest[0] == '/')
+}
