@@ -19,7 +19,7 @@ import (
 
 const (
 	minRSA  = 2048 // bits
-	maxRSA  = 8192 // more would cost more than it proves
+	maxRSA  = 4096 // more would cost more than it proves; go-jose takes no more, either
 	maxKeys = 16   // that one signature is tried with
 )
 
@@ -92,9 +92,9 @@ func readKey(raw json.RawMessage) (k jose.JSONWebKey, ok bool) {
 	return k, false
 }
 
-// signed reports whether one of the keys signed token, and how many were tried: those that a token with
-// that header may be signed with. Of several with one id, any may be it.
-func (s *keySet) signed(ctx context.Context, token *jws) (tried int, ok bool) {
+// signed reports whether one of the keys signed token, out of those that a token with that header may be signed
+// with. Of several with one id, any may be it.
+func (s *keySet) signed(ctx context.Context, token *jws) bool {
 	var keys oidc.StaticKeySet
 	for i := range s.keys {
 		k := &s.keys[i]
@@ -106,10 +106,10 @@ func (s *keySet) signed(ctx context.Context, token *jws) (tried int, ok bool) {
 		}
 	}
 	if len(keys.PublicKeys) == 0 {
-		return 0, false
+		return false
 	}
 	_, err := keys.VerifySignature(ctx, token.raw)
-	return len(keys.PublicKeys), err == nil
+	return err == nil
 }
 
 // fits reports whether alg is one of key's: RFC 7518, section 3.1, where each curve has one algorithm.
@@ -149,16 +149,12 @@ func (s *signature) verify(ctx context.Context, jwt string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Twice, because a fetch that was under way already may have been too early.
+	// The key that signed it may have come since the copy was made, under a name of its own, without one, or under
+	// that of another: not every provider that changes a key changes its id. It is asked once a minute, so that bad
+	// signatures cost no more. Twice, because a fetch that was under way already may have been too early.
 	for range 2 {
-		tried, ok := set.signed(ctx, token)
-		if ok {
+		if set.signed(ctx, token) {
 			return token.payload, nil
-		}
-		// The key that the token names is known and did not sign it. Without a name, it may be
-		// a key that came since.
-		if tried > 0 && token.kid != "" {
-			return nil, errSignature
 		}
 		next, ok, err := s.o.keys.again(ctx, s.fetch)
 		if err != nil {
@@ -168,6 +164,9 @@ func (s *signature) verify(ctx context.Context, jwt string) ([]byte, error) {
 			return nil, errSignature
 		}
 		set = next
+	}
+	if set.signed(ctx, token) {
+		return token.payload, nil
 	}
 	return nil, errSignature
 }

@@ -9,7 +9,9 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"math/big"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +91,57 @@ func TestKeys_weak(t *testing.T) {
 	}
 	keys := encoded(t, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: k.Public()}}})
 	is(t, finishWith(t, "RS256", b64(`{"alg":"RS256"}`)+".e30.AAAA", keys), providers.ErrUnavailable)
+}
+
+// Row 80: how long a modulus may be, to the bit, whatever another user of go-jose lets it take. A key that may sign
+// is tried, and has not signed.
+func TestKeys_bounds(t *testing.T) {
+	defer func(before int) { jose.MaxRSAModulusBits = before }(jose.MaxRSAModulusBits)
+	jose.MaxRSAModulusBits = 1 << 20
+	for bits, want := range map[uint]error{
+		2047: providers.ErrUnavailable, 2048: providers.ErrToken, 4096: providers.ErrToken, 4097: providers.ErrUnavailable, 8192: providers.ErrUnavailable, 65536: providers.ErrUnavailable,
+	} {
+		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		n.SetBit(n, 0, 1)
+		if n.BitLen() != int(bits) {
+			t.Fatal(n.BitLen())
+		}
+		keys := encoded(t, map[string]any{"keys": []any{map[string]any{"kty": "RSA", "n": b64(string(n.Bytes())), "e": "AQAB"}}})
+		err := finishWith(t, "RS256", b64(`{"alg":"RS256"}`)+".e30."+b64(strings.Repeat("a", int(bits/8))), keys)
+		if !errors.Is(err, want) {
+			t.Errorf("80 %d bits: got %v, want %v", bits, err, want)
+		}
+	}
+}
+
+// How long the name of a key may be, in the header of a token that is good otherwise.
+func TestKeys_nameBounds(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for length, want := range map[int]error{0: nil, 1: nil, 1024: nil, 1025: providers.ErrToken, 4096: providers.ErrToken} {
+		kid := strings.Repeat("k", length)
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: key, KeyID: kid}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		signed, err := signer.Sign(encoded(t, map[string]any{
+			"iss": "https://idp.example", "sub": "ada", "aud": "app", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "nonce": "nonce-1",
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := signed.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := encoded(t, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: kid}}})
+		if err := finishWith(t, "EdDSA", raw, keys); !errors.Is(err, want) {
+			t.Errorf("a name of %d: got %v, want %v", length, err, want)
+		}
+	}
 }
 
 func encoded(t *testing.T, v any) []byte {

@@ -180,12 +180,63 @@ func TestKeys_refetch(t *testing.T) {
 		v.mustFinish()
 		v.requests("jwks", 4)
 		v.s.Set(func(b *providertest.Behavior) { b.Header = nil })
-		// A bad signature of a known key is no reason to ask.
+		// A bad signature of a known key may be a good one of a new key with its name.
 		time.Sleep(time.Minute)
 		v.s.Set(func(b *providertest.Behavior) { b.IDToken = providertest.Flipped })
+		for range 100 {
+			_, _, err := v.finish()
+			is(t, err, providers.ErrToken)
+		}
+		v.requests("jwks", 5)
+	})
+}
+
+// A provider that changes a key, and not its name, is asked for the new one: of whatever kind, with a copy that is
+// warm, and also where the change happens while people sign in.
+func TestKeys_sameName(t *testing.T) {
+	for _, alg := range []string{"RS256", "ES256", "EdDSA"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := providertest.New(providertest.Config{Algorithm: alg, Behavior: providertest.Behavior{
+				Keys: func(set []map[string]any) any {
+					for _, k := range set {
+						k["kid"] = "key"
+					}
+					return set
+				},
+				Header: providertest.With("kid", "key"),
+			}})
+			v := &visit{t, s, newOIDC(s), newFlow(), with(t.Context(), s.Transport())}
+			v.p.Algorithms = []string{alg}
+			v.mustFinish()
+			for n := range 3 {
+				s.DropKeys()
+				tok, _ := v.mustFinish()
+				if _, err := v.p.Refresh(v.ctx, tok); err != nil {
+					t.Errorf("%s: refresh: %v", alg, err)
+				}
+				v.requests("jwks", n+2)
+				s.DropKeys() // once more within a minute: that is what the limit costs
+				_, _, err := v.finish()
+				is(t, err, providers.ErrToken)
+				v.requests("jwks", n+2)
+				time.Sleep(time.Minute)
+			}
+		})
+	}
+}
+
+// While the keys cannot be had, a signature that does not verify is not called a forgery.
+func TestKeys_sameNameDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVisit(t, providertest.Behavior{})
+		v.mustFinish()
+		v.s.Set(func(b *providertest.Behavior) { b.IDToken, b.JWKS = providertest.Flipped, providertest.Fail(503, "x") })
 		_, _, err := v.finish()
+		is(t, err, providers.ErrUnavailable)
+		v.s.Set(func(b *providertest.Behavior) { b.JWKS = nil })
+		time.Sleep(time.Minute)
+		_, _, err = v.finish()
 		is(t, err, providers.ErrToken)
-		v.requests("jwks", 4)
 	})
 }
 

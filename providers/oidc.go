@@ -21,8 +21,9 @@ import (
 //
 // The metadata and the keys are fetched when they are first needed, by one request for all who wait,
 // and kept: for an hour they are used as they are, then renewed in the background; a copy that cannot
-// be renewed is used for a day. A key that is not in the copy is asked for at once, and then no sooner than
-// after a minute, or after seconds if that failed. A program starts while its provider is down.
+// be renewed is used for a day. A signature that no key of the copy has made is a reason to ask at once, also
+// where the key that it names is there, and then no sooner than after a minute, or after seconds if that failed.
+// A program starts while its provider is down.
 //
 // An ID token that Finish accepts was signed by a published key of the provider with a pinned
 // algorithm, and issued by it, for this app, now, and for this flow: OpenID Connect Core 1.0, section
