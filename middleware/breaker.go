@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -102,9 +101,18 @@ func (b *breaker) leave(r report, retry time.Duration) {
 	}
 }
 
-// unavailable is the error for a request that was not sent, because the ones before it failed.
+// A restError is the error for a request that was not sent, because the ones before it failed. To a program it is
+// what the provider would have said; its text does not say that the provider has.
+type restError struct{ stands *providers.Error }
+
+func (e *restError) Error() string {
+	return "middleware: refresh: " + e.stands.Provider + ": not renewed now: " + providers.ErrUnavailable.Error()
+}
+
+// Unwrap returns what it stands for.
+func (e *restError) Unwrap() error { return e.stands }
+
+// unavailable is the error of a token that is not renewed now. retry is when it may be, 0 if that is not known.
 func unavailable(provider string, retry time.Duration) error {
-	return fmt.Errorf("middleware: refresh: %w", &providers.Error{
-		Provider: provider, Endpoint: "token", Status: http.StatusServiceUnavailable, RetryAfter: retry,
-	})
+	return &restError{&providers.Error{Provider: provider, Endpoint: "token", Status: http.StatusServiceUnavailable, RetryAfter: retry}}
 }

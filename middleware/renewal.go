@@ -356,7 +356,11 @@ func (r *renewal) bury(ctx context.Context, g *grant, v verdict, cause error) er
 		return err
 	}
 	r.changed(&s, g, nil)
-	a.event(ctx, slog.LevelWarn, "connection ended by the provider", ReasonRefresh, slog.String("connection", r.key.id), slog.Any("error", cause))
+	what := "connection ended by the provider"
+	if errors.Is(cause, providers.ErrNoRefresh) {
+		what = "connection ended: there is nothing to renew it with" // the provider was not asked
+	}
+	a.event(ctx, slog.LevelWarn, what, ReasonRefresh, slog.String("connection", r.key.id), slog.Any("error", cause))
 	return g.reauth()
 }
 

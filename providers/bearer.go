@@ -18,8 +18,19 @@ func bearer(name string, r *http.Request, t *Token) error {
 		return fmt.Errorf("providers: %s: request: %w", name, err)
 	}
 	if t == nil || !tokenText(t.Access, '!') {
-		return fmt.Errorf("providers: %s: request: %w", name, ErrToken)
+		return &unsendable{name}
 	}
 	r.Header.Set("Authorization", "Bearer "+t.Access)
 	return nil
 }
+
+// unsendable is the error for a token that no header can carry. It is [ErrToken], but its text does not say that
+// anybody has refused something: nothing was sent.
+type unsendable struct{ provider string }
+
+func (e *unsendable) Error() string {
+	return "providers: " + e.provider + ": request not sent: the access token is missing or malformed"
+}
+
+// Is reports that it is [ErrToken].
+func (*unsendable) Is(target error) bool { return target == ErrToken }

@@ -1,6 +1,8 @@
 package providers_test
 
 import (
+	"errors"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -78,4 +80,20 @@ func FuzzUnpack(f *testing.F) {
 			t.Errorf("a token does not survive: %v", err)
 		}
 	})
+}
+
+// A token that cannot be sent is refused by nobody.
+func TestAuthorize_notSent(t *testing.T) {
+	for _, p := range []providers.Provider{&providers.OIDC{ID: "idp"}, &providers.OAuth2{ID: "idp"}} {
+		r, err := http.NewRequest(http.MethodGet, "https://api.example/me", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tok := range []*providers.Token{nil, {}, {Access: "a b"}} {
+			err = p.Authorize(r, tok)
+			if !errors.Is(err, providers.ErrToken) || strings.Contains(err.Error(), "refused") || r.Header.Get("Authorization") != "" {
+				t.Errorf("%T: got %v", p, err)
+			}
+		}
+	}
 }
