@@ -185,9 +185,10 @@ foreign() {
 	return "$code"
 }
 
-# tests runs the tests of one module; the browser tests are those of integration.
+# tests runs the tests of one module; the browser tests are those of integration. A package has an hour:
+# go test's ten minutes are too few on a machine that is busy with other work.
 tests() {
-	cd "$1" && GOWORK=off go test -json -race -shuffle=on -timeout 10m ./...
+	cd "$1" && GOWORK=off go test -json -race -shuffle=on -timeout 60m ./...
 }
 
 # fuzz gives each fuzz target a moment, beyond its seeds, which go test has run.

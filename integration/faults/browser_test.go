@@ -54,7 +54,7 @@ func (w *world) browser(who, addr string) *browser {
 	transport := &http.Transport{}
 	b.idp = &http.Client{Jar: idpJar, Transport: transport}
 	b.client = &http.Client{
-		Transport: b.network, Jar: jar, Timeout: time.Minute,
+		Transport: b.network, Jar: jar, Timeout: 3 * patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	w.browsers = append(w.browsers, b)
@@ -142,7 +142,7 @@ func (b *browser) start(returnTo string) (authURL string, err error) {
 
 // approve does the person's part at the provider, and returns the callback URL.
 func (b *browser) approve(authURL string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return b.w.idp.Approve(ctx, b.idp, authURL, b.who)
 }

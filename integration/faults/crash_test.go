@@ -29,7 +29,7 @@ func TestCrash_callback(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s := w.settings()
-	s.Timeout, s.MaxActive = 5*time.Second, 256 // in the end all of them come back at once
+	s.MaxActive = 256 // in the end all of them come back at once
 	other := w.app(s)
 	var deaths []*death
 	for round := range trials(t, "RETURNLEG_KILLS", 1) {

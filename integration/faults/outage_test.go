@@ -16,7 +16,7 @@ import (
 // slack is what a request may take besides the time of the store, and what everybody may need to be
 // served again after a fault, besides two seconds. It tells a limit from none, on a machine that is busy
 // with other tests; how long it took is in the log.
-const slack = 5 * time.Second
+const slack = 20 * time.Second
 
 // A crowd is people who are signed in and keep asking, while something breaks.
 type crowd struct {
@@ -231,12 +231,21 @@ func TestOutage(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, row.args...)
-			a := w.spawn(w.settings())
-			c := newCrowd(w, a.addr, 6)
-			begin := w.rest(a)
+			s := w.settings()
+			patient := w.spawn(s) // people sign in and go on there, however busy the machine is
+			if row.want >= refused {
+				s.Timeout = hasty
+			}
+			a := w.spawn(s)
+			c := newCrowd(w, patient.addr, 6)
 			// Somebody is about to come back from the provider when it happens.
-			late := w.browser(person(500), a.addr)
+			late := w.browser(person(500), patient.addr)
 			callback := late.leave("/gated/page")
+			for _, b := range append(c.members, late) {
+				b.to(a.addr)
+			}
+			await(t, "a good answer", func() bool { return c.members[0].open("/gated/page").status == http.StatusOK })
+			begin := w.rest(a)
 			redeems := len(w.idp.Ledger().Redeems())
 			stop := c.run()
 			defer stop()
@@ -258,12 +267,13 @@ func TestOutage(t *testing.T) {
 			got, slowest := c.look()
 			c.check()
 			t.Logf("%v; the slowest took %v", got, slowest.Round(time.Millisecond))
-			if limit := time.Second + slack; slowest > limit {
+			if limit := hasty + slack; slowest > limit {
 				t.Errorf("the slowest answer took %v, want %v at most", slowest, limit)
 			}
 			if row.want < refused && got["/who 503"]+got["/gated/page 503"] > 0 {
 				t.Errorf("got %v, want no 503", got)
 			}
+			late.to(patient.addr)
 			late.goesOn(callback, len(w.idp.Ledger().Redeems()) > redeems)
 			w.onceOnly()
 			w.atRest(a, begin)

@@ -26,7 +26,6 @@ func newUpgrade(t *testing.T) *upgrade {
 	t.Helper()
 	w := newWorld(t)
 	u := &upgrade{world: w, settings: w.settings(), program: buildNext(t), store: w.stored()}
-	u.settings.Timeout = patience
 	return u
 }
 

@@ -87,9 +87,13 @@ func newKey() string {
 	return base64.StdEncoding.EncodeToString(b[:])
 }
 
+// settings returns those of an app that waits for its Redis as long as a busy machine may need.
 func (w *world) settings() settings {
-	return settings{Redis: w.proxy.Addr, Issuer: w.idp.Issuer(), Keys: w.keys, Timeout: time.Second}
+	return settings{Redis: w.proxy.Addr, Issuer: w.idp.Issuer(), Keys: w.keys, Timeout: patience}
 }
+
+// hasty is how long the store of an app waits where the answers are not to come.
+const hasty = time.Second
 
 // A local is an app in this process, behind a real socket.
 type local struct {
@@ -267,7 +271,7 @@ func (w *world) conn() (do func(command string, args ...any)) {
 }
 
 // patience is how long what has to come may take to come, on a machine that is busy.
-const patience = 30 * time.Second
+const patience = 45 * time.Second
 
 // await waits until ok, or fails the test.
 func await(t testing.TB, what string, ok func() bool) {

@@ -30,11 +30,14 @@ type move struct {
 	replicas []http.Handler
 }
 
+// patience is how long Redis may take to answer, on a machine that is busy.
+const patience = 20 * time.Second
+
 func newMove(t *testing.T) *move {
 	t.Helper()
 	gob.Register(time.Time{}) // as an app with scs has to
 	m := &move{server: redistest.Start(t)}
-	pool, err := redisstore.NewPool(redisstore.Server{URL: m.server.URL(), Timeout: time.Second})
+	pool, err := redisstore.NewPool(redisstore.Server{URL: m.server.URL(), Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +58,12 @@ func (m *move) replica(t *testing.T, pool *redis.Pool, keys sessionstore.Keyring
 	t.Helper()
 	sessions := scs.New()
 	sessions.Lifetime = 90 * 24 * time.Hour
+	store := redisstore.New(pool)
+	store.Timeout = patience
 	auth, err := middleware.New(middleware.Config{
 		BaseURL:   "https://shop.example",
 		Providers: []providers.Provider{providers.GitHub("id", "secret")},
-		Store:     redisstore.New(pool),
+		Store:     store,
 		Keys:      keys,
 		Sessions:  sessions,
 		Former:    &middleware.Former{Store: scsredis.New(pool), Cookie: sessions.Cookie},

@@ -3,8 +3,10 @@
 package redisstore_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gomodule/redigo/redis"
 
@@ -14,15 +16,21 @@ import (
 	"github.com/returnleg/returnleg/sessionstore/storetest"
 )
 
-// open returns a store on s with a pool of its own.
+// patience is how long an operation may take that is to succeed, on a machine that is busy.
+const patience = 20 * time.Second
+
+// open returns a store on s with a pool of its own, which has patience where s says nothing else.
 func open(t testing.TB, server redisstore.Server) (*redisstore.Store, *redis.Pool) {
 	t.Helper()
+	server.Timeout = cmp.Or(server.Timeout, patience)
 	pool, err := redisstore.NewPool(server)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { pool.Close() })
-	return redisstore.New(pool), pool
+	s := redisstore.New(pool)
+	s.Timeout = patience
+	return s, pool
 }
 
 func contract(t *testing.T, wrap func(sessionstore.Store) sessionstore.Store) {

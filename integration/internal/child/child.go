@@ -81,7 +81,7 @@ func (p *Process) Continue() error { return p.cmd.Process.Signal(syscall.SIGCONT
 func (p *Process) Stop() error {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	p.cmd.Process.Signal(syscall.SIGCONT) // one that hangs would not notice
-	kill := time.AfterFunc(20*time.Second, func() { p.cmd.Process.Kill() })
+	kill := time.AfterFunc(time.Minute, func() { p.cmd.Process.Kill() })
 	defer kill.Stop()
 	<-p.done
 	return p.err
