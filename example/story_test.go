@@ -64,7 +64,7 @@ func TestStory(t *testing.T) {
 	b.shows(b.open("/"), 200, "Nice to meet you, Ada", "has 2 videos since")
 
 	b.shows(b.submit("/auth/logout", url.Values{"return_to": {"/"}, "page_tag": {choose.tag()}}), 200, "A quiet shelf", "Sign in")
-	b.shows(b.send("GET", "/api/me", nil, "Accept", "application/json", "Sec-Fetch-Dest", "empty"), 401, "signed_out")
+	b.shows(b.send("GET", "/api/me", nil, "Accept", "application/json", "Sec-Fetch-Dest", "empty", "Sec-Fetch-Mode", "cors"), 401, "signed_out")
 
 	again := b.approve(b.open(b.open("/").link("Sign in")), "ada")
 	b.shows(again, 200, "Welcome back, Ada", "Your library, <em>Sunday <films></em>, has 2 videos since", "The first actual bug")
@@ -197,7 +197,7 @@ func TestSignedOut(t *testing.T) {
 		{"page", "GET", "/videos", nil, 303, b.idp.Issuer() + "/authorize"},
 		{"last page", "GET", "/done", nil, 303, b.idp.Issuer() + "/authorize"},
 		{"form", "POST", "/videos", nil, 401, "text/html"},
-		{"API", "GET", "/api/me", []string{"Accept", "application/json", "Sec-Fetch-Dest", "empty"}, 401, "application/problem+json"},
+		{"API", "GET", "/api/me", []string{"Accept", "application/json", "Sec-Fetch-Dest", "empty", "Sec-Fetch-Mode", "cors"}, 401, "application/problem+json"},
 		{"API from a shell", "GET", "/api/me", []string{"Accept", "*/*", "Sec-Fetch-Dest", "", "Sec-Fetch-Mode", "", "Sec-Fetch-Site", ""}, 401, "application/problem+json"},
 		{"nothing there", "GET", "/nothing", nil, 404, "text/html"},
 		{"form reloaded", "GET", "/connect", nil, 303, "/library"},
@@ -217,7 +217,7 @@ func TestSignedOut(t *testing.T) {
 func TestMe(t *testing.T) {
 	b := newStage(t, nil).browser()
 	b.approve(b.submit("/connect", half(b.acceptTerms())), "ada")
-	v := b.send("GET", "/api/me", nil, "Accept", "application/json", "Sec-Fetch-Dest", "empty")
+	v := b.send("GET", "/api/me", nil, "Accept", "application/json", "Sec-Fetch-Dest", "empty", "Sec-Fetch-Mode", "cors")
 	var me map[string]any
 	if err := json.Unmarshal([]byte(v.body), &me); err != nil || v.status != http.StatusOK {
 		t.Fatalf("got %d %s", v.status, v.body)

@@ -19,10 +19,13 @@ var elements = []string{
 
 // pageLoad reports that r is the load of a page in a tab, which may be sent elsewhere, and not a
 // fetch, an image, a frame, or a client that is no browser and asks for something else than HTML.
-// The mode decides. The destination is empty when a service worker has passed the navigation on.
+// The mode decides. The destination is empty when a service worker has passed the navigation on; what it
+// accepts is still a page.
 func pageLoad(r *http.Request) bool {
-	mode, dest := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest")
+	mode, dest, accept := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest"), r.Header.Get("Accept")
 	switch {
+	case passedOn(r):
+		return accept == "" || strings.Contains(accept, "text/html") || strings.Contains(accept, "*/*")
 	case mode == "navigate":
 		return !slices.Contains(elements, dest)
 	case mode != "":
@@ -30,7 +33,7 @@ func pageLoad(r *http.Request) bool {
 	case dest != "":
 		return dest == "document"
 	}
-	return r.Header.Get("Upgrade") == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
+	return r.Header.Get("Upgrade") == "" && strings.Contains(accept, "text/html")
 }
 
 // passedOn reports that r is a navigation that a service worker of the app has sent: it has no

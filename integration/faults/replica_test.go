@@ -123,6 +123,7 @@ func (v *visit) step(name string) error {
 	case "signed out":
 		r := b.request(http.MethodGet, "/api/me", nil)
 		r.Header.Set("Sec-Fetch-Dest", "empty")
+		r.Header.Set("Sec-Fetch-Mode", "cors")
 		got, want = b.do(r), http.StatusUnauthorized
 	}
 	if got.status != want {

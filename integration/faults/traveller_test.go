@@ -160,6 +160,7 @@ var travels = []struct {
 		v.to(v.there.addr)
 		r := v.request(http.MethodGet, callback, nil)
 		r.Header.Set("Sec-Fetch-Dest", "empty")
+		r.Header.Set("Sec-Fetch-Mode", "cors")
 		move := loginURL(v.do(r))
 		callback = v.departs(v.here, move, other.who, url.Values{})
 		v.lands(v.there, callback, "/who")
