@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -152,10 +153,7 @@ func (c *Config) prefix() string {
 }
 
 func (c *Config) home() string {
-	if c.Home == "" {
-		return "/"
-	}
-	return c.Home
+	return returnpath.Encode(cmp.Or(c.Home, "/"))
 }
 
 func (c *Config) anonymousIdle() time.Duration {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/internal/packed"
-	"github.com/returnleg/returnleg/internal/returnpath"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -342,7 +341,7 @@ func (a *Auth) disconnect(w http.ResponseWriter, q *request, name string) *Probl
 	if !validLabel(label) {
 		return problem(ReasonParameter, errors.New("middleware: disconnect: label"))
 	}
-	back, ok := returnpath.Clean(a.base, a.prefix, r.Form.Get(returnParam))
+	back, ok := a.ownPath(r.Form.Get(returnParam))
 	if !ok {
 		back = a.home
 	}

@@ -29,6 +29,10 @@ var (
 	// provider declares for its API.
 	ErrOrigin = errors.New("middleware: not an origin of the provider's API")
 
+	// ErrReturnTo means that an address to return to leaves the site, is one of the kit's own, or is no
+	// address: see [LoginURL].
+	ErrReturnTo = errors.New("middleware: not an address of this site to return to")
+
 	// ErrOuterSession means that LoadAndSave of the manager in [Config].Sessions runs around
 	// Handler. Remove it.
 	ErrOuterSession = errors.New("middleware: LoadAndSave of the same manager runs around Handler")

@@ -3,6 +3,7 @@ package middleware
 import (
 	"crypto/sha256"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -85,8 +86,8 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 // if they have to choose one.
 func (a *Auth) departureFor(q *request, r *http.Request, n Need, l lack) departure {
 	at := q.r.URL // as the browser knows it: r may have come through an http.StripPrefix
-	back, ok := returnpath.Clean(a.base, a.prefix, at.RequestURI())
-	if page, known := returnpath.Clean(a.base, a.prefix, r.Referer()); known && !pageLoad(r) {
+	back, ok := a.ownPath(address(q.r.URL))
+	if page, known := a.ownPath(r.Referer()); known && !pageLoad(r) {
 		back, ok = page, true // what a script fetches is no place to come back to; the page that did is
 	}
 	if !ok {
@@ -107,6 +108,21 @@ func (a *Auth) departureFor(q *request, r *http.Request, n Need, l lack) departu
 		d.provider = q.view().meta.provider
 	}
 	return d
+}
+
+// address returns u as it was asked for. Browsers send a "\" in a query as it is, where it means no more than
+// its escape.
+func address(u *url.URL) string {
+	path, query, found := strings.Cut(u.RequestURI(), "?")
+	if !found {
+		return path
+	}
+	return path + "?" + strings.ReplaceAll(query, `\`, "%5C")
+}
+
+// ownPath returns the address s if it leads back to the app, as it may be sent.
+func (a *Auth) ownPath(s string) (string, bool) {
+	return returnpath.Clean(a.base, a.prefix, returnpath.Encode(s))
 }
 
 // missed returns the problem of who has to depart by d, because of l.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/internal/packed"
-	"github.com/returnleg/returnleg/internal/returnpath"
 	"github.com/returnleg/returnleg/providers"
 )
 
@@ -48,8 +47,12 @@ type departure struct {
 
 // LoginURL returns the path that starts a sign-in for n, and comes back to returnTo. What
 // [SavePage] saved in this request comes back with it. The path is good for a day, for anybody:
-// it says what to ask for, not for whom. A returnTo that leaves the site becomes [Config].Home.
-// Where n leaves the provider open, and there are several, it is that of a page which lists them.
+// it says what to ask for, not for whom. Where n leaves the provider open, and there are several, it is that of a page which lists them.
+//
+// returnTo is an address of this site, such as r.URL.RequestURI(). A path that is decoded, as r.URL.Path is,
+// comes back, too: spaces and what is not ASCII are encoded, while "%", "?" and "#" mean what they do in a URL.
+// It is [ErrReturnTo] if it leaves the site or lies below Prefix, or has a control character, a backslash, a quote,
+// an angle bracket, a dot segment, or a "%" that begins no escape. "" is the page that the link is on.
 //
 // For somebody who is signed in, a Need of the same provider asks for the step-up; one of another
 // provider signs in with that instead. To connect it as well, POST to the same path with the
@@ -77,7 +80,11 @@ func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
 		return "", fmt.Errorf("middleware: login url: no provider %q", name)
 	}
 	v := url.Values{}
-	if path, ok := returnpath.Clean(a.base, a.prefix, returnTo); ok {
+	if returnTo != "" {
+		path, ok := a.ownPath(returnTo)
+		if !ok {
+			return "", ErrReturnTo
+		}
 		v.Set(returnParam, path)
 	}
 	page := q.leaving()
@@ -217,13 +224,13 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 func (a *Auth) returnTo(q *request, form url.Values) string {
 	given, named := form[returnParam]
 	if named {
-		if path, ok := returnpath.Clean(a.base, a.prefix, given[0]); ok && len(given) == 1 {
+		if path, ok := a.ownPath(given[0]); ok && len(given) == 1 {
 			return path
 		}
 		a.event(q, slog.LevelInfo, "return address ignored", ReasonReturnTo)
 		return a.home
 	}
-	if path, ok := returnpath.Clean(a.base, a.prefix, q.r.Referer()); ok {
+	if path, ok := a.ownPath(q.r.Referer()); ok {
 		return path
 	}
 	return a.home

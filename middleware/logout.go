@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-
-	"github.com/returnleg/returnleg/internal/returnpath"
 )
 
 // logout answers {Prefix}/logout: a POST from a page of ours signs out, a GET asks.
@@ -24,7 +22,7 @@ func (a *Auth) logout(w http.ResponseWriter, q *request) *Problem {
 	if p := readForm(w, r); p != nil {
 		return p
 	}
-	back, ok := returnpath.Clean(a.base, a.prefix, r.Form.Get(returnParam))
+	back, ok := a.ownPath(r.Form.Get(returnParam))
 	if !ok {
 		back = a.home
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-
-	"github.com/returnleg/returnleg/internal/returnpath"
 )
 
 // Where a request carries its page tag.
@@ -117,7 +115,7 @@ func (a *Auth) outdated(q *request) *Problem {
 	}
 	p := problem(ReasonPageTag, nil)
 	p.BackURL = a.home
-	if back, ok := returnpath.Clean(a.base, a.prefix, q.r.Form.Get(returnParam)); ok {
+	if back, ok := a.ownPath(q.r.Form.Get(returnParam)); ok {
 		p.BackURL = back
 	}
 	return p

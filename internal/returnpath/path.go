@@ -3,7 +3,7 @@
 //
 // A return address comes from a link, so anybody can have written it. [Clean] lets it pass as it
 // is or refuses it; it never repairs one, because what was checked and what is sent would then be
-// two strings. What it returns goes into the Location header unchanged.
+// two strings. [Encode] comes before that, and never after. What it returns goes into the Location header unchanged.
 //
 // Browsers are not the only readers. A proxy, a framework or the app itself may decode a path,
 // shorten it and build an address from it again, and "/%09/evil.example" becomes "//evil.example"
@@ -75,6 +75,34 @@ func Clean(base *url.URL, prefix, s string) (string, bool) {
 	}
 	return s, true
 }
+
+// Encode returns s with spaces and what is not ASCII percent-encoded, as a browser does before it sends an
+// address: a handler that has a path at hand, [url.URL.Path] say, has it decoded. "%", "?" and "#" keep the
+// meaning that they have in an address. [Clean] judges what it returns.
+func Encode(s string) string {
+	n := 0
+	for i := range len(s) {
+		if encoded(s[i]) {
+			n++
+		}
+	}
+	if n == 0 {
+		return s
+	}
+	const digits = "0123456789ABCDEF"
+	b := make([]byte, 0, len(s)+2*n)
+	for i := range len(s) {
+		c := s[i]
+		if !encoded(c) {
+			b = append(b, c)
+			continue
+		}
+		b = append(b, '%', digits[c>>4], digits[c&15])
+	}
+	return string(b)
+}
+
+func encoded(c byte) bool { return c == ' ' || c >= 0x80 }
 
 // visible reports whether s has only bytes that stand for themselves in an address, to a URL
 // parser and in a header.
