@@ -281,7 +281,12 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 	if err := a.namespaces.foreign(id.Issuer, f.provider); err != nil {
 		return problem(ReasonToken, err)
 	}
-	out, p := a.settle(ctx, q, f, newGrant(f, token, id, a.now()), id)
+	now := a.now()
+	g := newGrant(f, token, id, now, clockSkew(provider))
+	if err := g.meets(f.need, now); err != nil {
+		return finishProblem(err)
+	}
+	out, p := a.settle(ctx, q, f, g, id)
 	if p != nil && p.Reason == ReasonStore {
 		return problem(ReasonInterrupted, p.cause) // the code is spent: to wait and reload would not help
 	}
@@ -293,21 +298,6 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 	q.settled = out
 	a.event(q, slog.LevelInfo, "signed in", "", slog.String("provider", f.provider), slog.Bool("new", out.isNew))
 	return nil
-}
-
-func finishProblem(err error) *Problem {
-	var refused *providers.Error
-	switch {
-	case errors.Is(err, providers.ErrUnavailable):
-		return problem(ReasonUnavailable, err)
-	case errors.As(err, &refused):
-		return problem(ReasonProviderError, err)
-	case errors.Is(err, providers.ErrSubject):
-		return problem(ReasonIdentity, err)
-	case errors.Is(err, providers.ErrUnmet):
-		return problem(ReasonNeed, err)
-	}
-	return problem(ReasonToken, err)
 }
 
 // revoke gives back a token that came to nothing. It does not keep the person waiting.

@@ -82,7 +82,7 @@ func (a *Auth) encodeFlow(f *flow, binding string) string {
 	b = packed.AppendString(b, string(raw(f.page)))
 	b = packed.AppendAlike(b, f.need.Scopes)
 	b = packed.AppendAlike(b, f.need.ACR)
-	b = packed.AppendUint(b, uint64(f.need.MaxAge/time.Second))
+	b = packed.AppendUint(b, uint64(providers.WholeSeconds(f.need.MaxAge)))
 	b = packed.AppendString(b, f.label)
 	b = packed.AppendString(b, string(raw(f.takes)))
 	b = packed.AppendBool(b, f.aside)

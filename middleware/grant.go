@@ -20,7 +20,7 @@ type grant struct {
 	subject         string    // who must come back for a step-up
 	name            string    // of that account, for people
 	obtained        time.Time // when the person came back
-	authTime        time.Time // when they proved who they are; zero: the provider did not say
+	authTime        time.Time // when they proved who they are, by our clock; zero: the provider did not say
 	acr             string
 	declined        []string  // scopes that were asked for when the person left, and not granted
 	issued          time.Time // of the token: when the person came back, or of the latest refresh
@@ -29,11 +29,11 @@ type grant struct {
 	version         uint64
 }
 
-// newGrant returns what came back from f.
-func newGrant(f *flow, t *providers.Token, id *providers.Identity, now time.Time) grant {
+// newGrant returns what came back from f. The provider's clock may be off by skew.
+func newGrant(f *flow, t *providers.Token, id *providers.Identity, now time.Time, skew time.Duration) grant {
 	g := grant{
 		provider: f.provider, label: f.label, token: t, user: accountKey(id), subject: id.Subject,
-		obtained: now, authTime: id.AuthTime, acr: id.ACR, declined: missing(f.need.Scopes, t.Scopes),
+		obtained: now, authTime: providers.ProvedAt(id.AuthTime, now, skew), acr: id.ACR, declined: missing(f.need.Scopes, t.Scopes),
 		issued: now, version: version(),
 	}
 	for _, name := range []string{id.Name, id.Username, id.Email} {
@@ -128,14 +128,35 @@ func (g *grant) lasts(now time.Time) bool {
 	return !g.dead && (g.token.Expiry.IsZero() || now.Add(min(inTransit, g.token.Expiry.Sub(g.issued)/10)).Before(g.token.Expiry))
 }
 
-// proved returns when the person proved who they are. A provider that does not say has shown
-// nothing but that they were there: at best when they came back. Nor can one that names a later time
-// have seen more than that.
+// proved returns when the person proved who they are; zero: nobody knows. No provider has seen them later than we
+// have.
 func (g *grant) proved() time.Time {
-	if g.authTime.IsZero() || g.authTime.After(g.obtained) {
+	if g.authTime.After(g.obtained) {
 		return g.obtained
 	}
 	return g.authTime
+}
+
+// meets returns why a sign-in for n, which came back at now with g, falls short of it; nil if it does not. A
+// provider's Finish has judged the same: this holds for one of the app's own that has not.
+func (g *grant) meets(n Need, now time.Time) error {
+	switch {
+	case n.MaxAge <= 0:
+		return nil
+	case g.proved().IsZero():
+		return providers.ErrNoAuthTime
+	case !providers.Recent(g.proved(), now, n.MaxAge):
+		return providers.ErrUnmet
+	}
+	return nil
+}
+
+// clockSkew returns by how much a provider's clock may be off.
+func clockSkew(p providers.Provider) time.Duration {
+	if c, ok := p.(providers.Clocked); ok {
+		return c.ClockSkew()
+	}
+	return time.Minute
 }
 
 // after returns what the session holds once its person came back with g to where it held old. What
@@ -143,7 +164,13 @@ func (g *grant) proved() time.Time {
 // provider gives one at the first consent only, takes nothing away. A token that was asked for
 // because of who holds it, stronger says, is always the new one.
 func (g grant) after(old grant, stronger bool, now time.Time) grant {
-	if old.user != g.user || old.over(now) {
+	if old.user != g.user {
+		return g
+	}
+	if g.authTime.IsZero() {
+		g.authTime = old.proved() // what was shown then was shown, though the provider does not say it again
+	}
+	if old.over(now) {
 		return g
 	}
 	less := len(missing(old.token.Scopes, g.token.Scopes)) > 0

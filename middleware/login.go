@@ -110,7 +110,7 @@ func (a *Auth) sealNeed(n Need, page string) (string, error) {
 	b := packed.AppendTime([]byte("n"), a.now().Add(needLife))
 	b = packed.AppendStrings(b, n.Scopes)
 	b = packed.AppendStrings(b, n.ACR)
-	b = packed.AppendUint(b, uint64((n.MaxAge+time.Second-1)/time.Second)) // never 0, which asks for nothing
+	b = packed.AppendUint(b, uint64(providers.WholeSeconds(n.MaxAge)))
 	b = packed.AppendString(b, page)
 	b = packed.AppendString(b, n.Label)
 	b = packed.AppendBool(b, n.again)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/returnleg/returnleg/providers"
 )
 
 // A Need is what a page asks of a session. The zero Need is: signed in.
@@ -30,8 +32,9 @@ type Need struct {
 	// with any other, the answer is 403 and [ReasonNeed].
 	ACR []string
 
-	// MaxAge is how long ago the person may have proved who they are; 0 is any time. The provider is
-	// asked in whole seconds.
+	// MaxAge is how long ago the person may have proved who they are, in whole seconds; 0 is any time. A
+	// sign-in of which the provider does not say when that was does not meet it: it is asked, and a provider that
+	// does not say then, either, is [ReasonAuthTime].
 	MaxAge time.Duration
 
 	again bool // sign in anew, although the connection is there: of a [StepUpError]
@@ -134,7 +137,7 @@ func (n Need) lacks(s *session, now time.Time) lack {
 	if len(n.ACR) > 0 && !slices.Contains(n.ACR, g.acr) {
 		return lacksLevel
 	}
-	if n.MaxAge > 0 && now.Sub(g.proved()) > n.MaxAge {
+	if n.MaxAge > 0 && !providers.Recent(g.proved(), now, n.MaxAge) {
 		return lacksAge
 	}
 	if (n.Provider != "" || n.Label != "" || len(n.Scopes) > 0) && g.over(now) {

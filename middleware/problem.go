@@ -85,6 +85,24 @@ func problem(reason Reason, cause error) *Problem {
 	return p
 }
 
+// finishProblem returns the Problem of a redemption that failed.
+func finishProblem(err error) *Problem {
+	var refused *providers.Error
+	switch {
+	case errors.Is(err, providers.ErrUnavailable):
+		return problem(ReasonUnavailable, err)
+	case errors.As(err, &refused):
+		return problem(ReasonProviderError, err)
+	case errors.Is(err, providers.ErrSubject):
+		return problem(ReasonIdentity, err)
+	case errors.Is(err, providers.ErrNoAuthTime):
+		return problem(ReasonAuthTime, err)
+	case errors.Is(err, providers.ErrUnmet):
+		return problem(ReasonNeed, err)
+	}
+	return problem(ReasonToken, err)
+}
+
 // broken returns what a handler is told of an error of the store: [Answer] makes 503 of it. nil is none.
 func broken(err error) error {
 	if err == nil {

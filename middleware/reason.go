@@ -10,6 +10,7 @@ type Reason string
 const (
 	ReasonSignedOut      Reason = "signed_out"          // the page needs somebody who is signed in
 	ReasonNeed           Reason = "need_unmet"          // signed in, but without the connection, scopes or strength that the page needs
+	ReasonAuthTime       Reason = "auth_time_unknown"   // the page needs a recent sign-in, and the provider does not say when this one was
 	ReasonEnded          Reason = "connection_ended"    // signed in, but the token of the connection that the page needs is over
 	ReasonLoop           Reason = "sign_in_loop"        // an automatic sign-in came back a moment ago, and did not help
 	ReasonMethod         Reason = "method"              // not a method of this address
@@ -64,6 +65,7 @@ var answers = map[Reason]struct {
 }{
 	ReasonSignedOut:      {http.StatusUnauthorized, "Please sign in", "This page needs to know who you are."},
 	ReasonNeed:           {http.StatusForbidden, "One more permission", "This page needs more than you have allowed so far."},
+	ReasonAuthTime:       {http.StatusForbidden, "We cannot tell how recent that was", "This page needs to know that you proved who you are a short while ago, and the provider does not say when you did. Nothing was changed. You can try once more."},
 	ReasonEnded:          {http.StatusForbidden, "Please connect again", "The connection that this page needs has ended. You are still signed in, and can connect it again."},
 	ReasonLoop:           {http.StatusForbidden, "That did not work", "You were sent to sign in a moment ago, and this page still cannot be shown. You can try once more."},
 	ReasonMethod:         {http.StatusMethodNotAllowed, "Not this way", "This address does not take that kind of request."},

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/oauth2"
 )
@@ -35,7 +34,7 @@ func (p *party) authURL(endpoint string, f *Flow, scopes []string, nonce bool) (
 	}
 	maxAge, once := "", ""
 	if f.MaxAge > 0 {
-		maxAge = strconv.FormatInt(int64((f.MaxAge+time.Second-1)/time.Second), 10)
+		maxAge = strconv.FormatInt(WholeSeconds(f.MaxAge), 10)
 	}
 	if nonce {
 		once = f.Nonce

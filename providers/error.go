@@ -2,6 +2,7 @@ package providers
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,10 @@ var (
 	// way that was asked for: Flow.ACR, Flow.MaxAge. Begin returns it for a provider that has no
 	// way to ask.
 	ErrUnmet = errors.New("providers: sign-in is not what was asked for")
+
+	// ErrNoAuthTime is the [ErrUnmet] of a sign-in that was asked for Flow.MaxAge, and of which the provider does
+	// not say when it was.
+	ErrNoAuthTime = fmt.Errorf("%w: no auth_time", ErrUnmet)
 
 	// ErrSubject is wrapped, beside [ErrToken], when somebody else came back than Flow.Subject, or
 	// than the person whose token was refreshed.

@@ -148,7 +148,16 @@ func (v *idToken) answers(f *Flow, now time.Time, skew time.Duration) error {
 	if len(f.ACR) > 0 && !slices.Contains(f.ACR, v.acr) {
 		return fmt.Errorf("acr: %w: %w", ErrToken, ErrUnmet)
 	}
-	if f.MaxAge > 0 && (v.authTime.IsZero() || now.Sub(v.authTime) > f.MaxAge+skew) {
+	if f.MaxAge == 0 {
+		return nil
+	}
+	// "max_age: […] When max_age is used, the ID Token returned MUST include an auth_time Claim Value."
+	// OpenID Connect Core 1.0, section 3.1.2.1.
+	proved := ProvedAt(v.authTime, now, skew)
+	if proved.IsZero() {
+		return fmt.Errorf("auth_time: %w: %w", ErrToken, ErrNoAuthTime)
+	}
+	if !Recent(proved, now, f.MaxAge) {
 		return fmt.Errorf("auth_time: %w: %w", ErrToken, ErrUnmet)
 	}
 	return nil

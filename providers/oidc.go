@@ -95,6 +95,7 @@ var (
 	_ Informer       = (*OIDC)(nil)
 	_ Validator      = (*OIDC)(nil)
 	_ IdentityIssuer = (*OIDC)(nil)
+	_ Clocked        = (*OIDC)(nil)
 )
 
 const (
@@ -341,6 +342,9 @@ func (o *OIDC) Authorize(r *http.Request, t *Token) error { return bearer(o.ID, 
 
 // API returns APIBase and the origins that get a token.
 func (o *OIDC) API() (base string, origins []string) { return api(o.APIBase, o.APIOrigins) }
+
+// ClockSkew implements [Clocked]: Skew, or its default.
+func (o *OIDC) ClockSkew() time.Duration { return o.skew() }
 
 func (o *OIDC) skew() time.Duration {
 	if o.Skew == 0 {
