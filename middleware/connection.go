@@ -154,7 +154,7 @@ func (a *Auth) move(p *Problem, s *session, f *flow, account, landing string) *P
 		v.Set(labelParam, f.label)
 	}
 	if len(f.need.Scopes) > 0 || f.page != "" {
-		if sealed, err := a.sealNeed(f.need, f.page); err == nil {
+		if sealed, err := a.sealNeed(f.need, f.provider, f.page); err == nil {
 			v.Set(needParam, sealed)
 		}
 	}

@@ -89,7 +89,7 @@ func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
 	}
 	page := q.leaving()
 	if page != "" || n.special() {
-		sealed, err := a.sealNeed(n, page)
+		sealed, err := a.sealNeed(n, name, page)
 		if err != nil {
 			return "", err
 		}
@@ -105,8 +105,9 @@ func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
 	return path, nil
 }
 
-// sealNeed returns n for a URL: sealed, so that nobody else decides what is asked for.
-func (a *Auth) sealNeed(n Need, page string) (string, error) {
+// sealNeed returns n for a URL: sealed, so that nobody else decides what is asked for, and for one provider, so that
+// nobody decides whom it is asked of. Provider "" leaves that to the person, on the page that lists them.
+func (a *Auth) sealNeed(n Need, provider, page string) (string, error) {
 	b := packed.AppendTime([]byte("n"), a.now().Add(needLife))
 	b = packed.AppendStrings(b, n.Scopes)
 	b = packed.AppendStrings(b, n.ACR)
@@ -114,10 +115,12 @@ func (a *Auth) sealNeed(n Need, page string) (string, error) {
 	b = packed.AppendString(b, page)
 	b = packed.AppendString(b, n.Label)
 	b = packed.AppendBool(b, n.again)
+	b = packed.AppendString(b, provider)
 	return a.sealHop(b)
 }
 
-func (a *Auth) openNeed(s string) (n Need, page string, ok bool) {
+// openNeed returns what was sealed for that provider, or for any.
+func (a *Auth) openNeed(s, provider string) (n Need, page string, ok bool) {
 	b, ok := a.openHop(s)
 	if !ok || len(b) == 0 || b[0] != 'n' {
 		return Need{}, "", false
@@ -127,7 +130,8 @@ func (a *Auth) openNeed(s string) (n Need, page string, ok bool) {
 	n = Need{Scopes: r.Strings(), ACR: r.Strings(), MaxAge: time.Duration(r.Uint()) * time.Second}
 	page = r.String()
 	n.Label, n.again = r.String(), r.Bool()
-	return n, page, r.Err() == nil && a.now().Before(until)
+	of := r.String()
+	return n, page, r.Err() == nil && a.now().Before(until) && (of == "" || of == provider)
 }
 
 // sealHop seals what travels through a URL of ours.
@@ -193,7 +197,7 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 	}
 	d.returnTo = a.returnTo(q, form)
 	if sealed := form.Get(needParam); sealed != "" {
-		n, page, ok := a.openNeed(sealed)
+		n, page, ok := a.openNeed(sealed, name)
 		if !ok {
 			p := problem(ReasonParameter, nil)
 			if s.signedIn() && (d.purpose == link || name != s.meta.provider) {
@@ -313,7 +317,7 @@ func (a *Auth) anew(p *Problem, d *departure) *Problem {
 	n, v := d.need, url.Values{returnParam: {d.returnTo}}
 	n.again = n.again || d.purpose == stepUp
 	if d.page != "" || n.special() {
-		if sealed, err := a.sealNeed(n, d.page); err == nil {
+		if sealed, err := a.sealNeed(n, d.provider, d.page); err == nil {
 			v.Set(needParam, sealed)
 		}
 	}
@@ -334,7 +338,7 @@ func (a *Auth) chooser(w http.ResponseWriter, q *request) *Problem {
 	}
 	given := q.r.URL.Query()
 	v := url.Values{returnParam: {a.returnTo(q, given)}}
-	if _, _, ok := a.openNeed(given.Get(needParam)); ok {
+	if _, _, ok := a.openNeed(given.Get(needParam), ""); ok {
 		v.Set(needParam, given.Get(needParam))
 	}
 	query := v.Encode()
