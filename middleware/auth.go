@@ -21,6 +21,7 @@ import (
 type Auth struct {
 	base       *url.URL
 	origin     string
+	local      bool // BaseURL is loopback
 	prefix     string
 	home       string
 	providers  map[string]providers.Provider
@@ -59,7 +60,7 @@ type Auth struct {
 }
 
 // New returns the Auth of cfg, or every mistake in it, joined. It sends nothing: a provider that is
-// down does not keep the app from starting.
+// down does not keep the app from starting. The log is told the redirect URI of each provider.
 func New(cfg Config) (*Auth, error) {
 	base, err := cfg.check()
 	if err != nil {
@@ -72,6 +73,7 @@ func New(cfg Config) (*Auth, error) {
 	a := &Auth{
 		base:          base,
 		origin:        base.Scheme + "://" + base.Host,
+		local:         loopback(base.Hostname()),
 		prefix:        cfg.prefix(),
 		home:          cfg.home(),
 		providers:     map[string]providers.Provider{},
@@ -107,6 +109,7 @@ func New(cfg Config) (*Auth, error) {
 	if err := a.adopt(); err != nil {
 		return nil, err
 	}
+	a.announce()
 	return a, nil
 }
 
@@ -148,6 +151,10 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 		}
 		if ctx.Value(a.sessionKey) != nil {
 			a.refuse(w, r, problem(ReasonOuterSession, ErrOuterSession))
+			return
+		}
+		if a.misnamed(r) {
+			a.toBaseURL(w, r)
 			return
 		}
 		q := &request{Context: ctx, auth: a}

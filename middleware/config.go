@@ -24,7 +24,8 @@ type Config struct {
 	// BaseURL is the address of the app as browsers see it: scheme and host, such as
 	// "https://app.example.com" or, while developing, "http://127.0.0.1:8080". Redirect URIs,
 	// cookie attributes and cross-origin checks follow from it; the Host header and
-	// X-Forwarded-… decide nothing. Plain http is refused for anything but loopback.
+	// X-Forwarded-… decide nothing. (Where it is a name of loopback, a page that is opened at another
+	// one, at the same port, is opened here instead.) Plain http is refused for anything but loopback.
 	BaseURL string
 
 	// Providers are the identity providers that people sign in with. Where there are several and

@@ -168,7 +168,7 @@ func (a *Auth) visit(f *flow, state string, s *session) *providers.Flow {
 	seed := string(f.seed[:])
 	verifier, nonce := f.secrets.flow.Derive("verifier", seed), f.secrets.flow.Derive("nonce", seed)
 	v := &providers.Flow{
-		RedirectURL: a.origin + a.prefix + "/" + f.provider + "/callback",
+		RedirectURL: a.redirectURI(f.provider),
 		State:       state,
 		Verifier:    text(verifier[:]),
 		Nonce:       text(nonce[:]),
