@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,6 +189,15 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 			return p
 		}
 		form = r.Form
+		if passedOn(r) && s.id == "" && form.Get(purposeParam) != "link" {
+			// It may be another site's form, without the session that this browser has: a GET shows it.
+			v := url.Values{returnParam: {a.returnTo(q, form)}}
+			if form.Has(needParam) {
+				v.Set(needParam, form.Get(needParam))
+			}
+			redirect(w, a.prefix+"/"+name+"/login?"+v.Encode())
+			return nil
+		}
 		if form.Get(purposeParam) == "link" {
 			d.purpose = link
 			if p := a.outdated(q); p != nil {
@@ -214,10 +224,13 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 	if blind {
 		return a.anew(problem(ReasonSignedOut, nil), &d)
 	}
-	if s.signedIn() && d.purpose == signIn && r.Method == http.MethodGet && (a.elsewhere(r) || form.Has(elsewhereParam)) {
+	if s.signedIn() && d.purpose == signIn && r.Method == http.MethodGet && (q.fromElsewhere() || form.Has(elsewhereParam)) {
 		// A link elsewhere must not replace who is signed in by whoever a provider knows, their own
 		// provider included: the person says so on a page of ours. A step-up needs no question: it
 		// comes back as the same person or not at all.
+		if passedOn(r) {
+			a.cookies.setOwn(w.Header()) // by which the button is known to be ours
+		}
 		return a.anew(problem(ReasonSwitch, nil), &d)
 	}
 	return a.depart(w, q, d)
@@ -234,10 +247,7 @@ func (a *Auth) returnTo(q *request, form url.Values) string {
 		a.event(q, slog.LevelInfo, "return address ignored", ReasonReturnTo)
 		return a.home
 	}
-	if path, ok := a.ownPath(q.r.Referer()); ok {
-		return path
-	}
-	return a.home
+	return cmp.Or(a.referer(q.r), a.home)
 }
 
 // depart sends the browser to the provider.

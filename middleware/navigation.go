@@ -37,7 +37,9 @@ func pageLoad(r *http.Request) bool {
 }
 
 // passedOn reports that r is a navigation that a service worker of the app has sent: it has no
-// destination. In WebKit its Sec-Fetch-Site is then same-origin, whoever the navigation came from.
+// destination. In WebKit all else is then the worker's: Sec-Fetch-Site is same-origin whoever the navigation
+// came from, and where that told no referrer, Referer is the worker's script and Origin is ours. What holds
+// is SameSite: another site's form has no cookie of ours, and its link no Strict one.
 func passedOn(r *http.Request) bool {
 	dest := r.Header.Get("Sec-Fetch-Dest")
 	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && (dest == "" || dest == "empty")
@@ -67,22 +69,29 @@ func (a *Auth) crossOrigin(r *http.Request) bool {
 	return site != "" && site != "same-origin" && site != "none"
 }
 
-// elsewhere reports that the navigation r may have been started by a page that is not ours, such as one of
+// fromElsewhere reports that the navigation q may have been started by a page that is not ours, such as one of
 // another site or of a sibling subdomain. An address that was typed is the person's own.
-func (a *Auth) elsewhere(r *http.Request) bool {
+func (q *request) fromElsewhere() bool {
+	r, a := q.r, q.auth
 	switch site := r.Header.Get("Sec-Fetch-Site"); site {
 	case "none":
 		return false
 	case "same-origin":
-		return passedOn(r) && !a.refersToUs(r)
+		return passedOn(r) && !shows(r, a.cookies.ownName(), "1") && !(a.strict() && q.session.Load().id != "")
 	case "":
-		return r.Header.Get("Referer") != "" && !a.refersToUs(r)
+		referer := r.Header.Get("Referer")
+		rest, ok := strings.CutPrefix(referer, a.origin)
+		return referer != "" && !(ok && (rest == "" || rest[0] == '/'))
 	}
 	return true
 }
 
-// refersToUs reports that the page that r came from is of our origin.
-func (a *Auth) refersToUs(r *http.Request) bool {
-	rest, ok := strings.CutPrefix(r.Header.Get("Referer"), a.origin)
-	return ok && (rest == "" || rest[0] == '/')
+// referer returns the address of the page that r came from; "" if there is none that can be come back to.
+func (a *Auth) referer(r *http.Request) string {
+	page, ok := a.ownPath(r.Referer())
+	path, _, _ := strings.Cut(page, "?")
+	if !ok || passedOn(r) && strings.HasSuffix(path, "js") {
+		return "" // a service worker's script, in WebKit
+	}
+	return page
 }

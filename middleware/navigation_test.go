@@ -36,7 +36,10 @@ func TestNavigation(t *testing.T) {
 		{"CF via worker, from the provider", "cross-site", "navigate", "empty", none, none, true, false, true, false},
 		{"W via worker, from the provider", "same-origin", "navigate", "empty", none, none, true, true, true, false},
 		{"W via worker, from another site", "same-origin", "navigate", "empty", none, "https://other.example/", true, true, true, false},
-		{"CFW via worker, link on our page", "same-origin", "navigate", "empty", none, appURL + "/p", true, true, true, true},
+		{"CFW via worker, link on our page", "same-origin", "navigate", "empty", none, appURL + "/p", true, true, true, false},
+		{"W via worker, typed", "same-origin", "navigate", "empty", none, appURL + "/sw.js", true, true, true, false},
+		{"W via worker, link without a referrer on another site", "same-origin", "navigate", "empty", none, appURL + "/sw.js", true, true, true, false},
+		{"W via worker, form without a referrer on another site", "same-origin", "navigate", "empty", appURL, appURL + "/sw.js", true, true, true, false},
 		{"CFW via worker, another name that begins alike", "same-origin", "navigate", "empty", none, appURL + ".evil.example/p", true, true, true, false},
 		{"a worker that leaves the destination out", "same-origin", "navigate", none, "null", none, true, false, true, false},
 
@@ -44,7 +47,7 @@ func TestNavigation(t *testing.T) {
 		{"W form of our page in a new tab", "cross-site", "navigate", "document", appURL, appURL + "/p", true, true, true, false},
 		{"W form of our page in a new tab, no referrer", "cross-site", "navigate", "document", "null", none, true, false, true, false},
 		{"CF form of our page, no referrer", "same-origin", "navigate", "document", "null", none, true, true, false, true},
-		{"CFW via worker, form of our page", "same-origin", "navigate", "empty", appURL, appURL + "/p", true, true, true, true},
+		{"CFW via worker, form of our page", "same-origin", "navigate", "empty", appURL, appURL + "/p", true, true, true, false},
 		{"W via worker, sandboxed frame of another site", "same-origin", "navigate", "empty", "null", none, true, false, true, false},
 		{"W via worker, form of another site", "same-origin", "navigate", "empty", "https://other.example", none, true, false, true, false},
 		{"CFW sandboxed frame", "cross-site", "navigate", "document", "null", none, true, false, true, false},
@@ -148,6 +151,55 @@ func TestSwitch_whoAsks(t *testing.T) {
 				if page := text(resp); !strings.Contains(page, `href="/auth/`+provider+`/login?return_to=%2Fx"`) || !strings.Contains(page, `name="referrer" content="strict-origin"`) {
 					t.Errorf("%s, %s: %s", provider, row.name, page)
 				}
+			}
+		}
+	})
+}
+
+// In WebKit a service worker makes another site's link and form look like ours. The cookies tell: the form has
+// none, and the link no Strict one.
+func TestSwitch_worker(t *testing.T) {
+	worker := map[string]string{"Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin", "Origin": appURL, "Referer": appURL + "/sw.js"}
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		for i, config := range []func(*kit, *middleware.Config){func(*kit, *middleware.Config) {}, strictCookies} {
+			k := newKit(t, change, config)
+			b := &tab{browser: k.browser(), worker: true, lax: i == 0}
+			k.location(b.open(b.approve(b.start("idp", "/"), "ada")))
+			session := b.session()
+			// The form starts nothing, gives no cookie, and has nobody signed out.
+			r := with(b.request("POST", "/auth/plain/login?return_to=/x", nil), worker)
+			r.Header.Del("Cookie")
+			resp := b.do(r)
+			to := k.location(resp)
+			if to != "/auth/plain/login?return_to=%2Fx" || len(resp.Cookies()) > 0 {
+				t.Fatalf("sent to %q, cookies %v", to, resp.Cookies())
+			}
+			r = with(b.request("POST", "/auth/logout", nil), worker)
+			r.Header.Del("Cookie")
+			if resp := b.do(r); len(resp.Cookies()) > 0 {
+				t.Errorf("sign-out without a session sets cookies: %v", resp.Cookies())
+			}
+			// The link, or where the form was sent, asks; the button on that page is ours.
+			resp, _ = b.load(t, to, "")
+			k.rejected(resp, "switch")
+			if b.session() != session || b.whoami() != ada {
+				t.Errorf("signed in as %s", b.whoami())
+			}
+			if got := k.location(b.do(with(b.request("GET", to, nil), worker))); !strings.HasPrefix(got, "https://plain.example/") {
+				t.Errorf("the button leads to %q", got)
+			}
+			// A form of ours: somebody signed in shows it by the cookie; a newcomer goes by one redirect more.
+			if got := k.location(b.do(with(b.request("POST", "/auth/plain/login", nil), worker))); !strings.HasPrefix(got, "https://plain.example/") {
+				t.Errorf("a form of ours leads to %q", got)
+			}
+			newcomer := &tab{browser: k.browser(), worker: true, lax: i == 0}
+			to = k.location(newcomer.do(with(newcomer.request("POST", "/auth/plain/login", nil), worker)))
+			if to != "/auth/plain/login?return_to=%2F" {
+				t.Errorf("a newcomer is sent to %q", to) // and would not come back to the worker's script
+			}
+			resp, _ = newcomer.load(t, to, "")
+			if got := k.location(resp); !strings.HasPrefix(got, "https://plain.example/") {
+				t.Errorf("a newcomer is sent to %q", got)
 			}
 		}
 	})

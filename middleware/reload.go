@@ -27,9 +27,11 @@ func (c *cookies) reloadName(target string) (name, value string) {
 	return c.session + "-reload-" + strconv.Itoa(int(h[0]%reloadSlots)), text(h[1:])[:8]
 }
 
-// ownName is the name of the cookie that proves, where a service worker hides it, that Strict cookies
-// come along. It is one.
+// ownName is the name of the cookie that proves, where a service worker hides it, that no other site has had a
+// part in a navigation. It is Strict.
 func (c *cookies) ownName() string { return c.session + "-own" }
+
+func (c *cookies) setOwn(h http.Header) { c.setReload(h, c.ownName(), "1", http.SameSiteStrictMode) }
 
 // shows reports whether r has the cookie of that name and value.
 func shows(r *http.Request, name, value string) (found bool) {
@@ -101,7 +103,7 @@ func (q *request) again(w http.ResponseWriter, to string) bool {
 		name, value := a.cookies.reloadName(target)
 		a.cookies.setReload(h, name, value, http.SameSiteLaxMode)
 		if passedOn(q.r) {
-			a.cookies.setReload(h, a.cookies.ownName(), "1", http.SameSiteStrictMode)
+			a.cookies.setOwn(h)
 		}
 	}
 	secure(h)
