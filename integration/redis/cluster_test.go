@@ -108,6 +108,30 @@ func TestCluster(t *testing.T) {
 	})
 	t.Run("a pool to one node", func(t *testing.T) { oneNode(t, nodes) })
 	t.Run("moving a slot", func(t *testing.T) { moveSlot(t, nodes, store, cluster) })
+	t.Run("planned failover", func(t *testing.T) {
+		load := newLoad(t, store, 200, masters(nodes)...)
+		former := masters(nodes)[0]
+		load.survive(t, func() { replicaOf(t, nodes, former).Do(t, "CLUSTER", "FAILOVER") }, func() bool {
+			return len(masters(nodes)) == 3 && len(masters([]*redistest.Server{former})) == 0 && clusterOK(former)
+		})
+	})
+	// What hangs accepts connections, and never says that its slots have moved.
+	t.Run("a master hangs", func(t *testing.T) {
+		for _, m := range masters(nodes) {
+			awaitReplicas(t, m)
+		}
+		load := newLoad(t, store, 200, masters(nodes)...)
+		victim := masters(nodes)[0]
+		others := without(nodes, victim)
+		load.survive(t, func() { victim.Stop(t) }, func() bool {
+			return len(masters(others)) == 3 && clusterOK(others[0])
+		})
+		victim.Continue(t)
+		await(t, "the former master to be a replica", func() bool { return len(masters([]*redistest.Server{victim})) == 0 })
+		for _, m := range masters(nodes) {
+			awaitReplicas(t, m)
+		}
+	})
 	t.Run("F15 failover", func(t *testing.T) {
 		load := newLoad(t, store, 200, masters(nodes)...)
 		victim := masters(nodes)[0]
@@ -116,6 +140,18 @@ func TestCluster(t *testing.T) {
 			return len(masters(others)) == 3 && clusterOK(others[0])
 		})
 	})
+}
+
+// replicaOf returns a replica of a master.
+func replicaOf(t *testing.T, nodes []*redistest.Server, master *redistest.Server) *redistest.Server {
+	t.Helper()
+	for _, n := range nodes {
+		if info, err := redis.String(n.Try("INFO", "replication")); err == nil && strings.Contains(info, fmt.Sprintf("master_port:%d\r", master.Port)) {
+			return n
+		}
+	}
+	t.Fatal("the master has no replica")
+	return nil
 }
 
 func without(nodes []*redistest.Server, gone *redistest.Server) []*redistest.Server {

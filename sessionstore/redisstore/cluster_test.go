@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -213,5 +215,66 @@ func TestLoad_printed(t *testing.T) {
 	}
 	if !cluster.asked["rl:session:x"] {
 		t.Errorf("got %q, want the key", slices.Collect(maps.Keys(cluster.asked)))
+	}
+}
+
+// hanging is a cluster whose node accepts connections, and does not answer until somebody has looked again.
+type hanging struct {
+	answer error // what it does instead
+	looks  *atomic.Int64
+}
+
+func (h hanging) Get() redis.Conn { return hangingConn{hanging: h} }
+
+func (h hanging) Refresh() error {
+	h.looks.Add(1)
+	return errors.New("no node answers")
+}
+
+type hangingConn struct {
+	redis.Conn
+	hanging
+}
+
+func (hangingConn) Bind(...string) error { return nil }
+func (c hangingConn) DoWithTimeout(time.Duration, string, ...any) (any, error) {
+	return nil, c.answer
+}
+func (hangingConn) ReceiveWithTimeout(time.Duration) (any, error) {
+	return nil, errors.New("nothing was sent")
+}
+func (hangingConn) Close() error { return nil }
+func (hangingConn) Err() error   { return errors.New("closed") }
+
+// A node that does not answer has lost its slots, as far as anybody knows: the cluster is asked again where
+// they are, once a second.
+func TestCluster_looksAgain(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		answer error
+		want   int64 // looks, until the breaker opens and after each of its probes
+	}{
+		{"a node that hangs", os.ErrDeadlineExceeded, 3},
+		{"a connection that has ended", io.EOF, 3},
+		{"a node that answers", redis.Error("LOADING "), 0},
+		{"a record that has moved", redis.Error("MOVED 1 127.0.0.1:1"), 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				looks := new(atomic.Int64)
+				s := redisstore.New(hanging{row.answer, looks})
+				for range 40 {
+					if err := s.Update(t.Context(), key, change()); err == nil {
+						t.Fatal("got no error")
+					}
+					time.Sleep(70 * time.Millisecond) // never as one of the others ends
+				}
+				synctest.Wait()
+				if got := looks.Load(); got != row.want {
+					t.Errorf("the cluster was asked %d times, want %d", got, row.want)
+				}
+				time.Sleep(5 * time.Second) // until the last is over
+			})
+		})
 	}
 }

@@ -23,7 +23,8 @@ import (
 )
 
 // A Pool lends connections. A [*redis.Pool] is one, best made by [NewPool]. So is the Cluster of
-// github.com/mna/redisc, whose connections are bound to the node of the record's key.
+// github.com/mna/redisc, whose connections are bound to the node of the record's key, and whose method
+// Refresh is called, once a second at most, while a node does not answer.
 //
 // If the pool has a method GetContext, as [*redis.Pool] does, it is called instead of Get, with a
 // context that ends when the time of the operation is up. Connections must have timeouts for
@@ -89,6 +90,7 @@ type Store struct {
 
 	pool    Pool
 	breaker breaker
+	lookout lookout
 }
 
 var (
