@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// A browser has cookies, and knows what was promised to it.
+type browser struct {
+	w      *world
+	client *http.Client
+	idp    *http.Client
+	next   int // of the apps
+
+	in    bool // somebody is signed in, for certain
+	since time.Time
+	limbo bool           // the cookie is that of before a sign-in whose answer was lost
+	acked map[string]ack // by key of the session; those are for certain
+	keys  int            // that were made up
+	last  int            // the last number that was put
+}
+
+// An ack is a write that was acknowledged.
+type ack struct {
+	n     int
+	begun time.Time
+	at    time.Time
+}
+
+func (w *world) browser() *browser {
+	jar, _ := cookiejar.New(nil) // never an error
+	idpJar, _ := cookiejar.New(nil)
+	return &browser{
+		w: w, acked: map[string]ack{},
+		client: &http.Client{
+			Jar: jar, Timeout: time.Minute, Transport: w.transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		idp: &http.Client{Jar: idpJar, Timeout: time.Minute, Transport: w.transport},
+	}
+}
+
+// An answer is a response that was read to its end.
+type answer struct {
+	status  int
+	body    string
+	to      string // Location
+	cleared bool   // a session cookie
+	set     bool
+	err     error
+}
+
+func (a answer) ok() bool {
+	return a.err == nil && a.status >= 200 && a.status < 300 && a.status != http.StatusAccepted
+}
+
+func (a answer) String() string {
+	if a.err != nil {
+		return a.err.Error()
+	}
+	return fmt.Sprintf("status %d, Location %q, %.120q", a.status, a.to, a.body)
+}
+
+// do sends a request to one of the apps. Extra headers are name, value.
+func (b *browser) do(method, target string, form url.Values, extra ...string) answer {
+	if !strings.HasPrefix(target, b.w.url) {
+		target = b.w.url + target
+	}
+	r, err := http.NewRequest(method, target, strings.NewReader(form.Encode()))
+	if err != nil {
+		return answer{err: err}
+	}
+	b.next++
+	for name, value := range map[string]string{
+		"Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin", "Accept": "text/html",
+		toApp: fmt.Sprint(b.next % 2),
+	} {
+		r.Header.Set(name, value)
+	}
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", b.w.url)
+	}
+	for i := 0; i+1 < len(extra); i += 2 {
+		r.Header.Set(extra[i], extra[i+1])
+	}
+	resp, err := b.client.Do(r)
+	if err != nil {
+		b.w.report.add("requests cut off")
+		return answer{err: err}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	a := answer{status: resp.StatusCode, body: string(body), to: resp.Header.Get("Location"), err: err}
+	for _, c := range resp.Cookies() {
+		if strings.Contains(c.Name, "bind") {
+			continue
+		}
+		a.cleared, a.set = a.cleared || c.MaxAge < 0, a.set || c.MaxAge >= 0
+	}
+	b.w.report.add(fmt.Sprintf("requests answered %d", a.status))
+	return a
+}
+
+func (b *browser) get(target string, extra ...string) answer {
+	return b.do(http.MethodGet, target, nil, extra...)
+}
+
+func (b *browser) post(target string, form url.Values, extra ...string) answer {
+	return b.do(http.MethodPost, target, form, extra...)
+}
+
+// state asks who is signed in, and for all values.
+func (b *browser) state() (state, answer, bool) {
+	a := b.get("/state")
+	var s state
+	if !a.ok() || json.Unmarshal([]byte(a.body), &s) != nil {
+		return s, a, false
+	}
+	return s, a, true
+}
+
+// clone returns a browser with the cookies of this one: whoever has copied them.
+func (b *browser) clone() *browser {
+	c := b.w.browser()
+	u, _ := url.Parse(b.w.url)
+	c.client.Jar.SetCookies(u, b.client.Jar.Cookies(u))
+	return c
+}
+
+// forget makes it a browser that was promised nothing.
+func (b *browser) forget() {
+	b.in, b.acked = false, map[string]ack{}
+}
+
+// abandon makes it a new browser.
+func (b *browser) abandon() {
+	b.forget()
+	b.limbo = false
+	b.client.Jar, _ = cookiejar.New(nil)
+	b.w.report.add("browsers given up")
+}
+
+// depart begins a sign-in and does the person's part at the provider. It returns the callback's URL.
+func (b *browser) depart(login, who string) (string, error) {
+	a := b.get(login)
+	if a.err != nil || a.status != http.StatusSeeOther {
+		return "", fmt.Errorf("start: %v", a)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return b.w.idp.ApproveAndRemember(ctx, b.idp, a.to, who)
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/mna/redisc"
+
+	"github.com/returnleg/returnleg/internal/redistest"
+	"github.com/returnleg/returnleg/sessionstore"
+	"github.com/returnleg/returnleg/sessionstore/redisstore"
+)
+
+// cluster is three masters, each with a replica or two.
+type cluster struct {
+	options options
+	each    int // replicas
+	nodes   []*redistest.Server
+}
+
+func newCluster(t testing.TB, o options) *cluster {
+	x := &cluster{options: o, each: max(1, o.replicas)}
+	args := []string{"--cluster", "create"}
+	for range 3 * (1 + x.each) {
+		n := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-replica-validity-factor", "0")
+		x.nodes = append(x.nodes, n)
+		args = append(args, n.Addr)
+	}
+	args = append(args, "--cluster-replicas", string(rune('0'+x.each)), "--cluster-yes")
+	if out, err := exec.Command("redis-cli", args...).CombinedOutput(); err != nil {
+		t.Fatalf("redis-cli: %v\n%s", err, out)
+	}
+	x.settle(t)
+	return x
+}
+
+func (x *cluster) store(t testing.TB) (sessionstore.Store, func()) {
+	server := redisstore.Server{URL: "redis://"}
+	c := &redisc.Cluster{
+		PoolWaitTime: time.Second,
+		CreatePool: func(addr string, _ ...redis.DialOption) (*redis.Pool, error) {
+			pool, err := redisstore.NewPool(server)
+			if err != nil {
+				return nil, err
+			}
+			pool.DialContext = func(ctx context.Context) (redis.Conn, error) { return server.Dial(ctx, addr) }
+			return pool, nil
+		},
+	}
+	for _, n := range x.nodes {
+		c.StartupNodes = append(c.StartupNodes, n.Addr)
+	}
+	s := redisstore.New(c)
+	s.Dial, s.Replicas = server.Dial, x.options.replicas
+	return s, func() { c.Close() }
+}
+
+// alive returns how many masters there are, but for one that is gone.
+func (x *cluster) alive(gone *redistest.Server) (masters int) {
+	for _, n := range x.nodes {
+		if n == gone {
+			continue
+		}
+		info, err := redis.String(n.Try("INFO", "replication"))
+		if err == nil && strings.Contains(info, "role:master") {
+			masters++
+		}
+	}
+	return masters
+}
+
+// roles returns the nodes that are masters, and those that are replicas and have all of theirs, if
+// everything is well.
+func (x *cluster) roles() (masters, replicas []*redistest.Server, ok bool) {
+	for _, n := range x.nodes {
+		info, err := redis.String(n.Try("INFO", "replication"))
+		state, err2 := redis.String(n.Try("CLUSTER", "INFO"))
+		if err != nil || err2 != nil || !strings.Contains(state, "cluster_state:ok") || !strings.Contains(state, "cluster_slots_ok:16384") {
+			return nil, nil, false
+		}
+		switch {
+		case strings.Contains(info, "role:master"):
+			masters = append(masters, n)
+		case strings.Contains(info, "master_link_status:up"):
+			replicas = append(replicas, n)
+		}
+	}
+	return masters, replicas, len(masters) == 3 && len(replicas) == 3*x.each
+}
+
+func (x *cluster) settle(t testing.TB) (masters, replicas []*redistest.Server) {
+	t.Helper()
+	await(t, "three masters with their replicas", func() (ok bool) {
+		masters, replicas, ok = x.roles()
+		return ok
+	})
+	return masters, replicas
+}
+
+func (x *cluster) faults(*world) []fault {
+	here := func(one func(*redistest.Server) fault) fault {
+		f := one(x.nodes[0])
+		return fault{f.name, "", func(w *world) {
+			masters, _ := x.settle(w.t)
+			one(masters[w.random.IntN(3)]).do(w)
+		}}
+	}
+	takeOver := func(name, how string) fault {
+		return fault{name, "planned", func(w *world) {
+			_, replicas := x.settle(w.t)
+			n := replicas[w.random.IntN(len(replicas))]
+			w.report.change()
+			if how == "" {
+				n.Do(w.t, "CLUSTER", "FAILOVER")
+			} else {
+				w.died(x.options.replicas >= x.each)
+				n.Do(w.t, "CLUSTER", "FAILOVER", how)
+			}
+			rest(2 * time.Second)
+			x.settle(w.t)
+		}}
+	}
+	return []fault{
+		takeOver("CLUSTER FAILOVER", ""), takeOver("CLUSTER FAILOVER FORCE", "FORCE"),
+		{"a master is killed, and started again later", "kill", func(w *world) {
+			masters, _ := x.settle(w.t)
+			victim := masters[w.random.IntN(3)]
+			w.died(x.options.replicas >= x.each)
+			victim.Kill()
+			await(w.t, "another master", func() bool { return x.alive(victim) == 3 })
+			rest(time.Second)
+			victim.Restart(w.t)
+			x.settle(w.t)
+		}},
+		here(killClients), here(pauseClients),
+	}
+}
