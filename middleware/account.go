@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +12,7 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// An Account is a person of this app.
+// An Account is a person of this app: of one [Config].Site, however many share the store.
 type Account struct {
 	// ID is the app's own user id: what OnLogin set at the last sign-in, or "issuer|subject".
 	ID string
@@ -33,14 +32,6 @@ type Login struct {
 	IsNew    bool             // true for exactly one successful sign-in of each person; see [Config].Keys
 	Provider string           // the name of the one that they signed in with
 	Token    *providers.Token // a copy; the session has its own
-}
-
-// accountKey identifies a person for good: by issuer and subject, never by an e-mail address.
-func accountKey(id *providers.Identity) string {
-	var short [256]byte
-	b := packed.AppendString(short[:0], id.Issuer)
-	h := sha256.Sum256(packed.AppendString(b, id.Subject))
-	return text(h[:])
 }
 
 // pack returns the value of an account's record: a one, and behind it what a session keeps of it, for
@@ -109,7 +100,7 @@ type enrolment struct {
 	isNew   bool
 }
 
-// enrol finds or begins the account of id, whose accountKey is key. For a new person it holds the
+// enrol finds or begins the account of id, whose key at this site is key. For a new person it holds the
 // record until the caller keeps or drops it; others wait.
 func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*enrolment, error) {
 	e := &enrolment{key: sessionstore.Key{Kind: kindAccount, ID: key}}

@@ -20,6 +20,7 @@ import (
 // An Auth signs people in, for one app. It is safe for concurrent use. Make it with [New].
 type Auth struct {
 	base       *url.URL
+	site       site
 	origin     string
 	local      bool // BaseURL is loopback
 	prefix     string
@@ -72,7 +73,8 @@ func New(cfg Config) (*Auth, error) {
 	}
 	a := &Auth{
 		base:          base,
-		origin:        base.Scheme + "://" + base.Host,
+		origin:        origin(base),
+		site:          newSite(cfg.site(base)),
 		local:         loopback(base.Hostname()),
 		prefix:        cfg.prefix(),
 		home:          cfg.home(),
@@ -80,7 +82,7 @@ func New(cfg Config) (*Auth, error) {
 		breakers:      map[string]*breaker{},
 		queues:        map[string]queue{},
 		flights:       flights{under: map[flightKey]*flight{}},
-		secrets:       newSecrets(keys),
+		secrets:       newSecrets(keys, cfg.site(base)),
 		sessions:      cfg.sessions(),
 		ownManager:    cfg.Sessions == nil,
 		former:        cfg.Former,

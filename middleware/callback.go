@@ -282,7 +282,7 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 		return problem(ReasonToken, err)
 	}
 	now := a.now()
-	g := newGrant(f, token, id, now, clockSkew(provider))
+	g := newGrant(f, token, id, a.site.account(id), now, clockSkew(provider))
 	if err := g.meets(f.need, now); err != nil {
 		return finishProblem(err)
 	}

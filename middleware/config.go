@@ -28,6 +28,17 @@ type Config struct {
 	// one, at the same port, is opened here instead.) Plain http is refused for anything but loopback.
 	BaseURL string
 
+	// Site names what sessions, accounts and sign-outs belong to, where several share a store and its keys. A
+	// session cookie of one site is nobody's at another, somebody who is known at one is new at another,
+	// whatever Account.ID they have there, and [Auth.SignOutUser] of one ends no session of another. The
+	// default is the origin of BaseURL. An app that moves to another address keeps its people by giving the
+	// origin that it had before; two addresses of one app that give the same Site have their people, sessions and
+	// sign-outs in common. (The cookies stay with each host, so a person signs in at each.) At most 200
+	// printable ASCII characters without spaces.
+	//
+	// Give it before the first person signs in, or keep it: under another Site everybody is new.
+	Site string
+
 	// Providers are the identity providers that people sign in with. Where there are several and
 	// nothing says which, the person chooses, on a page that lists them in this order.
 	//
@@ -225,6 +236,7 @@ func (c *Config) check() (*url.URL, error) {
 	if _, ok := returnpath.Clean(site, c.prefix(), c.home()); !ok {
 		errs.add("Home %q: want a path of this site outside of Prefix", c.home())
 	}
+	errs = append(errs, checkSite(c.Site)...)
 	errs = append(errs, checkProviders(c.Providers)...)
 	if c.Store != nil && isNil(c.Store) {
 		errs.add("Store: a %T that is nil", c.Store)

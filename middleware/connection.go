@@ -318,7 +318,7 @@ func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
 
 // estrange takes an account from the list of a user's.
 func (a *Auth) estrange(ctx context.Context, user, account string) error {
-	err := a.write(ctx, personKey(user), sessionstore.Change{Delete: []string{account}})
+	err := a.write(ctx, a.site.person(user), sessionstore.Change{Delete: []string{account}})
 	if contested(err) {
 		return nil
 	}

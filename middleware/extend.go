@@ -160,7 +160,7 @@ func (a *Auth) listGrant(ctx context.Context, s *session, t *providers.Token) (e
 	if t.Session == "" {
 		return e, nil
 	}
-	key := providerSessionKey(t.Issuer, t.Session)
+	key := a.site.providerSession(t.Issuer, t.Session)
 	mark, err := a.enlist(ctx, key, s.id, s.meta.deadline, "")
 	e.places = []place{{key, mark}}
 	return e, err

@@ -93,7 +93,8 @@ func (a *Auth) encodeFlow(f *flow, binding string) string {
 	return text(append(append(b[:0], f.secrets.id), sealed...))
 }
 
-// flowData is what a state is bound to besides its content.
+// flowData is what a state is bound to besides its content. Its key is the site's; and what was started at one
+// of the site's addresses does not come back to another, which is not the redirect URI that the code is for.
 func (a *Auth) flowData(binding string) []byte {
 	b := make([]byte, 0, 4+len(a.origin)+len(binding)) // both lengths take two bytes at most
 	b = packed.AppendString(b, a.origin)
@@ -199,13 +200,13 @@ func (a *Auth) visit(f *flow, state string, s *session) *providers.Flow {
 	return v
 }
 
-// A return path that is too long for the state goes into one of a fixed number of slots, which
+// A return path that is too long for the state goes into one of a fixed number of slots of the site, which
 // later ones reuse: however many sign-ins are started, it takes no more room. One that is lost
 // costs the person the page, not the sign-in.
 func (a *Auth) asideKey(f *flow) (sessionstore.Key, string) {
 	m := f.secrets.flow.Derive("aside", string(f.seed[:]))
 	slot := (int(m[0])<<8 | int(m[1])) % asides
-	return sessionstore.Key{Kind: kindAside, ID: "slot-" + string(rune('a'+slot>>8)) + text([]byte{byte(slot)})}, string(m[16:])
+	return sessionstore.Key{Kind: kindAside, ID: "slot-" + text([]byte(a.site.tag)) + "-" + string(rune('a'+slot>>8)) + text([]byte{byte(slot)})}, string(m[16:])
 }
 
 func (a *Auth) putAside(ctx context.Context, f *flow) {

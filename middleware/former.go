@@ -255,7 +255,7 @@ func (a *Auth) bequest(token string, fields []sessionstore.Field, deadline time.
 	c := sessionstore.Change{
 		Mode: sessionstore.MustNotExist,
 		Set: append(fields,
-			sessionstore.Field{Name: fieldBorn, Version: version()},
+			a.site.born(version()),
 			sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()},
 			sessionstore.Field{Name: fieldFormer},
 		),

@@ -29,10 +29,10 @@ type grant struct {
 	version         uint64
 }
 
-// newGrant returns what came back from f. The provider's clock may be off by skew.
-func newGrant(f *flow, t *providers.Token, id *providers.Identity, now time.Time, skew time.Duration) grant {
+// newGrant returns what came back from f, of the account with that key. The provider's clock may be off by skew.
+func newGrant(f *flow, t *providers.Token, id *providers.Identity, account string, now time.Time, skew time.Duration) grant {
 	g := grant{
-		provider: f.provider, label: f.label, token: t, user: accountKey(id), subject: id.Subject,
+		provider: f.provider, label: f.label, token: t, user: account, subject: id.Subject,
 		obtained: now, authTime: providers.ProvedAt(id.AuthTime, now, skew), acr: id.ACR, declined: missing(f.need.Scopes, t.Scopes),
 		issued: now, version: version(),
 	}

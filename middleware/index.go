@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -35,24 +34,9 @@ const (
 	maxSessions = 1000 // of one person
 )
 
+// indexKey is that of the index of a person, whose account is one of this site.
 func indexKey(account string) sessionstore.Key {
 	return sessionstore.Key{Kind: kindIndex, ID: account}
-}
-
-// providerSessionKey is that of the index of a session at the provider, by issuer and sid claim: what a
-// logout that starts there names. OpenID Connect Back-Channel Logout 1.0, section 2.4.
-func providerSessionKey(issuer, sid string) sessionstore.Key {
-	var short [256]byte
-	b := packed.AppendString(append(short[:0], "sid"...), issuer)
-	h := sha256.Sum256(packed.AppendString(b, sid))
-	return sessionstore.Key{Kind: kindIndex, ID: text(h[:])}
-}
-
-// personKey is that of the record that lists the accounts of one of the app's users: more than one
-// if they have linked providers.
-func personKey(user string) sessionstore.Key {
-	h := sha256.Sum256([]byte(user))
-	return sessionstore.Key{Kind: kindPerson, ID: text(h[:])}
 }
 
 // isEntry reports that a field of an index is a session's: its name is the id. Others are the mark, and
@@ -148,7 +132,7 @@ func (a *Auth) list(ctx context.Context, q *request, sid, account string, t *pro
 	}
 	keys := append(make([]sessionstore.Key, 0, 2), indexKey(account))
 	if t.Session != "" {
-		keys = append(keys, providerSessionKey(t.Issuer, t.Session))
+		keys = append(keys, a.site.providerSession(t.Issuer, t.Session))
 	}
 	e := entry{sid: sid, began: a.now(), places: make([]place, 0, len(keys))}
 	for _, key := range keys {
@@ -239,7 +223,7 @@ func (a *Auth) delist(ctx context.Context, account string, sids ...string) {
 
 // introduce makes the account findable by the app's user id.
 func (a *Auth) introduce(ctx context.Context, user, account string) error {
-	err := a.write(ctx, personKey(user), sessionstore.Change{
+	err := a.write(ctx, a.site.person(user), sessionstore.Change{
 		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: account, Version: version()}},
 		Expires: a.now().Add(forGood), Tier: sessionstore.Member,
 	})
@@ -251,7 +235,7 @@ func (a *Auth) introduce(ctx context.Context, user, account string) error {
 
 // accounts returns the keys of the accounts of one of the app's users.
 func (a *Auth) accounts(ctx context.Context, user string) ([]string, error) {
-	rec, err := a.read(ctx, personKey(user))
+	rec, err := a.read(ctx, a.site.person(user))
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return nil, nil
 	}
@@ -261,7 +245,7 @@ func (a *Auth) accounts(ctx context.Context, user string) ([]string, error) {
 	var keys []string
 	// Its fields are written once and never again: the key that sealed one may be gone, the account not.
 	for name := range rec.Versions() {
-		if token(name, 43) { // as accountKey; what a later version adds is none
+		if token(name, 43) { // as site.account; what a later version adds is none
 			keys = append(keys, name)
 		}
 	}

@@ -129,7 +129,7 @@ func (b *browser) reseal(state string, key sessionstore.RingKey, change func(pla
 	}
 	binding, _, _ := strings.Cut(b.cookies()[b.bindings()[0]], ".")
 	aad := packed.AppendString(packed.AppendString(nil, appURL), binding)
-	derived := aead.NewSecret(key.Secret).Derive("middleware", "state")
+	derived := aead.NewSecret(key.Secret).Derive("middleware", "state", appURL)
 	secret := aead.NewSecret(derived[:])
 	seed, plain, err := secret.OpenOnce(sealed[1:], aad)
 	if err != nil {

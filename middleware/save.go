@@ -310,7 +310,7 @@ func (q *request) create(s *session, sn *snapshot, set []sessionstore.Field) err
 	c := sessionstore.Change{
 		Mode: sessionstore.MustNotExist,
 		Set: append([]sessionstore.Field{
-			{Name: fieldBorn, Version: n.born},
+			a.site.born(n.born),
 			{Name: fieldMeta, Value: n.meta.pack(), Version: n.metaVersion},
 		}, set...),
 		Expires: a.expiry(&n.meta, now),

@@ -11,7 +11,7 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// secrets are the keys of one ring key, one per purpose, so that what is made for one cannot be
+// secrets are the keys of one ring key, one per purpose and site, so that what is made for one cannot be
 // used as another.
 type secrets struct {
 	id     byte
@@ -22,12 +22,12 @@ type secrets struct {
 	page   aead.Secret // page tags
 }
 
-func newSecrets(keys sessionstore.Keyring) []secrets {
+func newSecrets(keys sessionstore.Keyring, site string) []secrets {
 	ss := make([]secrets, 0, len(keys))
 	for _, k := range keys {
 		ring := aead.NewSecret(k.Secret)
 		derive := func(purpose string) aead.Secret {
-			key := ring.Derive("middleware", purpose)
+			key := ring.Derive("middleware", purpose, site)
 			return aead.NewSecret(key[:])
 		}
 		ss = append(ss, secrets{

@@ -125,7 +125,7 @@ func (a *Auth) find(ctx context.Context, id string) (session, error) {
 	return a.view(id, rec, err)
 }
 
-// view returns the session of id that a load has found.
+// view returns the session of id that a load has found. One of another site is none.
 func (a *Auth) view(id string, rec sessionstore.Record, err error) (session, error) {
 	s := session{id: id}
 	if errors.Is(err, sessionstore.ErrNotFound) {
@@ -136,7 +136,7 @@ func (a *Auth) view(id string, rec sessionstore.Record, err error) (session, err
 	}
 	s.taken = true
 	born, ok := rec.Field(fieldBorn)
-	if !ok {
+	if !ok || !a.site.bore(born) {
 		return s, nil
 	}
 	f, ok := rec.Field(fieldMeta)

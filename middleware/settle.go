@@ -294,7 +294,7 @@ func (a *Auth) signInto(w *winner, p *session, f *flow, g *grant, e *enrolment) 
 	c.Set, c.Delete = append(c.Set, back...), gone
 	if w.how == bear || w.how == renew {
 		c.Mode = sessionstore.MustNotExist
-		c.Set = append(c.Set, sessionstore.Field{Name: fieldBorn, Version: s.born})
+		c.Set = append(c.Set, a.site.born(s.born))
 	} else {
 		c.If = append(c.If, s.lineage(), sessionstore.Match{Name: fieldMeta, Version: s.metaVersion})
 	}

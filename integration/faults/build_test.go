@@ -42,10 +42,11 @@ var nextEdits = []edit{
 	// The session, and what it holds.
 	{"middleware/session.go", `b = packed.AppendBool(b, m.persist)`, `…` + appendFurther},
 	{"middleware/session.go", "persist:       r.Bool(),\n\t}", "…\n\tr.Further()"},
-	{"middleware/settle.go", `Field{Name: fieldBorn, Version: s.born}`, `Field{Name: fieldBorn, Value: packed.Further, Version: s.born}`},
+	{"middleware/site.go", `b := packed.AppendString(nil, s.tag)`, `…` + appendFurther},
+	{"middleware/site.go", `return r.String() == s.tag && r.Err() == nil`, "ours := r.String() == s.tag && r.Err() == nil\n\tif ours {\n\t\tr.Further()\n\t}\n\treturn ours"},
 	{"middleware/settle.go", `Value: e.packed[1:]})`, "Value: e.packed[1:]},\n\t\tsessionstore.Field{Name: \"further\", Value: packed.Further})"},
 	{"middleware/settle.go", `"github.com/returnleg/returnleg/providers"`, "\"github.com/returnleg/returnleg/internal/packed\"\n\t…"},
-	{"middleware/save.go", `{Name: fieldBorn, Version: n.born},`, "{Name: fieldBorn, Value: packed.Further, Version: n.born},\n\t\t\t{Name: \"further\", Value: packed.Further},"},
+	{"middleware/save.go", `a.site.born(n.born),`, "…\n\t\t\t{Name: \"further\", Value: packed.Further},"},
 	{"middleware/save.go", `"github.com/returnleg/returnleg/sessionstore"`, "\"github.com/returnleg/returnleg/internal/packed\"\n\t…"},
 	{"middleware/grant.go", `b.Bool(g.dead)`, `…` + textFurther},
 	{"middleware/grant.go", `g.provider, g.label, _ = strings.Cut(id, ":")`, "…\n\tr.Further()"},
