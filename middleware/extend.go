@@ -83,7 +83,7 @@ func (a *Auth) add(ctx context.Context, p *session, f *flow, g grant) (*extensio
 		if f.purpose == stepUp && (len(f.need.ACR) > 0 || f.need.MaxAge > 0) && p.standing == current {
 			// The level has risen: what was stolen before is worth nothing now.
 			out.secret = a.secrets[0].next(p.id, p.secret, m.user, p.born)
-			m.rotate(out.secret, true, now)
+			m.rotate(out.secret, false, now)
 			m.acr = g.acr
 			c.If = append(c.If, sessionstore.Match{Name: fieldMeta, Version: p.metaVersion})
 			c.Set = append(c.Set, sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()})
@@ -104,6 +104,9 @@ func (a *Auth) add(ctx context.Context, p *session, f *flow, g grant) (*extensio
 		again, err := a.load(ctx, p.id, p.secret)
 		if err != nil {
 			return nil, problem(ReasonStore, err)
+		}
+		if p.opens() && again.standing == before && again.born == p.born {
+			again.standing = previous // the request had a right to the session when it came
 		}
 		p = &again
 	}

@@ -272,7 +272,7 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 		p.Provider, p.BackURL = d.provider, d.returnTo
 		return p
 	}
-	bears := f.session == "" || s.standing == absent || s.standing == stale
+	bears := s.reborn()
 	if bears {
 		if f.session, err = a.randomText(16); err != nil {
 			return problem(ReasonRandom, err)

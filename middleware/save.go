@@ -150,8 +150,9 @@ type edit struct {
 	*snapshot
 	set       []sessionstore.Field
 	del       []string
-	moved     bool // the deadline is another one
-	remembers bool // and so is whether the cookie outlives the browser
+	moved     bool   // the deadline is another one
+	remembers bool   // and so is whether the cookie outlives the browser
+	user      string // whose session it was
 }
 
 // update changes the record of s.
@@ -167,6 +168,7 @@ func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del
 		snapshot: sn, set: set, del: del,
 		moved:     sn.modified && !sn.deadline.Equal(s.meta.deadline),
 		remembers: sn.modified && sn.frames[rememberMe] != q.data.base[rememberMe],
+		user:      s.meta.user,
 	}
 	for {
 		now := a.now()
@@ -218,12 +220,13 @@ func (q *request) amend(s *session, e *edit, now time.Time) (secret string, m me
 	// the browser may have a better one already.
 	if q.renew && s.standing == current {
 		secret = q.auth.secrets[0].next(s.id, s.secret, m.user, s.born)
-		m.rotate(secret, true, now)
+		m.rotate(secret, false, now)
+		m.renewed = now
 	}
-	if e.moved && s.opens() {
+	if e.moved && m.user == e.user {
 		m.deadline = e.deadline.UTC().Truncate(time.Millisecond)
 	}
-	if e.remembers && s.opens() {
+	if e.remembers && m.user == e.user {
 		m.persist = e.persist
 	}
 	if secret == s.secret && s.shown(now) {

@@ -34,12 +34,13 @@ type meta struct {
 	current           string // hash of the cookie's secret
 	previous          string // hash of the one before it
 	previousUntil     time.Time
-	previousSame      bool   // the user was the same before
+	previousSame      bool   // the user and the level were the same before, and nobody asked for another secret
 	user              string // key of the account; "" while anonymous
 	provider          string // of the sign-in
 	signedIn          time.Time
 	acr               string
-	persist           bool // the cookie outlives the browser
+	persist           bool      // the cookie outlives the browser
+	renewed           time.Time // when RenewToken was asked for last
 }
 
 func (m *meta) pack() string {
@@ -55,6 +56,7 @@ func (m *meta) pack() string {
 	b = packed.AppendTime(b, m.signedIn)
 	b = packed.AppendString(b, m.acr)
 	b = packed.AppendBool(b, m.persist)
+	b = packed.AppendTime(b, m.renewed)
 	return string(b)
 }
 
@@ -73,6 +75,9 @@ func unpackMeta(s string) (meta, error) {
 		acr:           r.String(),
 		persist:       r.Bool(),
 	}
+	if r.More() { // an earlier version did not note it
+		m.renewed = r.Time()
+	}
 	return m, r.Err()
 }
 
@@ -83,8 +88,8 @@ const (
 	absent   standing = iota // no cookie, or of a session that is gone
 	unborn                   // given out at a start; nothing is stored yet
 	current                  // its present secret
-	previous                 // the secret before, of the same user: as good, for a while
-	before                   // the secret before, from before the sign-in: opens nothing
+	previous                 // the secret before, of the same user at the same level: as good, for a while
+	before                   // the secret before, from before a sign-in, a step-up or RenewToken: opens nothing
 	stale                    // a live session, another secret: opens nothing
 	withheld                 // the path is free of sessions: nothing was looked up
 )
@@ -104,6 +109,12 @@ type session struct {
 func (s *session) opens() bool { return s.standing == current || s.standing == previous }
 
 func (s *session) signedIn() bool { return s.opens() && s.meta.user != "" }
+
+// reborn reports that a start with this cookie gets another session: its own is not there, is not the
+// cookie's any more, or is one to which a sign-in would bring whoever knew the cookie before RenewToken.
+func (s *session) reborn() bool {
+	return s.id == "" || s.standing == absent || s.standing == stale || s.standing == before && s.meta.user == ""
+}
 
 // anonymous reports that the request has a session, or could have one, in which nobody is signed in.
 func (s *session) anonymous() bool {
@@ -199,13 +210,14 @@ const (
 	previousRest = 30 * time.Second
 )
 
-// rotate makes secret the current one.
-func (m *meta) rotate(secret string, sameUser bool, now time.Time) {
+// rotate makes secret the current one. The one before it stays as good for a while if keep says so, which
+// it may where the user and the level are the same, and nobody asked for another secret.
+func (m *meta) rotate(secret string, keep bool, now time.Time) {
 	h := hash(secret)
 	if h == m.current {
 		return
 	}
-	m.previous, m.previousUntil, m.previousSame = m.current, now.Add(previousLife), sameUser
+	m.previous, m.previousUntil, m.previousSame = m.current, now.Add(previousLife), keep
 	m.current = h
 }
 

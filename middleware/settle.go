@@ -138,10 +138,14 @@ func (a *Auth) foresee(ctx context.Context, q *request, f *flow, user string) er
 
 // started returns the session in which f started, as it is now; p is the one that the callback shows.
 func (a *Auth) started(ctx context.Context, f *flow, p *session) (session, error) {
-	if f.session == p.id {
-		return *p, nil
+	s, err := *p, error(nil)
+	if f.session != p.id {
+		s, err = a.find(ctx, f.session)
 	}
-	return a.find(ctx, f.session)
+	if began := f.expires.Add(-flowLife); !s.opens() && s.meta.user == "" && began.Before(s.meta.renewed) {
+		return session{}, err // by whoever knew a cookie from before RenewToken
+	}
+	return s, err
 }
 
 // welcome calls the app's OnLogin. A panic in it is the app's, and goes on; but it must not leave
@@ -271,14 +275,15 @@ func (a *Auth) signInto(w *winner, p *session, f *flow, g *grant, e *enrolment) 
 	case w.how == attach && p.standing == current && g.acr == m.acr:
 		secret = p.secret // the same person at the same level: the cookie stays
 	case w.how == attach && p.standing != current:
-		if hash(secret) != m.current { // the sign-in before was one that did not show this cookie
-			secret = a.secrets[0].next(s.id, hashed+m.previous, user, s.born)
-		}
-		if hash(secret) != m.current {
-			secret = "" // replaced since, by more than one sign-in: the browser has a better one
+		// What replaced the cookie that came is sent again, if it followed from it and is to stay: at another
+		// level the present secret must not open what the new one does.
+		var ok bool
+		if secret, ok = a.followed(s, p.secret, user); !ok || g.acr != m.acr {
+			secret = a.secrets[0].next(s.id, hashed+m.current, user, s.born)
+			m.rotate(secret, false, now)
 		}
 	default:
-		m.rotate(secret, w.how == attach, now)
+		m.rotate(secret, false, now)
 	}
 	m.user, m.provider, m.acr, m.persist = user, g.provider, g.acr, m.persist || w.remember
 	m.deadline = now.Add(a.sessions.Lifetime).UTC().Truncate(time.Millisecond)
@@ -318,19 +323,30 @@ func (a *Auth) reissue(ctx context.Context, p *session, red *redemption) (*outco
 	// Who shows the one before gets it as long as nobody has shown it, and not for a sign-in before the one
 	// that made it: it may stand for more than that had shown.
 	until := s.meta.previousUntil
-	if p.standing == previous && (!until.After(a.now().Add(previousRest)) || red.at.Before(until.Add(-previousLife))) {
+	if (p.standing == previous || p.standing == before) && (!until.After(a.now().Add(previousRest)) || red.at.Before(until.Add(-previousLife))) {
 		return nil, nil
 	}
-	presents := []string{hashed + s.meta.previous, fresh}
+	shown := ""
 	if p.id == s.id {
-		presents = append(presents, p.secret)
+		shown = p.secret
 	}
+	secret, ok := a.followed(&s, shown, red.user)
+	if !ok {
+		return nil, nil
+	}
+	return &outcome{session: s.id, secret: secret, deadline: s.meta.deadline, persist: s.meta.persist, user: red.user}, nil
+}
+
+// followed returns the present secret of s if it followed from the one that the browser shows, or if the
+// browser showed none at the sign-in, in which user came back.
+func (a *Auth) followed(s *session, shown, user string) (string, bool) {
+	presents := []string{hashed + s.meta.previous, fresh, shown}
 	for i := range a.secrets {
 		for _, present := range presents {
-			if secret := a.secrets[i].next(s.id, present, red.user, s.born); hash(secret) == s.meta.current {
-				return &outcome{session: s.id, secret: secret, deadline: s.meta.deadline, persist: s.meta.persist, user: red.user}, nil
+			if secret := a.secrets[i].next(s.id, present, user, s.born); hash(secret) == s.meta.current {
+				return secret, true
 			}
 		}
 	}
-	return nil, nil
+	return "", false
 }
