@@ -102,7 +102,7 @@ func (a *Auth) makeRoom(ctx context.Context, c *sessionstore.Change, live []list
 	}
 	slices.SortFunc(live, func(x, y listing) int { return x.until.Compare(y.until) })
 	live = live[:len(live)-maxSessions+1]
-	if err := a.endListed(ctx, live); err != nil {
+	if _, err := a.endListed(ctx, live, false); err != nil {
 		return err
 	}
 	for _, l := range live {
@@ -265,8 +265,8 @@ type Session struct {
 }
 
 // SessionsOf returns the sessions in which user is signed in, the latest first. user is an
-// [Account].ID; one who is signed in nowhere, or unknown, has none, which is no error. It takes time
-// in proportion to their number. ctx may be that of a request, or any.
+// [Account].ID; one who is signed in nowhere, or unknown, has none, which is no error. They are loaded
+// together, if the store can do that: see [sessionstore.BatchLoader]. ctx may be that of a request, or any.
 func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 	accounts, err := a.accounts(ctx, user)
 	if err != nil {
@@ -285,20 +285,24 @@ func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 		if err != nil {
 			return nil, broken(fmt.Errorf("middleware: index: %w", err))
 		}
+		var ids, devices []string
 		for f := range rec.All() {
-			if !isEntry(f.Name) {
-				continue
+			if isEntry(f.Name) {
+				_, device, _ := unpackEntry(f.Value)
+				ids, devices = append(ids, f.Name), append(devices, device)
 			}
-			s, err := a.find(ctx, f.Name)
-			if err != nil {
-				return nil, broken(err)
-			}
+		}
+		found, err := a.findAll(ctx, ids)
+		if err != nil {
+			return nil, broken(fmt.Errorf("middleware: session: %w", err))
+		}
+		for i := range found {
+			s := &found[i]
 			if s.meta.user != account || !s.of(user) {
 				continue // ended, never came to be, or is of the user to whom OnLogin has given the account since
 			}
-			_, device, _ := unpackEntry(f.Value)
 			e := Session{
-				ID: s.id, Provider: s.meta.provider, Device: device, Current: s.id == here,
+				ID: s.id, Provider: s.meta.provider, Device: devices[i], Current: s.id == here,
 				Created: s.meta.signedIn, LastSeen: s.meta.signedIn, Expires: s.record.Expires,
 			}
 			if d := a.idle(&s.meta); d > 0 && s.record.Expires.Before(s.meta.deadline) {
@@ -313,8 +317,9 @@ func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 
 // SignOutUser ends every session of user, an [Account].ID, wherever it is; one that a sign-in is
 // about to make included. It takes effect with the next request of each. Nobody of that ID is no
-// error. After an error some may be ended; it is safe to try again. ctx may be that of a request, or
-// any.
+// error. After an error some may be ended; it is safe to try again. A store that is full
+// ([sessionstore.ErrFull]) ends them as well; the error then says how many have ended, and that nothing
+// could be left to stop a sign-in that is about to make another. ctx may be that of a request, or any.
 func (a *Auth) SignOutUser(ctx context.Context, user string) error {
 	return broken(a.endAll(ctx, user, ""))
 }

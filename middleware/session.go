@@ -136,6 +136,29 @@ func (a *Auth) find(ctx context.Context, id string) (session, error) {
 	return a.view(id, rec, err)
 }
 
+// findAll is find for many.
+func (a *Auth) findAll(ctx context.Context, ids []string) ([]session, error) {
+	keys := make([]sessionstore.Key, len(ids))
+	for i, id := range ids {
+		keys[i] = sessionstore.Key{Kind: kindSession, ID: id}
+	}
+	recs, err := a.readAll(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	ss := make([]session, len(ids))
+	for i, rec := range recs {
+		var none error
+		if rec.Expires.IsZero() {
+			none = sessionstore.ErrNotFound
+		}
+		if ss[i], err = a.view(ids[i], rec, none); err != nil {
+			return nil, err
+		}
+	}
+	return ss, nil
+}
+
 // view returns the session of id that a load has found. One of another site is none.
 func (a *Auth) view(id string, rec sessionstore.Record, err error) (session, error) {
 	s := session{id: id}

@@ -18,21 +18,81 @@ const (
 	tombstoneLife = time.Hour // a sign-in takes redeemTime; clocks differ, and processes are held up
 )
 
-// A listing is an entry of an index, as it is read.
+// A listing is an entry of an index, as it is read, and the session of that id.
 type listing struct {
 	sid           string
 	until, listed time.Time
-	found         bool // a session of that id
+	session       session // none: there is none, or nobody has looked
 }
 
+func (l *listing) key() sessionstore.Key {
+	return sessionstore.Key{Kind: kindSession, ID: l.sid}
+}
+
+// young reports that the sign-in of l may be under way still.
+func (l *listing) young(now time.Time) bool { return now.Sub(l.listed) < tombstoneLife }
+
 // endAccount ends the sessions of an account that are of user; "": of anybody.
+//
+// The mark comes first: a sign-in that is under way sees it, or its entry is seen here. Where the store
+// has no room for it the sessions end first, which makes some. Then the mark comes, and the index is read
+// once more: what is listed by then is seen here, and what comes later sees the mark.
 func (a *Auth) endAccount(ctx context.Context, account, user, except string) error {
 	key := indexKey(account)
-	rec, err := a.store.Load(ctx, key)
-	if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
-		return fmt.Errorf("middleware: index: %w", err)
+	full := a.markEnded(ctx, key)
+	if full != nil && !errors.Is(full, sessionstore.ErrFull) {
+		return fmt.Errorf("middleware: index: %w", full)
 	}
-	// The mark comes first: a sign-in that is under way sees it, or its entry is seen here.
+	all, err := a.listings(ctx, key, user, except)
+	if err != nil {
+		return err
+	}
+	ended, err := a.endListed(ctx, all, full != nil)
+	a.delist(ctx, account, ended...)
+	if full == nil {
+		return unstopped(len(ended), err)
+	}
+	if err != nil && !errors.Is(err, sessionstore.ErrFull) {
+		return unstopped(len(ended), err)
+	}
+	if err := a.markEnded(ctx, key); err != nil {
+		return unstopped(len(ended), err)
+	}
+	later, err := a.listings(ctx, key, user, except)
+	if err != nil {
+		return unstopped(len(ended), err)
+	}
+	// Those whose tombstone found no room are not listed any more, but here.
+	seen := make(map[string]bool, len(later))
+	for _, l := range later {
+		seen[l.sid] = true
+	}
+	for _, l := range all {
+		if !seen[l.sid] {
+			l.session = session{}
+			later = append(later, l)
+		}
+	}
+	more, err := a.endListed(ctx, later, true)
+	a.delist(ctx, account, more...)
+	return unstopped(len(ended)+len(more), err)
+}
+
+// unstopped is the error of a sign-out of everything that has ended what there was, and could not keep a
+// sign-in that is under way from making another session.
+func unstopped(ended int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("middleware: sign-out: %d sessions have ended; one that is about to be made may not: %w", ended, err)
+}
+
+// markEnded changes the mark of an index.
+func (a *Auth) markEnded(ctx context.Context, key sessionstore.Key) error {
+	rec, err := a.read(ctx, key)
+	if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
+		return err
+	}
 	c := sessionstore.Change{
 		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: fieldMark, Version: version()}},
 		Expires: a.now().Add(a.sessions.Lifetime + indexRest), Tier: sessionstore.Member,
@@ -40,64 +100,110 @@ func (a *Auth) endAccount(ctx context.Context, account, user, except string) err
 	if rec.Expires.After(c.Expires) {
 		c.Expires = rec.Expires
 	}
-	if err := a.store.Update(ctx, key, c); err != nil {
-		return fmt.Errorf("middleware: index: %w", err)
+	return a.write(ctx, key, c)
+}
+
+// listings returns the entries of an index whose sessions are of user, or are not there; "": all.
+func (a *Auth) listings(ctx context.Context, key sessionstore.Key, user, except string) ([]listing, error) {
+	rec, err := a.read(ctx, key)
+	if errors.Is(err, sessionstore.ErrNotFound) {
+		return nil, nil
 	}
-	rec, err = a.store.Load(ctx, key)
 	if err != nil {
-		return fmt.Errorf("middleware: index: %w", err)
+		return nil, fmt.Errorf("middleware: index: %w", err)
 	}
-	var ended []string
-	var all []listing
+	var ids []string
 	for name := range rec.Versions() { // a replica with another key may have listed some
-		if !isEntry(name) || name == except {
+		if isEntry(name) && name != except {
+			ids = append(ids, name)
+		}
+	}
+	found, err := a.findAll(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("middleware: session: %w", err)
+	}
+	entries := make(map[string]sessionstore.Field, len(ids))
+	for f := range rec.All() {
+		entries[f.Name] = f
+	}
+	all := make([]listing, 0, len(ids))
+	for i, id := range ids {
+		if user != "" && !found[i].of(user) {
 			continue
 		}
-		s, err := a.find(ctx, name)
-		if err != nil {
-			return err
-		}
-		if user != "" && !s.of(user) {
-			continue
-		}
-		l := listing{sid: name, listed: a.now(), found: s.standing != absent}
-		if f, ok := rec.Field(name); ok {
+		l := listing{sid: id, listed: a.now(), session: found[i]}
+		if f, ok := entries[id]; ok {
 			l.until, _, l.listed = unpackEntry(f.Value)
 		}
 		all = append(all, l)
-		if l.found {
-			ended = append(ended, name)
-		}
 	}
-	if err := a.endListed(ctx, all); err != nil {
-		return err
-	}
-	a.delist(ctx, account, ended...)
-	return nil
+	return all, nil
 }
 
-// endListed ends sessions, and keeps those from coming to be that sign-ins under way have listed.
-func (a *Auth) endListed(ctx context.Context, all []listing) error {
-	var keys, recent []sessionstore.Key
-	for _, l := range all {
-		key := sessionstore.Key{Kind: kindSession, ID: l.sid}
-		young := a.now().Sub(l.listed) < tombstoneLife
-		if young {
-			recent = append(recent, key)
-		}
-		if l.found || !young { // else there may be a tombstone, which is not to be gone even for a moment
-			keys = append(keys, key)
+// endListed ends sessions, and keeps those from coming to be that sign-ins under way have listed. It
+// returns the ids of those that were there. In a store that is full a session that is young becomes a
+// tombstone in one change, which takes less room than it did; where that is refused, too, it is deleted,
+// and the tombstone comes next.
+func (a *Auth) endListed(ctx context.Context, all []listing, full bool) (ended []string, err error) {
+	now := a.now()
+	var replaced []sessionstore.KeyedChange
+	var gone, bare []sessionstore.Key
+	for i := range all {
+		l := &all[i]
+		switch found := l.session.born != 0; {
+		case found && l.young(now) && full:
+			replaced = append(replaced, sessionstore.KeyedChange{Key: l.key(), Change: tombstoneOf(&l.session, now)})
+			ended = append(ended, l.sid)
+		case found:
+			gone, ended = append(gone, l.key()), append(ended, l.sid)
+			if l.young(now) {
+				bare = append(bare, l.key())
+			}
+		case l.young(now): // there may be a tombstone, which is not to be gone even for a moment
+			bare = append(bare, l.key())
+		default:
+			gone = append(gone, l.key())
 		}
 	}
-	if err := a.store.Delete(ctx, keys...); err != nil {
-		return fmt.Errorf("middleware: session: %w", err)
+	for i, err := range sessionstore.UpdateAll(ctx, a.store, replaced) {
+		if err == nil {
+			continue
+		}
+		if !contested(err) {
+			gone = append(gone, replaced[i].Key)
+		}
+		bare = append(bare, replaced[i].Key)
 	}
-	for _, key := range recent {
-		if err := a.bury(ctx, key); err != nil {
-			return fmt.Errorf("middleware: tombstone: %w", err)
+	if err := a.eraseAll(ctx, gone); err != nil {
+		return nil, fmt.Errorf("middleware: session: %w", err)
+	}
+	if err := a.bury(ctx, bare); err != nil {
+		return ended, fmt.Errorf("middleware: tombstone: %w", err)
+	}
+	return ended, nil
+}
+
+// tombstoneOf returns the change that makes a tombstone of s.
+func tombstoneOf(s *session, now time.Time) sessionstore.Change {
+	c := tombstone(now)
+	c.Mode, c.If = sessionstore.MustExist, []sessionstore.Match{s.lineage()}
+	for name := range s.record.Versions() {
+		if name != fieldEnded {
+			c.Delete = append(c.Delete, name)
 		}
 	}
-	return nil
+	return c
+}
+
+// tombstone returns the change that puts one where no session is.
+func tombstone(now time.Time) sessionstore.Change {
+	return sessionstore.Change{
+		Mode:    sessionstore.MayExist,
+		If:      []sessionstore.Match{{Name: fieldBorn}}, // as no session is
+		Set:     []sessionstore.Field{{Name: fieldEnded, Version: version()}},
+		Expires: now.Add(tombstoneLife),
+		Tier:    sessionstore.Member,
+	}
 }
 
 // unburied reports that a sign-out of everything may have left no tombstone for the session of w, in
@@ -109,23 +215,36 @@ func (a *Auth) unburied(w *winner, e entry, user string) bool {
 	return held || w.how == attach && !w.session.of(user)
 }
 
-// bury puts a tombstone in the place of a session, and ends one that has come to be meanwhile. A tombstone
-// that is there lasts longer: at no time is there none.
-func (a *Auth) bury(ctx context.Context, key sessionstore.Key) error {
+// bury puts tombstones in the places of sessions, and ends those that have come to be meanwhile. A
+// tombstone that is there lasts longer: at no time is there none. One that finds no room keeps no other
+// from its place.
+func (a *Auth) bury(ctx context.Context, keys []sessionstore.Key) error {
+	var failure error
+	tried := make(map[sessionstore.Key]bool)
 	for range settleTries {
-		err := a.store.Update(ctx, key, sessionstore.Change{
-			Mode:    sessionstore.MayExist,
-			If:      []sessionstore.Match{{Name: fieldBorn}}, // as no session is
-			Set:     []sessionstore.Field{{Name: fieldEnded, Version: version()}},
-			Expires: a.now().Add(tombstoneLife),
-			Tier:    sessionstore.Member,
-		})
-		if !errors.Is(err, sessionstore.ErrConflict) {
+		if len(keys) == 0 {
+			return failure
+		}
+		us, now := make([]sessionstore.KeyedChange, len(keys)), a.now()
+		for i, key := range keys {
+			us[i] = sessionstore.KeyedChange{Key: key, Change: tombstone(now)}
+		}
+		var again, alive []sessionstore.Key
+		for i, err := range sessionstore.UpdateAll(ctx, a.store, us) {
+			switch {
+			case err == nil:
+			case errors.Is(err, sessionstore.ErrConflict):
+				again, alive = append(again, keys[i]), append(alive, keys[i])
+			case unreached(err) && !tried[keys[i]]:
+				again, tried[keys[i]] = append(again, keys[i]), true
+			default:
+				failure = err
+			}
+		}
+		if err := a.eraseAll(ctx, alive); err != nil {
 			return err
 		}
-		if err := a.store.Delete(ctx, key); err != nil {
-			return err
-		}
+		keys = again
 	}
 	return sessionstore.ErrConflict
 }

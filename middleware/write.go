@@ -80,6 +80,27 @@ func (a *Auth) read(ctx context.Context, k sessionstore.Key) (sessionstore.Recor
 	return a.store.Load(ctx, k)
 }
 
+// readAll is read for many.
+func (a *Auth) readAll(ctx context.Context, ks []sessionstore.Key) ([]sessionstore.Record, error) {
+	recs, err := sessionstore.LoadAll(ctx, a.store, ks)
+	if err == nil || decided(err) || ctx.Err() != nil {
+		return recs, err
+	}
+	return sessionstore.LoadAll(ctx, a.store, ks)
+}
+
+// eraseAll is erase for many.
+func (a *Auth) eraseAll(ctx context.Context, ks []sessionstore.Key) error {
+	if len(ks) == 0 {
+		return nil
+	}
+	err := sessionstore.DeleteAll(ctx, a.store, ks)
+	if err == nil || decided(err) || ctx.Err() != nil {
+		return err
+	}
+	return sessionstore.DeleteAll(ctx, a.store, ks)
+}
+
 // erase deletes records, and tries once more if the store failed.
 func (a *Auth) erase(ctx context.Context, ks ...sessionstore.Key) error {
 	if len(ks) == 0 {

@@ -31,8 +31,10 @@ type Memory struct {
 }
 
 var (
-	_ Store  = (*Memory)(nil)
-	_ Pinger = (*Memory)(nil)
+	_ Store        = (*Memory)(nil)
+	_ Pinger       = (*Memory)(nil)
+	_ BatchLoader  = (*Memory)(nil)
+	_ BatchUpdater = (*Memory)(nil)
 )
 
 const (
@@ -108,6 +110,28 @@ func (m *Memory) Delete(ctx context.Context, ks ...Key) error {
 		s.mu.Unlock()
 	}
 	return nil
+}
+
+// LoadAll implements [BatchLoader].
+func (m *Memory) LoadAll(ctx context.Context, ks []Key) ([]Record, error) {
+	rs := make([]Record, len(ks))
+	for i, k := range ks {
+		r, err := m.Load(ctx, k)
+		if err != nil && err != ErrNotFound {
+			return nil, err
+		}
+		rs[i] = r
+	}
+	return rs, nil
+}
+
+// UpdateAll implements [BatchUpdater].
+func (m *Memory) UpdateAll(ctx context.Context, us []KeyedChange) []error {
+	errs := make([]error, len(us))
+	for i, u := range us {
+		errs[i] = m.Update(ctx, u.Key, u.Change)
+	}
+	return errs
 }
 
 // Ping implements [Pinger]: a Memory is always there.

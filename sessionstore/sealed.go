@@ -69,17 +69,27 @@ func (s *SealedStore) Load(ctx context.Context, k Key) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
+	return s.opening(k, r), nil
+}
+
+// opening returns r, which is stored sealed, as one that opens what it is asked for.
+func (s *SealedStore) opening(k Key, r Record) Record {
 	if r.opener != nil { // sealed twice: take the other layer off first
 		r = r.opened()
 	}
 	r.opener = &opener{store: s, key: k}
-	return r, nil
+	return r
 }
 
 // Update implements [Store].
 func (s *SealedStore) Update(ctx context.Context, k Key, c Change) error {
+	return s.store.Update(ctx, k, s.sealed(k, c))
+}
+
+// sealed returns c with its values sealed.
+func (s *SealedStore) sealed(k Key, c Change) Change {
 	if len(c.Set) == 0 {
-		return s.store.Update(ctx, k, c)
+		return c
 	}
 	first := &s.keys[0]
 	box := first.box(k)
@@ -89,12 +99,35 @@ func (s *SealedStore) Update(ctx context.Context, k Key, c Change) error {
 		set[i].Value = seal(box, first.id, k, f)
 	}
 	c.Set = set
-	return s.store.Update(ctx, k, c)
+	return c
+}
+
+// LoadAll implements [BatchLoader]: by that of the store beneath, if it is one.
+func (s *SealedStore) LoadAll(ctx context.Context, ks []Key) ([]Record, error) {
+	rs, err := LoadAll(ctx, s.store, ks)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rs {
+		if !rs[i].Expires.IsZero() {
+			rs[i] = s.opening(ks[i], rs[i])
+		}
+	}
+	return rs, nil
+}
+
+// UpdateAll implements [BatchUpdater]: by that of the store beneath, if it is one.
+func (s *SealedStore) UpdateAll(ctx context.Context, us []KeyedChange) []error {
+	sealed := make([]KeyedChange, len(us))
+	for i, u := range us {
+		sealed[i] = KeyedChange{u.Key, s.sealed(u.Key, u.Change)}
+	}
+	return UpdateAll(ctx, s.store, sealed)
 }
 
 // Delete implements [Store].
 func (s *SealedStore) Delete(ctx context.Context, ks ...Key) error {
-	return s.store.Delete(ctx, ks...)
+	return DeleteAll(ctx, s.store, ks)
 }
 
 // Ping implements [Pinger]: it asks the store beneath, or does nothing if that is no Pinger.

@@ -45,7 +45,7 @@ type Store interface {
 	Update(ctx context.Context, k Key, c Change) error
 
 	// Delete forgets the records of ks, each by itself. One that is not there is no error.
-	// After an error some may be gone; it is safe to try again.
+	// After an error some may be gone; it is safe to try again. See [BatchLoader] for many.
 	Delete(ctx context.Context, ks ...Key) error
 }
 

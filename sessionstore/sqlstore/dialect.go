@@ -54,12 +54,26 @@ type statements struct {
 	touch   string // locks a record that is there, and moves its end to $1 unless that is null
 	create  string // makes a record that ends at $3, unless there is a row, dead or alive
 	bury    string // takes away a record that has expired
-	remove  string
 	matches string // begins the list of conditions, by name
 	drop    string // begins the list of fields to delete
 	set     string // begins the list of fields to set, setEnd ends it
 	setEnd  string
 	sweep   string // takes away at most $1 expired records
+
+	// Of many records. Each ends in "kind = ", and is completed by [inKind].
+	loadAll      string
+	alive        string // ends it
+	removeAll    string
+	beginAll     string // takes the lock of the writer; empty: there is none
+	lockAll      string
+	lockAllEnd   string
+	versions     string
+	dropAll      string // begins the list of conditions
+	buryAll      string
+	expired      string // ends it
+	move         string // to $1
+	createAll    string // begins the list of rows, createAllEnd ends it
+	createAllEnd string
 }
 
 func (d Dialect) statements(prefix string) statements {
@@ -68,7 +82,27 @@ func (d Dialect) statements(prefix string) statements {
 	if d == SQLite {
 		now, began, skip = sqliteNow, sqliteNow, ``
 	}
+	lockEnd, begin := ` ORDER BY id FOR UPDATE`, ``
+	if d == SQLite {
+		lockEnd, begin = ``, `UPDATE `+record+` SET expires = expires WHERE kind = `
+	}
 	return statements{
+		loadAll: `SELECT r.id, r.expires, f.name, f.value, f.version FROM (SELECT kind, id, expires FROM ` + record +
+			` WHERE kind = `,
+		alive: ` AND expires > ` + now + `) r LEFT JOIN ` + field + ` f ON f.kind = r.kind AND f.id = r.id`,
+		// The rows of its fields go with a record: by a foreign key, or by a trigger.
+		removeAll:    `DELETE FROM ` + record + ` WHERE kind = `,
+		beginAll:     begin,
+		lockAll:      `SELECT id FROM ` + record + ` WHERE kind = `,
+		lockAllEnd:   ` AND expires > ` + now + lockEnd,
+		dropAll:      `DELETE FROM ` + field + ` WHERE `,
+		versions:     `SELECT id, name, version FROM ` + field + ` WHERE kind = `,
+		buryAll:      `DELETE FROM ` + record + ` WHERE kind = `,
+		expired:      ` AND expires <= ` + now,
+		move:         `UPDATE ` + record + ` SET expires = $1 WHERE kind = `,
+		createAll:    `INSERT INTO ` + record + ` (kind, id, expires) VALUES `,
+		createAllEnd: ` ON CONFLICT (kind, id) DO NOTHING`,
+
 		version: `SELECT version FROM ` + prefix + `schema`,
 		load: `SELECT r.expires, f.name, f.value, f.version FROM ` + record + ` r` +
 			` LEFT JOIN ` + field + ` f ON f.kind = r.kind AND f.id = r.id` +
@@ -77,9 +111,7 @@ func (d Dialect) statements(prefix string) statements {
 			` WHERE kind = $2 AND id = $3 AND expires > ` + now,
 		create: `INSERT INTO ` + record + ` (kind, id, expires) VALUES ($1, $2, $3)` +
 			` ON CONFLICT (kind, id) DO NOTHING`,
-		bury: `DELETE FROM ` + record + ` WHERE kind = $1 AND id = $2 AND expires <= ` + now,
-		// The rows of its fields go with a record: by a foreign key, or by a trigger.
-		remove:  `DELETE FROM ` + record + ` WHERE kind = $1 AND id = $2`,
+		bury:    `DELETE FROM ` + record + ` WHERE kind = $1 AND id = $2 AND expires <= ` + now,
 		matches: `SELECT name, version FROM ` + field + ` WHERE kind = $1 AND id = $2 AND name IN (`,
 		drop:    `DELETE FROM ` + field + ` WHERE kind = $1 AND id = $2 AND name IN (`,
 		set:     `INSERT INTO ` + field + ` (kind, id, name, value, version) VALUES `,

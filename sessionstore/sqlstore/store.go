@@ -39,7 +39,8 @@ type Config struct {
 
 	// Timeout bounds each call, with its wait for a connection and its attempts after others
 	// were in the way; a context that ends earlier counts. Default 5 seconds. New takes as long
-	// as its context allows; Sweep has this long for each step, and Delete for each key. A wait
+	// as its context allows; Sweep has this long for each step, Delete, LoadAll and UpdateAll for
+	// each two hundred records of a kind. A wait
 	// that SQLite was told to make itself, by busy_timeout, is not cut short: a call may take that
 	// much longer.
 	Timeout time.Duration
@@ -205,25 +206,27 @@ func (s *Store) Update(ctx context.Context, k sessionstore.Key, c sessionstore.C
 	return err
 }
 
-// Delete implements [sessionstore.Store]. Each key is a statement of its own.
+// Delete implements [sessionstore.Store]. A few keys are a statement each, so that no
+// two calls wait for each other; of more, two hundred of a kind are one.
 func (s *Store) Delete(ctx context.Context, ks ...sessionstore.Key) error {
 	for _, k := range ks {
 		if err := k.Validate(); err != nil {
 			return err
 		}
 	}
-	for _, k := range ks {
-		err := s.attempt(ctx, "delete", func(ctx context.Context) error {
+	parts := byKind
+	if len(ks) <= fewKeys {
+		parts = oneByOne
+	}
+	return parts(ks, func(kind string, ids []string) error {
+		query, args := inKind(s.say.removeAll, nil, kind, ids)
+		return s.attempt(ctx, "delete", func(ctx context.Context) error {
 			return s.write(ctx, func() error {
-				_, err := s.db.ExecContext(ctx, s.say.remove, k.Kind, k.ID)
+				_, err := s.db.ExecContext(ctx, query, args...)
 				return err
 			})
 		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // Ping implements [sessionstore.Pinger]: it reads the version of the tables.

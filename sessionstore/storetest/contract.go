@@ -51,7 +51,7 @@ func (s Suite) Run(t *testing.T) {
 	if s.Advance == nil {
 		s.Advance = time.Sleep
 	}
-	s.run(t, false, records, values, limits, conditions, races)
+	s.run(t, false, records, values, limits, conditions, batches, races)
 	s.run(t, parallel, endings)
 	if s.Fill != nil {
 		s.run(t, false, bounds)
