@@ -29,7 +29,9 @@ import (
 // ended (401, invalid_token), it is renewed once and the request sent once more, if its body can
 // be had again (no body, or GetBody is set); a second such answer is [ErrReauthRequired]. An API
 // that asks for more (insufficient_scope, RFC 6750; insufficient_user_authentication, RFC 9470) is
-// a [*StepUpError]. All other answers, whatever their status, are the caller's.
+// a [*StepUpError]. All other answers, whatever their status, are the caller's. An API that cannot be
+// reached, breaks off, also within the body of its answer, or does not answer in HTTP is
+// [providers.ErrUnavailable].
 //
 // It belongs to the session, not to the request: it may be kept and used in goroutines, looks at
 // the session anew for each request, and fails with [ErrSignedOut] once it has ended, with
@@ -160,7 +162,7 @@ func (t *apiTransport) roundTrip(r *http.Request) (*http.Response, error) {
 			closeBody(r)
 			return nil, fmt.Errorf("%w: %s: %w", ErrOrigin, t.provider.Name(), err)
 		}
-		return transport(t.auth.client).RoundTrip(out)
+		return t.exchange(out)
 	}
 	if err := t.allowed(out); err != nil {
 		closeBody(r)
@@ -219,7 +221,7 @@ func (t *apiTransport) send(out *http.Request, g *grant) (*http.Response, provid
 		closeBody(out)
 		return nil, providers.Challenge{}, err
 	}
-	resp, err := transport(t.auth.client).RoundTrip(out)
+	resp, err := t.exchange(out)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
 		return resp, providers.Challenge{}, err
 	}
@@ -307,6 +309,9 @@ func (t *apiTransport) userInfo(ctx context.Context, u *url.URL) bool {
 func (t *apiTransport) grant(ctx context.Context) (session, grant, error) {
 	a := t.auth
 	s, err := a.find(ctx, t.session)
+	if errors.Is(err, context.Canceled) {
+		return s, grant{}, fmt.Errorf("middleware: session: %w", err) // by the app: nothing is down
+	}
 	if err != nil {
 		return s, grant{}, problem(ReasonStore, fmt.Errorf("middleware: session: %w", err))
 	}
