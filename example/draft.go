@@ -59,6 +59,18 @@ func draftOf(r *http.Request) draft {
 // Has reports whether habit is ticked.
 func (d draft) Has(habit string) bool { return slices.Contains(d.Habits, habit) }
 
+// still adds to what a page says that nothing is lost, if there is something to lose.
+func (d draft) still(notice string) string {
+	return still(notice, d.Name == "" && d.Audience == "" && len(d.Habits) == 0 && d.Note == "")
+}
+
+func still(notice string, empty bool) string {
+	if empty {
+		return notice
+	}
+	return notice + " What you have filled in is still here."
+}
+
 // tooLong returns the mistakes that keep even a half-filled form from being saved.
 func (d draft) tooLong() []mistake {
 	var m []mistake

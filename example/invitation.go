@@ -52,6 +52,11 @@ func (i invitation) from(shelf []video) invitation {
 // Has reports whether a video is ticked.
 func (i invitation) Has(id string) bool { return slices.Contains(i.Videos, id) }
 
+// still is draft.still for an invitation.
+func (i invitation) still(notice string) string {
+	return still(notice, i.To == "" && i.Message == "" && len(i.Videos) == 0)
+}
+
 // tooLong returns the mistakes that keep even a half-filled form from being saved.
 func (i invitation) tooLong() mistakes {
 	var m mistakes

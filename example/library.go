@@ -13,8 +13,8 @@ type libraryData struct {
 	Audiences, Habits []choice
 }
 
-// showLibrary shows the form: as it was left by the tab that comes back from the provider, else as
-// the person saved it, else empty.
+// showLibrary shows the form: as it was left by the tab that comes back from the provider, or by the one that
+// waits for it, else as the person saved it, else empty.
 func (a *app) showLibrary(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	if !a.accepted(ctx) {
@@ -33,6 +33,9 @@ func (a *app) showLibrary(w http.ResponseWriter, r *http.Request) error {
 		d = returned
 	case !errors.Is(err, middleware.ErrNoPage):
 		return err
+	}
+	if waiting, ok := a.waitingDraft(r); ok {
+		d = waiting // this tab has left again since, for another one
 	}
 	return a.formPage(w, r, http.StatusOK, d, nil, "")
 }
@@ -68,9 +71,12 @@ func (a *app) connect(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx := r.Context()
 	if _, err := middleware.User(ctx); err == nil {
-		return a.formPage(w, r, http.StatusOK, d, nil, "You are connected already. What you have filled in is still here.")
+		return a.formPage(w, r, http.StatusOK, d, nil, d.still("You are connected already."))
 	}
 	if err := middleware.SavePage(ctx, d); err != nil {
+		return err
+	}
+	if err := a.keepWaiting(r, d); err != nil {
 		return err
 	}
 	to, err := middleware.LoginURL(ctx, middleware.Need{Provider: s.Name}, "/library")
@@ -88,7 +94,7 @@ func (a *app) saveLibrary(w http.ResponseWriter, r *http.Request) error {
 	d := draftOf(r)
 	acc, err := middleware.User(ctx)
 	if errors.Is(err, middleware.ErrSignedOut) {
-		return a.formPage(w, r, http.StatusUnauthorized, d, nil, "Connect your account first. What you have filled in is still here.")
+		return a.formPage(w, r, http.StatusUnauthorized, d, nil, d.still("Connect your account first."))
 	}
 	if err != nil {
 		return err
@@ -101,6 +107,7 @@ func (a *app) saveLibrary(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	a.people.change(acc.ID, func(p *person) { p.Library, p.Terms = d, true })
+	a.forgetWaiting(ctx)
 	if err := middleware.ClearPage(ctx); err != nil && !errors.Is(err, middleware.ErrNoPage) {
 		return err
 	}

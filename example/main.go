@@ -34,6 +34,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -57,7 +58,7 @@ func run(ctx context.Context, getenv func(string) string, out, logs io.Writer) e
 
 	l, err := net.Listen("tcp", c.addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("example: %s is taken by another program: set ADDR to a free address, such as 127.0.0.1:8081", c.addr)
+		return fmt.Errorf("example: %s is taken by another program: set ADDR to a free address%s", c.addr, suggestion(c.addr))
 	}
 	if err != nil {
 		return fmt.Errorf("example: listen: %w", err)
@@ -97,6 +98,26 @@ func run(ctx context.Context, getenv func(string) string, out, logs io.Writer) e
 		err = nil
 	}
 	return errors.Join(err, shutDown(a, servers))
+}
+
+// suggestion names an address that is free, at another port than that of addr; "" if it finds none.
+func suggestion(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return ""
+	}
+	for other := n + 1; other <= min(n+100, 65535); other++ {
+		free := net.JoinHostPort(host, strconv.Itoa(other))
+		if l, err := net.Listen("tcp", free); err == nil {
+			_ = l.Close()
+			return ", such as " + free
+		}
+	}
+	return ""
 }
 
 // shutDown lets what is under way end: pages first, then sign-ins that are redeeming a code.

@@ -71,7 +71,7 @@ func (a *app) shareForm(w http.ResponseWriter, r *http.Request, status int, i in
 	}
 	data.Form, data.Errors = i, wrong
 	if saidNo && notice == "" && wrong == nil {
-		notice = data.Label + " still does not let others watch: that box was left empty. What you have filled in is still here."
+		notice = i.still(data.Label + " still does not let others watch: that box was left empty.")
 	}
 	w.Header().Set("Content-Security-Policy", a.policy("")) // see formPage
 	keepForm(w.Header())
@@ -126,7 +126,7 @@ func (a *app) allowShare(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	case yes:
-		return a.shareForm(w, r, http.StatusOK, i, nil, "It is allowed already. What you have filled in is still here.")
+		return a.shareForm(w, r, http.StatusOK, i, nil, i.still("It is allowed already."))
 	}
 	to, err := a.leaveShare(ctx, i, s.shareNeed())
 	if err != nil {
@@ -159,7 +159,7 @@ func (a *app) share(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if !yes {
-			return a.shareForm(w, r, http.StatusForbidden, i, nil, "Allow sharing at "+s.Label+" first. What you have filled in is still here.")
+			return a.shareForm(w, r, http.StatusForbidden, i, nil, i.still("Allow sharing at "+s.Label+" first."))
 		}
 	}
 	if wrong := i.mistakes(); wrong != nil {
@@ -186,8 +186,12 @@ func (a *app) shareChanged(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	detail := "It happened in another tab. Nothing was sent."
+	if i.still("") != "" {
+		detail = "It happened in another tab. Nothing was sent, and what you have filled in is kept while you sign in again."
+	}
 	a.showTrouble(w, r, http.StatusConflict, trouble{
-		Title: "You were signed out", Detail: "It happened in another tab. Nothing was sent, and what you have filled in is kept while you sign in again.",
+		Title: "You were signed out", Detail: detail,
 		Retry: to, RetryLabel: "Sign in", Back: "/",
 	})
 	return nil

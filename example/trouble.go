@@ -98,7 +98,7 @@ func (a *app) showProblem(w http.ResponseWriter, r *http.Request, p *middleware.
 	switch {
 	case p.Reason == middleware.ReasonDenied && err == nil:
 		// Who is signed in has not lost that by saying no to more.
-		t.Title, t.Detail = "Nothing was changed", "You said no, and that is fine. You are still signed in, and what you filled in is still there."
+		t.Title, t.Detail = "Nothing was changed", "You said no, and that is fine. You are still signed in."
 	case p.Reason == middleware.ReasonIdentityTaken:
 		t.RetryLabel, t.Back = "Move it to this account", "/accounts"
 	case p.Reason == middleware.ReasonPageTag && strings.HasPrefix(r.URL.Path, "/accounts/"):

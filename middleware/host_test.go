@@ -22,6 +22,8 @@ func TestHost(t *testing.T) {
 		{"IPv6", "http://127.0.0.1:8080", "http://[::1]:8080/", "GET", nil, "http://127.0.0.1:8080/"},
 		{"for IPv6", "http://[::1]:8080", "http://127.0.0.1:8080/", "GET", nil, "http://[::1]:8080/"},
 		{"another address of 127.0.0.0/8", "http://localhost:8080", "http://127.0.0.2:8080/", "GET", nil, "http://localhost:8080/"},
+		{"a name below localhost", "http://127.0.0.1:8080", "http://app.localhost:8080/", "GET", nil, "http://127.0.0.1:8080/"},
+		{"for a name below localhost", "http://app.localhost:8080", "http://localhost:8080/", "GET", nil, "http://app.localhost:8080/"},
 		{"in capitals", "http://127.0.0.1:8080", "http://LOCALHOST:8080/", "GET", nil, "http://127.0.0.1:8080/"},
 		{"the default port", "http://127.0.0.1", "http://localhost/", "GET", nil, "http://127.0.0.1/"},
 		{"the default port, said", "http://127.0.0.1:80", "http://localhost:80/", "GET", nil, "http://127.0.0.1/"},

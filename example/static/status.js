@@ -10,9 +10,13 @@
   const first = 1000, most = 15000, patience = 15 * 60 * 1000; // milliseconds
   const who = document.getElementById("who");
   const notice = document.getElementById("notice");
-  const kept = " What you have filled in is still here.";
   const form = document.getElementById("library");
   const sharing = document.getElementById("share");
+
+  // still says that nothing is lost, over a form that has something to lose.
+  const still = () => [...(form ?? sharing)?.elements ?? []].some((e) =>
+    e.type === "checkbox" || e.type === "radio" ? e.checked : /^(text|textarea)$/.test(e.type) && e.value.trim() !== "")
+    ? " What you have filled in is still here." : "";
 
   let shown = who.dataset.user; // account that this page was made for; "" is nobody
   let restored = false;         // by the back button, and not yet known whether its person is still here
@@ -54,7 +58,7 @@
     const ended = (status.sign_ins || []).some((s) => Date.parse(s.at) >= since && s.result !== "signed_in");
     if (ended && !user) {
       waiting = 0;
-      say("The sign-in did not go through." + kept);
+      say("The sign-in did not go through." + still());
     }
   }
 
@@ -73,7 +77,7 @@
     if (form) return replace("/library/account", ["who", "account"], news);
     shown = user;
     // What is half filled in is not reloaded away. Sent, it is looked at anew by the server.
-    if (sharing) say(news + kept);
+    if (sharing) say(news + still());
     else say(news, "Reload this page");
   }
 
@@ -87,7 +91,7 @@
     shown = document.getElementById("who").dataset.user;
     waiting = 0;
     if (within) document.querySelector("#account button, #permission button").focus({ preventScroll: true });
-    say(news + kept);
+    say(news + still());
   }
 
   function say(text, reload) {
@@ -101,12 +105,24 @@
 
   if (form) form.addEventListener("submit", (e) => {
     if (!e.submitter || e.submitter.formTarget !== "_blank") return;
+    e.submitter.formAction = "/connect?waiting=" + address();
     since = Date.now() - 5000; // clocks differ a little
     waiting = Date.now() + patience;
     delay = first;
     notice.textContent = "";
     later();
   });
+
+  // address gives this tab one of its own, under which the server keeps what is filled in now: a reload finds it.
+  function address() {
+    const here = new URL(location.href);
+    if (!here.searchParams.has("waiting")) {
+      const random = crypto.getRandomValues(new Uint8Array(12));
+      here.searchParams.set("waiting", btoa(String.fromCharCode(...random)).replaceAll("+", "-").replaceAll("/", "_"));
+      history.replaceState(history.state, "", here);
+    }
+    return encodeURIComponent(here.searchParams.get("waiting"));
+  }
 
   const wake = () => {
     if (document.visibilityState !== "visible") return;
