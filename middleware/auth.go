@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -48,8 +49,9 @@ type Auth struct {
 	tally         *tally
 	chores        chores
 
-	now    func() time.Time
-	random io.Reader
+	now     func() time.Time
+	random  io.Reader
+	stamped atomic.Int64 // see stamp
 
 	flights  flights
 	breakers map[string]*breaker // by provider

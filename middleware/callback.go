@@ -42,15 +42,15 @@ func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem
 	if prefetch(r) {
 		return problem(ReasonNavigation, nil)
 	}
-	bs := a.cookies.bindings(r)
-	if q.callbackKeptBack(bs) && q.again(w, "") {
+	j := a.bindings(r)
+	if q.callbackKeptBack(len(j.cookies) > 0) && q.again(w, "") {
 		return nil
 	}
 	answer, p := a.answer(r, name)
 	if p != nil {
 		return a.astray(w, q, p, name, "")
 	}
-	f, ok := a.openFlow(answer.Get("state"), bs)
+	f, ok := a.openFlow(answer.Get("state"), j)
 	if !ok {
 		return a.astray(w, q, problem(ReasonState, nil), name, "")
 	}
@@ -295,6 +295,7 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 	}
 	settled = true
 	red.phase, red.landing, red.session, red.user = done, a.landing(ctx, f), out.session, out.user
+	red.shown, red.stamp = a.cookies.shown(q.r), a.stamp(a.now(), 0)
 	q.settled = out
 	a.event(q, slog.LevelInfo, "signed in", "", slog.String("provider", f.provider), slog.Bool("new", out.isNew))
 	return nil
@@ -354,24 +355,33 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption)
 	out := q.settled
 	if out == nil {
 		var err error
-		if out, err = a.reissue(q, q.session.Load(), red); err != nil {
+		if out, err = a.reissue(q, q, red); err != nil {
 			return problem(ReasonStore, err)
 		}
 	}
-	if out != nil && out.unmet {
-		// The gate asks again when the person does, however long they took to say no.
-		if to, err := url.Parse(red.landing); err == nil {
-			bs := a.cookies.bindings(q.r)
-			if b, err := a.bind(bs, gatePath(to.Path), a.now()); err == nil { // one is there: it opened the state
-				a.cookies.setBinding(w.Header(), b, bs)
-			}
-		}
-	}
-	if out != nil && out.secret != "" {
-		a.cookies.setSession(w.Header(), out.session, out.secret, out.deadline, a.cookies.persist || out.persist)
-	}
+	a.rebind(w.Header(), q, out, red)
 	redirect(w, red.landing)
 	return nil
+}
+
+// rebind adds to h the cookies of a sign-in that is done: of its session, and the bindings that follow
+// from it.
+func (a *Auth) rebind(h http.Header, q *request, out *outcome, red *redemption) {
+	var r rebinding
+	switch j := a.bindings(q.r); {
+	case out != nil && out.secret != "":
+		a.cookies.setSession(h, out.session, out.secret, out.deadline, a.cookies.persist || out.persist)
+		r = a.retire(j, red.stamp, a.now())
+	case len(j.cookies) > 1 || out != nil && out.unmet:
+		r = a.merge(j, nil)
+	}
+	if out != nil && out.unmet && r.set != nil {
+		// The gate asks again when the person does, however long they took to say no.
+		if to, err := url.Parse(red.landing); err == nil {
+			r.set.gates = barred(r.set.gates, gatePath(to.Path), a.now())
+		}
+	}
+	a.setBindings(h, r)
 }
 
 // enter counts a redemption, unless the server is about to stop.

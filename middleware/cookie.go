@@ -5,14 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-)
-
-const (
-	maxBindings = 4             // cookies that a callback tries
-	bindingLife = 2 * time.Hour // of the cookie, renewed by each start; longer than a flow
 )
 
 // cookies are the names and attributes of the two kinds of cookie.
@@ -74,6 +68,21 @@ func (c *cookies) presented(r *http.Request) (sid, secret string, ok bool) {
 	return sid, secret, true
 }
 
+// shown returns a hash of what r shows as session cookie, and a value of its own if that is nothing.
+func (c *cookies) shown(r *http.Request) string {
+	var values []string
+	each(r, func(name, v string) bool {
+		if name == c.session {
+			values = append(values, v)
+		}
+		return true
+	})
+	if len(values) == 0 {
+		return "nothing"
+	}
+	return hash(strings.Join(values, ";"))
+}
+
 // token reports that s has n characters, all of base64url.
 func token(s string, n int) bool {
 	if len(s) != n {
@@ -109,8 +118,30 @@ func (c *cookies) set(h http.Header, k *http.Cookie) {
 	// same cookie-name." RFC 6265, section 4.1.1.
 	dropCookie(h, k.Name)
 	h.Add("Set-Cookie", k.String())
-	// A shared cache must not hand one person's cookie to another.
+	uncached(h)
+}
+
+// uncached makes h that of an answer which no cache keeps, of whatever vendor: a shared one must not hand
+// one person's cookie to another. What a vendor's own header says goes before Cache-Control, and is taken
+// out. RFC 9213 has the names that end alike.
+func uncached(h http.Header) {
+	for name := range h {
+		own := strings.HasSuffix(name, "-Cache-Control") || strings.HasSuffix(name, "-Control") && (strings.HasPrefix(name, "Surrogate-") || strings.HasPrefix(name, "Edge-"))
+		if own || name == "Expires" || name == "X-Accel-Expires" {
+			delete(h, name)
+		}
+	}
 	header(h, "Cache-Control", "no-store")
+}
+
+// sets reports that h sets a cookie of ours.
+func (c *cookies) sets(h http.Header) bool {
+	return slices.ContainsFunc(h["Set-Cookie"], func(v string) bool { return strings.HasPrefix(v, c.session) })
+}
+
+// binds reports that h sets a binding cookie.
+func (c *cookies) binds(h http.Header) bool {
+	return slices.ContainsFunc(h["Set-Cookie"], func(v string) bool { return strings.HasPrefix(v, c.binding) })
 }
 
 // dropCookie takes a cookie back that h would set.
@@ -124,141 +155,4 @@ func dropCookie(h http.Header, name string) {
 		return
 	}
 	h["Set-Cookie"] = kept
-}
-
-// A binding is the cookie that ties a sign-in to the browser that started it.
-type binding struct {
-	name   string
-	secret string
-	minted int64
-	gates  []gate // automatic sign-ins of late, for the loop guard
-}
-
-// A gate notes that one was started for a path.
-type gate struct {
-	path string // 6 characters of a hash
-	at   int64  // Unix seconds
-}
-
-// bindings returns the binding cookies of r, newest first.
-func (c *cookies) bindings(r *http.Request) []binding {
-	var bs []binding
-	twice := map[string]bool{}
-	each(r, func(name, value string) bool {
-		if !strings.HasPrefix(name, c.binding) || !token(name[len(c.binding):], 8) {
-			return true
-		}
-		b, ok := parseBinding(name, value)
-		if !ok {
-			return true
-		}
-		if i := slices.IndexFunc(bs, func(o binding) bool { return o.name == name }); i >= 0 {
-			twice[name] = true
-			return true
-		}
-		if len(bs) < 64 { // what a hostile header can make us do
-			bs = append(bs, b)
-		}
-		return true
-	})
-	bs = slices.DeleteFunc(bs, func(b binding) bool { return twice[b.name] })
-	slices.SortStableFunc(bs, func(a, b binding) int { return cmp.Compare(b.minted, a.minted) })
-	return bs
-}
-
-// parseBinding reads secret.minted[.path+time]… A part of another form is a later version's.
-func parseBinding(name, value string) (binding, bool) {
-	parts := strings.Split(value, ".")
-	if len(parts) < 2 || len(parts) > maxParts || !token(parts[0], 43) {
-		return binding{}, false
-	}
-	minted, err := strconv.ParseInt(parts[1], 36, 64)
-	if err != nil || minted < 0 {
-		return binding{}, false
-	}
-	b := binding{name: name, secret: parts[0], minted: minted}
-	for _, p := range parts[2:] {
-		if len(p) < 7 || !token(p[:6], 6) {
-			continue
-		}
-		at, err := strconv.ParseInt(p[6:], 36, 64)
-		if err == nil && len(b.gates) < maxGates {
-			b.gates = append(b.gates, gate{p[:6], at})
-		}
-	}
-	return b, true
-}
-
-func (b *binding) value() string {
-	v := b.secret + "." + strconv.FormatInt(b.minted, 36)
-	for _, g := range b.gates {
-		v += "." + g.path + strconv.FormatInt(g.at, 36)
-	}
-	return v
-}
-
-const (
-	maxGates = 4
-	maxParts = 16
-	gateRest = time.Minute
-)
-
-// mayStart reports whether an automatic sign-in for path may start at now: at most one per browser
-// and path in a minute, so that a session that never comes to satisfy a gate is no endless loop.
-func mayStart(bs []binding, path string, now time.Time) bool {
-	for _, b := range bs {
-		for _, g := range b.gates {
-			if g.path == path && now.Sub(time.Unix(g.at, 0)).Abs() < gateRest {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// note remembers a start for path.
-func (b *binding) note(path string, now time.Time) {
-	b.gates = slices.DeleteFunc(b.gates, func(g gate) bool {
-		return g.path == path || now.Sub(time.Unix(g.at, 0)).Abs() >= gateRest
-	})
-	if len(b.gates) == maxGates {
-		b.gates = b.gates[1:]
-	}
-	b.gates = append(b.gates, gate{path, now.Unix()})
-}
-
-// bind returns the binding of a flow that starts now. A browser that shows none gets one under a
-// random name, so that the first tabs of a browser never overwrite each other's; one that it shows is
-// sent again, with the same secret: see [cookies.setBinding].
-func (a *Auth) bind(bs []binding, path string, now time.Time) (*binding, error) {
-	var b binding
-	if len(bs) > 0 {
-		b = bs[0]
-	} else {
-		suffix, err := a.randomText(6)
-		if err != nil {
-			return nil, err
-		}
-		secret, err := a.randomText(32)
-		if err != nil {
-			return nil, err
-		}
-		b = binding{name: a.cookies.binding + suffix, secret: secret, minted: now.UnixMilli()}
-	}
-	if path != "" {
-		b.note(path, now)
-	}
-	return &b, nil
-}
-
-// setBinding adds the cookie of b to h, which the browser shows as bs so far. What is past the number
-// that a callback tries is of no use and goes.
-func (c *cookies) setBinding(h http.Header, b *binding, bs []binding) {
-	c.set(h, &http.Cookie{
-		Name: b.name, Value: b.value(), Path: "/", MaxAge: int(bindingLife.Seconds()),
-		HttpOnly: true, Secure: c.secure, SameSite: http.SameSiteLaxMode,
-	})
-	for _, old := range bs[min(len(bs), maxBindings):] {
-		c.clear(h, old.name, http.SameSiteLaxMode)
-	}
 }

@@ -80,7 +80,7 @@ func (a *Auth) hints(reason Reason, r *http.Request) []string {
 	}
 	switch reason {
 	case ReasonState:
-		if len(a.cookies.bindings(r)) == 0 {
+		if len(a.bindings(r).cookies) == 0 {
 			hints = append(hints, "The browser sent no cookie "+a.cookies.binding+"…: it started at another host, blocks cookies, or has lost them.")
 		} else {
 			hints = append(hints, "A cookie came along, but does not open this state: the keys were made up anew when the server restarted, or another tab's address was pasted here.")

@@ -88,7 +88,7 @@ func (a *Auth) add(ctx context.Context, p *session, f *flow, g grant) (*extensio
 			c.If = append(c.If, sessionstore.Match{Name: fieldMeta, Version: p.metaVersion})
 			c.Set = append(c.Set, sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()})
 		}
-		back, gone := a.cameBack(p, f, m.user)
+		back, gone := a.cameBack(p, p, f, m.user)
 		c.Set, c.Delete = append(c.Set, back...), gone
 		err := a.write(ctx, p.key(), c)
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ type flow struct {
 	purpose  purpose
 	session  string // id of the one it started in
 	user     string // who was signed in there; "" for signIn
+	started  int64  // see [Auth.stamp]
 	expires  time.Time
 	page     string // id of the page state that was saved before leaving
 	returnTo string
@@ -43,18 +45,21 @@ type flow struct {
 	back     bool   // it is from a state that came back, and not about to leave
 	aside    bool   // returnTo was too long for the state, and is elsewhere
 	redeemed string // id of the redemption; "" until it was asked for
+	home     bool   // the browser knows the session in which it started
+	retired  bool   // by what this browser has done since
 }
 
 const (
 	flowLife = time.Hour // time to find the password, or to make an account at the provider
 	maxState = 500       // characters: long states break at providers
 	asides   = 4096      // slots for return paths that are too long
+	hintSize = 2         // bytes of a state by which the binding is found that opens it
 )
 
 var errStateTooLong = errors.New("middleware: scopes and classes do not fit into the state")
 
 // seal returns the state parameter of f. It draws the seed.
-func (a *Auth) sealFlow(ctx context.Context, f *flow, binding string) (string, error) {
+func (a *Auth) sealFlow(ctx context.Context, f *flow, binding *binding) (string, error) {
 	var err error
 	if f.seed, err = a.seed(); err != nil {
 		return "", err
@@ -72,13 +77,13 @@ func (a *Auth) sealFlow(ctx context.Context, f *flow, binding string) (string, e
 	return state, nil
 }
 
-func (a *Auth) encodeFlow(f *flow, binding string) string {
+func (a *Auth) encodeFlow(f *flow, binding *binding) string {
 	b := make([]byte, 0, 256)
 	b = packed.AppendString(b, f.provider)
 	b = append(b, byte(f.purpose))
 	b = packed.AppendString(b, string(raw(f.session)))
 	b = packed.AppendString(b, string(raw(f.user)))
-	b = packed.AppendUint(b, uint64(f.expires.Unix()))
+	b = packed.AppendUint(b, uint64(f.started))
 	b = packed.AppendString(b, string(raw(f.page)))
 	b = packed.AppendAlike(b, f.need.Scopes)
 	b = packed.AppendAlike(b, f.need.ACR)
@@ -89,8 +94,8 @@ func (a *Auth) encodeFlow(f *flow, binding string) string {
 	if !f.aside {
 		b = packed.AppendString(b, f.returnTo)
 	}
-	sealed := f.secrets.state.SealOnce(f.seed, b, a.flowData(binding))
-	return text(append(append(b[:0], f.secrets.id), sealed...))
+	sealed := f.secrets.state.SealOnce(f.seed, b, a.flowData(a.bindingSecret(binding)))
+	return text(append(append(append(b[:0], f.secrets.id), binding.id[:hintSize]...), sealed...))
 }
 
 // flowData is what a state is bound to besides its content. Its key is the site's; and what was started at one
@@ -118,26 +123,40 @@ func raw(s string) []byte {
 }
 
 // openFlow returns the flow of a state, if one of the bindings opens it.
-func (a *Auth) openFlow(state string, bs []binding) (*flow, bool) {
+func (a *Auth) openFlow(state string, j *jar) (*flow, bool) {
 	if len(state) > maxState {
 		return nil, false
 	}
 	sealed := raw(state)
-	if len(sealed) == 0 {
+	if len(sealed) <= 1+hintSize {
 		return nil, false
 	}
-	for i := range a.secrets {
-		if a.secrets[i].id != sealed[0] {
+	k, hint, sealed := a.ringKey(sealed[0]), string(sealed[1:1+hintSize]), sealed[1+hintSize:]
+	if k == nil {
+		return nil, false
+	}
+	var tried binding
+	for i := range j.kept {
+		b := &j.kept[i].binding
+		if string(b.id[:hintSize]) != hint || *b == tried {
 			continue
 		}
-		for _, b := range bs[:min(len(bs), maxBindings)] {
-			seed, plain, err := a.secrets[i].state.OpenOnce(sealed[1:], a.flowData(b.secret))
-			if err != nil {
-				continue
-			}
-			f := &flow{seed: seed, secrets: &a.secrets[i], back: true}
-			return f, f.decode(string(plain))
+		tried = *b
+		secret := a.bindingSecret(b)
+		if secret == "" {
+			continue
 		}
+		seed, plain, err := k.state.OpenOnce(sealed, a.flowData(secret))
+		if err != nil {
+			continue
+		}
+		f := &flow{seed: seed, secrets: k, back: true}
+		if !f.decode(string(plain)) {
+			return nil, false
+		}
+		limit := j.retired(b)
+		f.home, f.retired = j.home(b, a.homeOf(b, f.session)), limit != math.MaxInt64
+		return f, f.started < limit
 	}
 	return nil, false
 }
@@ -148,7 +167,8 @@ func (f *flow) decode(s string) bool {
 	f.purpose = purpose(r.Uint())
 	f.session = text([]byte(r.String()))
 	f.user = text([]byte(r.String()))
-	f.expires = time.Unix(int64(r.Uint()), 0)
+	f.started = int64(r.Uint())
+	f.expires = time.UnixMicro(f.started).Add(flowLife)
 	f.page = text([]byte(r.String()))
 	f.need.Scopes = r.Alike()
 	f.need.ACR = r.Alike()
@@ -192,7 +212,7 @@ func (a *Auth) visit(f *flow, state string, s *session) *providers.Flow {
 		// had left was not asked for, and a provider that does not say what it grants means what was asked
 		// for. The state has full seconds. Who leaves now has what there is, whatever the clock says of whoever
 		// noted it.
-		if began := f.expires.Add(time.Second - flowLife); !f.back || !g.obtained.After(began) {
+		if began := time.UnixMicro(f.started).Truncate(time.Second).Add(time.Second); !f.back || !g.obtained.After(began) {
 			v.Scopes = append(append([]string(nil), g.token.Scopes...), missing(f.need.Scopes, g.token.Scopes)...)
 		}
 		v.Subject = g.subject

@@ -67,24 +67,6 @@ func TestFlow_otherApp(t *testing.T) {
 	other.rejected(other.serve(b.request(http.MethodGet, to, nil)), "parameter")
 }
 
-// A callback tries four cookies, the newest first: a header full of them is not a day's work.
-func TestFlow_fourBindings(t *testing.T) {
-	k := newKit(t)
-	b := k.browser()
-	callback := b.approve(b.start("plain", "/x"), "ada")
-	name := b.bindings()[0]
-	secret, minted, _ := strings.Cut(b.cookies()[name], ".")
-	b.setCookie(name, secret+".1") // the oldest of all
-	for i := range 4 {
-		b.setCookie("__Host-rl-bind-AAAAAAA"+fmt.Sprint(i), strings.Repeat(fmt.Sprint(i), 43)+"."+minted)
-	}
-	k.rejected(b.back(callback), "state")
-	b.setCookie("__Host-rl-bind-AAAAAAA0", "")
-	if got := k.location(b.back(callback)); got != "/x" {
-		t.Errorf("landed at %q", got)
-	}
-}
-
 // An app that has moved the kit's addresses since a sign-in started sends nobody to one of them.
 func TestFlow_prefixMoved(t *testing.T) {
 	keys := sessionstore.NewKeyring()

@@ -44,6 +44,7 @@ func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
 
 // stop answers a request that lacks something: it starts a sign-in, or returns why not.
 func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, l lack) *Problem {
+	q.stopped.Store(true)
 	s := q.view()
 	h := w.Header()
 	vary(h)
@@ -74,7 +75,7 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 		redirect(w, p.LoginURL)
 		return nil
 	}
-	if !mayStart(a.cookies.bindings(r), d.gate, a.now()) {
+	if !mayStart(a.bindings(q.r).gates(), d.gate, a.now()) {
 		loop := problem(ReasonLoop, nil)
 		loop.Provider, loop.LoginURL = d.provider, p.LoginURL
 		return loop

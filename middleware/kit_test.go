@@ -280,6 +280,11 @@ func (b *browser) setCookie(name, value string) {
 	b.jar.SetCookies(base, []*http.Cookie{c})
 }
 
+// sessionCookies returns the cookies that resp sets, without those of bindings.
+func sessionCookies(resp *http.Response) []*http.Cookie {
+	return slices.DeleteFunc(resp.Cookies(), func(c *http.Cookie) bool { return strings.Contains(c.Name, "-bind-") })
+}
+
 // bindings returns the names of the binding cookies.
 func (b *browser) bindings() []string {
 	var names []string

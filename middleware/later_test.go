@@ -127,15 +127,21 @@ func (b *browser) reseal(state string, key sessionstore.RingKey, change func(pla
 	if err != nil {
 		b.k.t.Fatal(err)
 	}
-	binding, _, _ := strings.Cut(b.cookies()[b.bindings()[0]], ".")
-	aad := packed.AppendString(packed.AppendString(nil, appURL), binding)
-	derived := aead.NewSecret(key.Secret).Derive("middleware", "state", appURL)
-	secret := aead.NewSecret(derived[:])
-	seed, plain, err := secret.OpenOnce(sealed[1:], aad)
+	head, _, _ := strings.Cut(b.cookies()[b.bindings()[0]], ".")
+	binding, err := base64.RawURLEncoding.DecodeString(head)
 	if err != nil {
 		b.k.t.Fatal(err)
 	}
-	return base64.RawURLEncoding.EncodeToString(append([]byte{key.ID}, secret.SealOnce(seed, change(plain), aad)...))
+	ring := aead.NewSecret(key.Secret).Derive("middleware", "binding", appURL)
+	bound := aead.NewSecret(ring[:]).Derive("secret", "__Host-rl-bind-", string(binding[18:]))
+	aad := packed.AppendString(packed.AppendString(nil, appURL), string(bound[:]))
+	derived := aead.NewSecret(key.Secret).Derive("middleware", "state", appURL)
+	secret := aead.NewSecret(derived[:])
+	seed, plain, err := secret.OpenOnce(sealed[3:], aad)
+	if err != nil {
+		b.k.t.Fatal(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(append(sealed[:3:3], secret.SealOnce(seed, change(plain), aad)...))
 }
 
 // F38: the cookie that binds a sign-in to its browser may have parts that only a later version reads.

@@ -256,13 +256,8 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 	if d.purpose != signIn && !s.signedIn() {
 		return a.retryable(problem(ReasonSignedOut, nil), d.provider, d.returnTo)
 	}
-	bs := a.cookies.bindings(q.r)
-	b, err := a.bind(bs, d.gate, now)
-	if err != nil {
-		return problem(ReasonRandom, err)
-	}
 	f := &flow{
-		provider: d.provider, label: d.label, purpose: d.purpose, session: s.id, expires: now.Add(flowLife),
+		provider: d.provider, label: d.label, purpose: d.purpose, session: s.id,
 		page: d.page, returnTo: d.returnTo, need: d.need, takes: d.takes,
 	}
 	if d.purpose != signIn {
@@ -274,11 +269,17 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 	}
 	bears := s.reborn()
 	if bears {
+		var err error
 		if f.session, err = a.randomText(16); err != nil {
 			return problem(ReasonRandom, err)
 		}
 	}
-	state, err := a.sealFlow(q, f, b.secret)
+	bound, err := a.bind(a.bindings(q.r), f.session, d.gate, now)
+	if err != nil {
+		return problem(ReasonRandom, err)
+	}
+	f.started, f.expires = bound.set.last, time.UnixMicro(bound.set.last).Add(flowLife)
+	state, err := a.sealFlow(q, f, &bound.set.kept[0].binding)
 	if errors.Is(err, errStateTooLong) {
 		return problem(ReasonParameter, err)
 	}
@@ -292,7 +293,7 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 		return a.anew(beginProblem(err, d.provider), &d)
 	}
 	h := w.Header()
-	a.cookies.setBinding(h, b, bs)
+	a.setBindings(h, bound)
 	if bears {
 		// Nothing is stored for it: the secret is derived, and whoever comes back with it is
 		// whoever it was given to.

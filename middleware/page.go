@@ -141,15 +141,19 @@ func (q *request) pageState() (id string, p pageState, ok bool) {
 }
 
 // cameBack returns what a sign-in that succeeds changes besides: the page state now belongs to the
-// person who came back, and the other tabs learn how it ended.
-func (a *Auth) cameBack(s *session, f *flow, user string) (set []sessionstore.Field, del []string) {
+// person who came back, and the other tabs learn how it ended. It comes along from origin, the session in
+// which f started, where that is another.
+func (a *Auth) cameBack(s, origin *session, f *flow, user string) (set []sessionstore.Field, del []string) {
 	set, del = a.ending(s, f, "signed_in")
 	if f.page == "" {
 		return set, del
 	}
 	field, ok := s.record.Field(prefixPage + f.page)
 	if !ok {
-		return set, del
+		if field, ok = origin.record.Field(prefixPage + f.page); !ok {
+			return set, del
+		}
+		del = append(del, oldest(s, prefixPage, maxPages-1)...)
 	}
 	if p, err := unpackPage(field.Value); err == nil && (p.user == "" || p.user == user) {
 		p.user, p.until = user, a.now().Add(pageRest)

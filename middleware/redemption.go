@@ -22,6 +22,8 @@ type redemption struct {
 	user    string    // done
 	reason  Reason    // failed
 	code    string    // failed: what the provider said, if it was one of the standard codes
+	shown   string    // done: see [cookies.shown]
+	stamp   int64     // done: see [Auth.stamp]
 	version uint64
 	claimed uint64 // the version before that, of a claim that was given up
 }
@@ -51,7 +53,7 @@ func (f *flow) redemption() sessionstore.Key {
 
 func (r *redemption) pack() string {
 	var b packed.Builder
-	b.Grow(64 + len(r.landing) + len(r.session) + len(r.user) + len(r.reason) + len(r.code))
+	b.Grow(64 + len(r.landing) + len(r.session) + len(r.user) + len(r.reason) + len(r.code) + len(r.shown))
 	b.Byte(byte(r.phase))
 	b.Time(r.until)
 	b.Time(r.at)
@@ -60,6 +62,8 @@ func (r *redemption) pack() string {
 	b.Text(r.user)
 	b.Text(string(r.reason))
 	b.Text(r.code)
+	b.Text(r.shown)
+	b.Uint(uint64(r.stamp))
 	return b.String()
 }
 
@@ -77,6 +81,9 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 	r := &redemption{
 		phase: phase(p.Uint()), until: p.Time(), at: p.Time(), landing: p.String(), session: p.String(),
 		user: p.String(), reason: Reason(p.String()), code: p.String(), version: field.Version,
+	}
+	if p.More() {
+		r.shown, r.stamp = p.String(), int64(p.Uint())
 	}
 	_, known := answers[r.reason]
 	if !ok || p.Err() != nil || r.phase < redeeming || r.phase > failed || r.phase == failed && !known {

@@ -76,12 +76,12 @@ func (a *Auth) bringsStrict(r *http.Request) bool {
 // callbackKeptBack is keptBack for a callback. One that shows a cookie of the sign-in, but no session, was
 // given one when it left: it always looks for it. From another site it looks whatever it shows: whether
 // Strict cookies come along then depends on the engine, and on whether the provider had shown a page.
-func (q *request) callbackKeptBack(bs []binding) bool {
+func (q *request) callbackKeptBack(bound bool) bool {
 	site := q.r.Header.Get("Sec-Fetch-Site")
 	if !q.auth.strict() || q.r.Method != http.MethodGet || site == "" {
 		return false
 	}
-	return site == "cross-site" || q.keptBack() || q.session.Load().id == "" && len(bs) > 0
+	return site == "cross-site" || q.keptBack() || q.session.Load().id == "" && bound
 }
 
 // again answers with a page that loads the same address once more, from our own site this time, so

@@ -24,8 +24,9 @@ type request struct {
 	first   session                 // as it was loaded
 	session atomic.Pointer[session] // as it is now: &first until something was saved
 
-	inherited bool // the session was taken over just now; see [Former]
-	reloaded  bool // the page has loaded itself again: see [request.again]
+	inherited bool        // the session was taken over just now; see [Former]
+	stopped   atomic.Bool // by a gate
+	reloaded  bool        // the page has loaded itself again: see [request.again]
 
 	mu      sync.Mutex // guards what follows, and saving
 	data    scsData

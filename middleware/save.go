@@ -230,7 +230,7 @@ func (q *request) amend(s *session, e *edit, now time.Time) (secret string, m me
 		m.persist = e.persist
 	}
 	if secret == s.secret && s.shown(now) {
-		m.previousUntil = now.Add(previousRest) // the browser has the current secret
+		m.seen(now)
 	}
 	return secret, m
 }
@@ -275,6 +275,9 @@ func (q *request) sendCookie(s *session, secret string, m *meta) {
 	}
 	cookies := &q.auth.cookies
 	cookies.setSession(h, s.id, secret, m.deadline, cookies.persist || m.persist)
+	if secret != s.secret {
+		q.retireBindings(h)
+	}
 }
 
 // prolong pays for a longer life of the session of a guest, and reports whether it gets one.
@@ -344,6 +347,9 @@ func (q *request) create(s *session, sn *snapshot, set []sessionstore.Field) err
 	if h != nil && (!given || sn.persist) { // else the browser has it
 		a.cookies.setSession(h, n.id, n.secret, n.meta.deadline, a.cookies.persist || sn.persist)
 	}
+	if h != nil && q.renew {
+		q.retireBindings(h)
+	}
 	return nil
 }
 
@@ -390,6 +396,7 @@ func (q *request) end(s *session) error {
 	}
 	if h := q.writer.open(); h != nil && s.id != "" {
 		a.cookies.clear(h, a.cookies.session, a.cookies.sameSite)
+		q.retireBindings(h)
 	}
 	return nil
 }

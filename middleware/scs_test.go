@@ -336,7 +336,7 @@ func TestSCS_onLogin(t *testing.T) {
 		b := k.browser()
 		b.put("cart", "full")
 		resp := b.back(b.approve(b.start("plain", "/"), "ada"))
-		if c := resp.Cookies(); len(c) != 1 || c[0].MaxAge == 0 {
+		if c := sessionCookies(resp); len(c) != 1 || c[0].MaxAge == 0 {
 			t.Errorf("cookies %q, want one that outlives the browser", resp.Header["Set-Cookie"])
 		}
 		if b.whoami() != "Ada Lovelace" || b.get("role") != "author" || b.get("cart") != "full" {

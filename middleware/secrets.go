@@ -20,6 +20,8 @@ type secrets struct {
 	cookie aead.Secret // secrets of session cookies
 	hop    aead.Secret // seals a posted answer, and a Need in a URL of ours
 	page   aead.Secret // page tags
+
+	binding aead.Secret // bindings: what proves them, and what states are sealed with
 }
 
 func newSecrets(keys sessionstore.Keyring, site string) []secrets {
@@ -37,6 +39,8 @@ func newSecrets(keys sessionstore.Keyring, site string) []secrets {
 			cookie: derive("cookie"),
 			hop:    derive("hop"),
 			page:   derive("page"),
+
+			binding: derive("binding"),
 		})
 	}
 	return ss
@@ -76,6 +80,12 @@ func hash(secret string) string {
 
 // same compares in constant time.
 func same(a, b string) bool { return a != "" && hmac.Equal([]byte(a), []byte(b)) }
+
+// fill fills b with random bytes.
+func (a *Auth) fill(b []byte) error {
+	_, err := io.ReadFull(a.random, b)
+	return err
+}
 
 // randomText returns n random bytes as text. A source that fails is an error, never a weaker value.
 func (a *Auth) randomText(n int) (string, error) {

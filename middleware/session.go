@@ -41,6 +41,7 @@ type meta struct {
 	acr               string
 	persist           bool      // the cookie outlives the browser
 	renewed           time.Time // when RenewToken was asked for last
+	unseen            bool      // no request has shown the current secret yet
 }
 
 func (m *meta) pack() string {
@@ -57,6 +58,7 @@ func (m *meta) pack() string {
 	b = packed.AppendString(b, m.acr)
 	b = packed.AppendBool(b, m.persist)
 	b = packed.AppendTime(b, m.renewed)
+	b = packed.AppendBool(b, m.unseen)
 	return string(b)
 }
 
@@ -76,7 +78,7 @@ func unpackMeta(s string) (meta, error) {
 		persist:       r.Bool(),
 	}
 	if r.More() { // an earlier version did not note it
-		m.renewed = r.Time()
+		m.renewed, m.unseen = r.Time(), r.Bool()
 	}
 	return m, r.Err()
 }
@@ -241,13 +243,21 @@ func (m *meta) rotate(secret string, keep bool, now time.Time) {
 		return
 	}
 	m.previous, m.previousUntil, m.previousSame = m.current, now.Add(previousLife), keep
-	m.current = h
+	m.current, m.unseen = h, true
 }
 
-// shown reports that the browser has the current secret, so that the previous one, which is still
-// good for long, need not be.
+// seen notes that the browser has the current secret.
+func (m *meta) seen(now time.Time) {
+	m.unseen = false
+	if until := now.Add(previousRest); m.previous != "" && m.previousUntil.After(until) {
+		m.previousUntil = until
+	}
+}
+
+// shown reports that the browser has the current secret, which is not noted yet: the previous one, which
+// is still good for long, need not be, and no answer is repeated any more.
 func (s *session) shown(now time.Time) bool {
-	return s.standing == current && s.meta.previous != "" && s.meta.previousUntil.After(now.Add(previousRest))
+	return s.standing == current && (s.meta.unseen || s.meta.previous != "" && s.meta.previousUntil.After(now.Add(previousRest)))
 }
 
 // rests reports that a request that changed nothing leaves nothing to write about s.

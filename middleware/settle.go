@@ -128,7 +128,7 @@ func (a *Auth) foresee(ctx context.Context, q *request, f *flow, user string) er
 	if err != nil {
 		return err
 	}
-	s := choose(&p, &origin, user).session
+	s := choose(&p, f.carries(&p, &origin), user).session
 	if s.born != 0 {
 		s.standing = current // whatever the cookie says: its person is here
 	}
@@ -136,16 +136,30 @@ func (a *Auth) foresee(ctx context.Context, q *request, f *flow, user string) er
 	return nil
 }
 
-// started returns the session in which f started, as it is now; p is the one that the callback shows.
+// started returns the session in which f started, as it is now; p is the one that the callback shows. Where
+// the browser shows another, and does not know that f started there, it may be anybody's: then there is
+// none.
 func (a *Auth) started(ctx context.Context, f *flow, p *session) (session, error) {
 	s, err := *p, error(nil)
 	if f.session != p.id {
+		if !f.home {
+			return session{}, nil
+		}
 		s, err = a.find(ctx, f.session)
 	}
 	if began := f.expires.Add(-flowLife); !s.opens() && s.meta.user == "" && began.Before(s.meta.renewed) {
 		return session{}, err // by whoever knew a cookie from before RenewToken
 	}
 	return s, err
+}
+
+// carries returns origin if the sign-in may be attached to it. The binding of a flow that was retired may be
+// known to others since: of origin then comes back what was saved for the page, and nothing else.
+func (f *flow) carries(p, origin *session) *session {
+	if f.session != p.id && f.retired {
+		return &session{}
+	}
+	return origin
 }
 
 // welcome calls the app's OnLogin. A panic in it is the app's, and goes on; but it must not leave
@@ -191,9 +205,9 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 		if err != nil {
 			return nil, err
 		}
-		w := choose(&p, &origin, user)
+		w := choose(&p, f.carries(&p, &origin), user)
 		w.remember = sn.modified && sn.persist
-		out, c, err := a.signInto(&w, &p, f, &g, e)
+		out, c, err := a.signInto(&w, &p, &origin, f, &g, e)
 		if err != nil {
 			return nil, err
 		}
@@ -255,7 +269,7 @@ func (a *Auth) replace(ctx context.Context, q *request, s *session) {
 }
 
 // signInto returns the change that signs e in to the session of w, and what the browser is told.
-func (a *Auth) signInto(w *winner, p *session, f *flow, g *grant, e *enrolment) (*outcome, sessionstore.Change, error) {
+func (a *Auth) signInto(w *winner, p, origin *session, f *flow, g *grant, e *enrolment) (*outcome, sessionstore.Change, error) {
 	now, s, user := a.now(), &w.session, e.key.ID
 	m, c := s.meta, sessionstore.Change{Tier: sessionstore.Member}
 	switch w.how {
@@ -295,7 +309,7 @@ func (a *Auth) signInto(w *winner, p *session, f *flow, g *grant, e *enrolment) 
 		sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()},
 		sessionstore.Field{Name: fieldUser, Value: e.packed[1:]})
 	s.keep(&c, *g, false, now)
-	back, gone := a.cameBack(s, f, user)
+	back, gone := a.cameBack(s, origin, f, user)
 	c.Set, c.Delete = append(c.Set, back...), gone
 	if w.how == bear || w.how == renew {
 		c.Mode = sessionstore.MustNotExist
@@ -306,25 +320,24 @@ func (a *Auth) signInto(w *winner, p *session, f *flow, g *grant, e *enrolment) 
 	return &outcome{session: s.id, secret: secret, deadline: m.deadline, persist: m.persist, user: user, isNew: e.isNew}, c, nil
 }
 
+// reissueLife is how long the cookie of a sign-in is given once more.
+const reissueLife = 2 * time.Minute
+
 // reissue returns the cookie of a sign-in that is done, for its browser: the first answer may have
-// been lost on the way. It is nil if the browser has the cookie, if another has followed it, or if
+// been lost on the way. A browser is that one if it shows what the answered request had shown, as long as
+// nobody has shown the new cookie. It is nil for any other, if another cookie has followed, or if
 // somebody else has signed in since: a reload does not change who that is.
-func (a *Auth) reissue(ctx context.Context, p *session, red *redemption) (*outcome, error) {
-	if p.standing == current && p.id == red.session || a.now().Sub(red.at) > previousLife {
+func (a *Auth) reissue(ctx context.Context, q *request, red *redemption) (*outcome, error) {
+	p := q.session.Load()
+	if p.standing == current && p.id == red.session || a.now().Sub(red.at) > reissueLife {
 		return nil, nil
 	}
-	if p.signedIn() && p.meta.user != red.user {
+	if !same(red.shown, a.cookies.shown(q.r)) || p.signedIn() && p.meta.user != red.user {
 		return nil, nil
 	}
 	s, err := a.find(ctx, red.session)
-	if err != nil || s.meta.user == "" || s.meta.user != red.user {
+	if err != nil || s.meta.user == "" || s.meta.user != red.user || !s.meta.unseen {
 		return nil, err
-	}
-	// Who shows the one before gets it as long as nobody has shown it, and not for a sign-in before the one
-	// that made it: it may stand for more than that had shown.
-	until := s.meta.previousUntil
-	if (p.standing == previous || p.standing == before) && (!until.After(a.now().Add(previousRest)) || red.at.Before(until.Add(-previousLife))) {
-		return nil, nil
 	}
 	shown := ""
 	if p.id == s.id {

@@ -53,6 +53,12 @@ func (w *writer) begin() bool {
 	if w.q.inherited {
 		a.former.clear(&a.cookies, h)
 	}
+	if err == nil {
+		w.q.notePassed(h)
+	}
+	if a.cookies.sets(h) {
+		uncached(h)
+	}
 	if w.varied.Load() {
 		vary(h)
 	}

@@ -40,8 +40,8 @@ const (
 // something more than it has here.
 var nextEdits = []edit{
 	// The session, and what it holds.
-	{"middleware/session.go", `b = packed.AppendBool(b, m.persist)`, `…` + appendFurther},
-	{"middleware/session.go", "persist:       r.Bool(),\n\t}", "…\n\tr.Further()"},
+	{"middleware/session.go", `b = packed.AppendBool(b, m.unseen)`, `…` + appendFurther},
+	{"middleware/session.go", `m.renewed, m.unseen = r.Time(), r.Bool()`, "…\n\t\tr.Further()"},
 	{"middleware/site.go", `b := packed.AppendString(nil, s.tag)`, `…` + appendFurther},
 	{"middleware/site.go", `return r.String() == s.tag && r.Err() == nil`, "ours := r.String() == s.tag && r.Err() == nil\n\tif ours {\n\t\tr.Further()\n\t}\n\treturn ours"},
 	{"middleware/settle.go", `Value: e.packed[1:]})`, "Value: e.packed[1:]},\n\t\tsessionstore.Field{Name: \"further\", Value: packed.Further})"},
@@ -85,13 +85,13 @@ var nextEdits = []edit{
 	{"middleware/flow.go", "b = packed.AppendString(b, f.returnTo)\n\t}", `…` + appendFurther},
 	{"middleware/flow.go", "f.returnTo = r.String()\n\t}", "…\n\tr.Further()"},
 	{"middleware/flow.go", `{{Name: "path", Value: tag + f.returnTo}}`, `{{Name: "path", Value: tag + f.returnTo}, {Name: "further", Value: packed.Further}}`},
-	{"middleware/cookie.go", `v := b.secret + "." + strconv.FormatInt(b.minted, 36)`, `… + ".~further"`},
+	{"middleware/binding.go", `v = text(append(a.bindingMark(k, c.name, first, string(rest)), first...)) + "." + text(rest)`, `… + ".~further"`},
 	{"middleware/login.go", `b = packed.AppendBool(b, n.again)`, `…` + appendFurther},
 	{"middleware/login.go", `n.Label, n.again = r.String(), r.Bool()`, "…\n\tr.Further()"},
 	{"middleware/connection.go", `b = packed.AppendString(b, s.meta.user)`, `…` + appendFurther},
 	{"middleware/connection.go", `ok = r.String() == s.id && r.String() == s.meta.user && s.signedIn()`, "…\n\tr.Further()"},
 	{"middleware/hop.go", `"access_token", "id_token", "token_type", "response",`, `… "further",`},
-	{"middleware/redemption.go", `b.Text(r.code)`, `…` + textFurther},
+	{"middleware/redemption.go", `b.Uint(uint64(r.stamp))`, `…` + textFurther},
 	{"middleware/redemption.go", `_, known := answers[r.reason]`, "p.Further()\n\t…"},
 	{"middleware/callback.go", `reason = ReasonDenied`, `reason = "declined"`},
 	{"middleware/reason.go", `var answers = map[Reason]struct {
