@@ -122,16 +122,21 @@ func (c *cookies) set(h http.Header, k *http.Cookie) {
 }
 
 // uncached makes h that of an answer which no cache keeps, of whatever vendor: a shared one must not hand
-// one person's cookie to another. What a vendor's own header says goes before Cache-Control, and is taken
-// out. RFC 9213 has the names that end alike.
+// one person's cookie to another. What a header for one kind of cache says goes before Cache-Control
+// (RFC 9213), and is taken out.
 func uncached(h http.Header) {
 	for name := range h {
-		own := strings.HasSuffix(name, "-Cache-Control") || strings.HasSuffix(name, "-Control") && (strings.HasPrefix(name, "Surrogate-") || strings.HasPrefix(name, "Edge-"))
-		if own || name == "Expires" || name == "X-Accel-Expires" {
+		if name != "Cache-Control" && forCaches(strings.ToLower(name)) {
 			delete(h, name)
 		}
 	}
 	header(h, "Cache-Control", "no-store")
+}
+
+// forCaches reports that a header of that name, in lower case, tells a cache what to keep.
+func forCaches(name string) bool {
+	return strings.HasSuffix(name, "cache-control") || strings.HasSuffix(name, "surrogate-control") || strings.HasSuffix(name, "edge-control") ||
+		name == "expires" || name == "x-accel-expires"
 }
 
 // sets reports that h sets a cookie of ours.

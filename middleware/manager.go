@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 	"time"
 
@@ -236,4 +237,11 @@ func (noCodec) Encode(deadline time.Time, _ map[string]any) ([]byte, error) {
 
 func (noCodec) Decode([]byte) (time.Time, map[string]any, error) {
 	return time.Time{}, nil, ErrUnsupported
+}
+
+// dropForeign removes the cookie that an inner LoadAndSave of the app's manager adds: the session has ours.
+func (a *Auth) dropForeign(h http.Header) {
+	if !a.ownManager {
+		dropCookie(h, a.sessions.Cookie.Name)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
 
@@ -399,11 +398,4 @@ func (q *request) end(s *session) error {
 		q.retireBindings(h)
 	}
 	return nil
-}
-
-// dropForeign removes the cookie that an inner LoadAndSave of the app's manager adds: the session has ours.
-func (a *Auth) dropForeign(h http.Header) {
-	if !a.ownManager {
-		dropCookie(h, a.sessions.Cookie.Name)
-	}
 }
