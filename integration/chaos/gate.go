@@ -91,4 +91,33 @@ func (g *gate) Delete(ctx context.Context, ks ...sessionstore.Key) error {
 	return g.pass(ctx, func(ctx context.Context) error { return g.store.Delete(ctx, ks...) })
 }
 
-var _ sessionstore.Store = (*gate)(nil)
+func (g *gate) LoadAll(ctx context.Context, ks []sessionstore.Key) (rs []sessionstore.Record, err error) {
+	err = g.pass(ctx, func(ctx context.Context) error {
+		rs, err = sessionstore.LoadAll(ctx, g.store, ks)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rs, nil
+}
+
+func (g *gate) UpdateAll(ctx context.Context, us []sessionstore.KeyedChange) []error {
+	errs := make([]error, len(us))
+	err := g.pass(ctx, func(ctx context.Context) error {
+		errs = sessionstore.UpdateAll(ctx, g.store, us)
+		return nil
+	})
+	if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
+var (
+	_ sessionstore.Store        = (*gate)(nil)
+	_ sessionstore.BatchLoader  = (*gate)(nil)
+	_ sessionstore.BatchUpdater = (*gate)(nil)
+)
