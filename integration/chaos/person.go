@@ -122,7 +122,8 @@ func (p *person) compare(b *browser, s state) {
 		if got == want.n {
 			continue
 		}
-		r.violate(p.missing(b, want.begun), want.begun, want.at, "%s: %s is %q, want %d, acknowledged %v ago", p.who, k, s.Values[k], want.n, time.Since(want.at))
+		r.violate(p.missing(b, want.begun), want.begun, want.at, "%s (who is %q here; an answer was lost: %v): %s is %q, want %d, acknowledged %v ago",
+			p.who, s.Who, b.limbo, k, s.Values[k], want.n, time.Since(want.at))
 		b.acked[k] = ack{n: got, begun: want.begun, at: want.at}
 		if got == 0 {
 			delete(b.acked, k)
