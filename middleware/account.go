@@ -32,6 +32,13 @@ type Login struct {
 	IsNew    bool             // true for exactly one successful sign-in of each person; see [Config].Keys
 	Provider string           // the name of the one that they signed in with
 	Token    *providers.Token // a copy; the session has its own
+
+	// Former reports that the session, whose values OnLogin sees, was taken over from a [Former]. Its old cookie may
+	// have been stolen, or planted in this browser by somebody else: all that it says of who somebody is, such as an
+	// old user id, is that person's only once something else has shown it. To tie the account to an old user because
+	// the session names one ties it for good, to whoever brought the cookie. Link where both have one verified
+	// address, or on a page that asks for the old password; see the example of [Former].
+	Former bool
 }
 
 // pack returns the value of an account's record: a one, and behind it what a session keeps of it, for

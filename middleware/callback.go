@@ -169,7 +169,7 @@ func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Pro
 	p := a.finish(whole, q, f, visit, answer, red)
 	if p != nil {
 		p.RetryAfter = 0 // the code is spent: to wait and load the page again would not help
-		red.reason, red.code = p.Reason, p.ProviderCode
+		red.keep(p)
 	}
 	return red, p
 }
@@ -348,8 +348,8 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption)
 		redirect(w, a.landing(q, f)) // signed in by other means since: an old page of the history
 		return nil
 	case red.phase == failed:
-		p := problem(red.reason, nil)
-		p.Provider, p.ProviderCode, p.RetryAfter = f.provider, red.code, 0
+		p := red.told()
+		p.Provider = f.provider
 		return a.turned(q, p, f)
 	}
 	out := q.settled

@@ -85,7 +85,10 @@ type Config struct {
 
 	// OnLogin is called when somebody has proved who they are, before they are signed in; not for a
 	// step-up or for one more connection, by which the person stays who they are. It
-	// may set Account.ID to the app's own user id, and refuse by returning an error. What it
+	// may set Account.ID to the app's own user id. An error of [Refuse], or a [*Problem], refuses: 403. One that
+	// wraps [sessionstore.ErrUnavailable], or says that the time is up, is a store that is down: 503. Any other is
+	// a fault of the app: 500, at level error. The person starts again in each case, because the provider's code
+	// is spent, and a reload says the same. What it
 	// puts into the session is saved with the sign-in, or not at all. The session that it sees is the
 	// one that the sign-in ends in, never that of somebody else who was signed in in this browser.
 	// Nil lets everybody in.

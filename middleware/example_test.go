@@ -92,21 +92,24 @@ func ExampleConfig_onLogin() {
 	_ = middleware.Config{
 		OnLogin: func(ctx context.Context, l *middleware.Login) error {
 			if l.Account.Identity.Email == "mallory@example.com" {
-				return fmt.Errorf("no access for %s", l.Account.ID)
+				return middleware.Refuse("This site is for members. Ask one of them to invite you.")
 			}
 			if l.IsNew {
 				l.Account.ID = fmt.Sprintf("user-%d", len(users)+1)
 				users[l.Account.ID] = l.Account.Identity.Name
 			}
-			return nil // a later visit finds the ID that the first one set
+			return nil // a later visit finds the ID that the first one set. Another error is a fault: 500, or 503
 		},
 	}
 }
 
-// An app that had its sessions in a store of scs keeps them. OnLogin links the user of before.
+// An app that had its sessions in a store of scs keeps them. OnLogin links the user of before where the provider
+// vouches for the address that this user has. That the session names them is not enough: its old cookie may have been
+// stolen, or planted in the browser of somebody else, and the link is for good.
 func ExampleFormer() {
 	sessions := scs.New() // as it was, LoadAndSave taken away
 	sessions.Store = memstore.New()
+	addresses := map[string]string{} // of users of before, as they were verified then
 
 	_, err := middleware.New(middleware.Config{
 		BaseURL:   "https://app.example.com",
@@ -114,10 +117,15 @@ func ExampleFormer() {
 		Sessions:  sessions,
 		Former:    &middleware.Former{Store: sessions.Store, Cookie: sessions.Cookie},
 		OnLogin: func(ctx context.Context, l *middleware.Login) error {
-			if user := sessions.GetString(ctx, "userID"); user != "" && l.IsNew {
-				l.Account.ID = user // who signed in with a password before
+			user := sessions.GetString(ctx, "userID") // who signed in with a password before
+			if !l.Former || !l.IsNew || user == "" {
+				return nil
 			}
-			return nil
+			id := l.Account.Identity
+			if id.EmailVerified && id.Email != "" && id.Email == addresses[user] {
+				l.Account.ID = user
+			}
+			return nil // anybody else may be asked for the old password, on a page of the app
 		},
 	})
 	fmt.Println(err)

@@ -23,7 +23,8 @@ import (
 // values, its deadline and its RememberMe, the old one is deleted, and that answer brings the new
 // cookie and removes the old one. Requests that come at the same time, at any replica, get the same
 // session. It is anonymous: the person signs in once more, and while they do, [Config].OnLogin
-// finds the values of before, such as the app's user id.
+// finds the values of before, such as the app's user id, and [Login].Former set. Those values are what some
+// cookie brought, and no proof of who it is: see there before an account is linked by them.
 //
 // Only a request that shows the old cookie, and none of ours that opens a session, reads the old
 // store. If that fails the answer is 503, and everything is as it was. A session that cannot be

@@ -32,6 +32,7 @@ const (
 	ReasonIdentityTaken  Reason = "identity_taken"      // the account at the provider belongs to somebody else here
 	ReasonConnections    Reason = "connections_full"    // the session has no room for one more account
 	ReasonOnLogin        Reason = "refused_by_app"      // OnLogin said no
+	ReasonAppFailed      Reason = "app_failed"          // OnLogin failed, without saying no: a database that is down, say
 	ReasonPending        Reason = "pending"             // another request is at this sign-in; the answer asks again by itself
 	ReasonInterrupted    Reason = "interrupted"         // the sign-in was cut off half way
 	ReasonStore          Reason = "store"               // the store failed
@@ -87,6 +88,7 @@ var answers = map[Reason]struct {
 	ReasonIdentityTaken:  {http.StatusConflict, "That account is in use", "It already belongs to somebody else here. Nothing was changed. If that is you, too, you can move it to the account that you are signed in to now; it will not open the other one any more."},
 	ReasonConnections:    {http.StatusConflict, "That is one account too many", "You have connected as many as we keep at a time. Nothing was changed. Disconnect one that you do not need, then connect this one."},
 	ReasonOnLogin:        {http.StatusForbidden, "You cannot sign in here", "We know who you are, but this account has no access."},
+	ReasonAppFailed:      {http.StatusInternalServerError, "Something went wrong", "We could not finish your sign-in, and it cannot be continued. Nothing was changed. Please try again: start again from the beginning."},
 	ReasonPending:        {http.StatusAccepted, "One moment, please", "Your sign-in is under way. This page goes on by itself."},
 	ReasonInterrupted:    {http.StatusServiceUnavailable, "That was cut off", "The sign-in stopped half way, and cannot be continued. Please start again."},
 	ReasonStore:          {http.StatusServiceUnavailable, "One moment, please", "We cannot reach what we keep your session in. Please try again shortly; you will not have to sign in again."},

@@ -24,6 +24,9 @@ type redemption struct {
 	code    string    // failed: what the provider said, if it was one of the standard codes
 	shown   string    // done: see [cookies.shown]
 	stamp   int64     // done: see [Auth.stamp]
+	status  int       // failed: what the person was told, if not what the reason stands for
+	title   string
+	detail  string
 	version uint64
 	claimed uint64 // the version before that, of a claim that was given up
 }
@@ -53,7 +56,7 @@ func (f *flow) redemption() sessionstore.Key {
 
 func (r *redemption) pack() string {
 	var b packed.Builder
-	b.Grow(64 + len(r.landing) + len(r.session) + len(r.user) + len(r.reason) + len(r.code) + len(r.shown))
+	b.Grow(64 + len(r.landing) + len(r.session) + len(r.user) + len(r.reason) + len(r.code) + len(r.shown) + len(r.title) + len(r.detail))
 	b.Byte(byte(r.phase))
 	b.Time(r.until)
 	b.Time(r.at)
@@ -64,6 +67,9 @@ func (r *redemption) pack() string {
 	b.Text(r.code)
 	b.Text(r.shown)
 	b.Uint(uint64(r.stamp))
+	b.Uint(uint64(r.status))
+	b.Text(r.title)
+	b.Text(r.detail)
 	return b.String()
 }
 
@@ -84,6 +90,9 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 	}
 	if p.More() {
 		r.shown, r.stamp = p.String(), int64(p.Uint())
+	}
+	if p.More() {
+		r.status, r.title, r.detail = int(p.Uint()), p.String(), p.String()
 	}
 	_, known := answers[r.reason]
 	if !ok || p.Err() != nil || r.phase < redeeming || r.phase > failed || r.phase == failed && !known {

@@ -93,14 +93,15 @@ func (a *Auth) settle(ctx context.Context, q *request, f *flow, g grant, id *pro
 		return nil, problem(ReasonStore, err)
 	}
 	e.account.Provider = g.provider
-	if err := a.foresee(ctx, q, f, e.key.ID); err != nil {
+	former, err := a.foresee(ctx, q, f, e.key.ID)
+	if err != nil {
 		a.drop(ctx, e)
 		return nil, problem(ReasonStore, err)
 	}
 	defer q.foreseen(nil)
-	if err := a.welcome(ctx, e, g); err != nil {
+	if err := a.welcome(ctx, e, g, former); err != nil {
 		a.drop(ctx, e)
-		return nil, problem(ReasonOnLogin, err)
+		return nil, unwelcome(err)
 	}
 	// The app knows the person now. Whatever happens next, they are not new again.
 	if err := a.keep(ctx, e); err != nil {
@@ -118,22 +119,24 @@ func (a *Auth) settle(ctx context.Context, q *request, f *flow, g grant, id *pro
 }
 
 // foresee lets OnLogin see the session that the sign-in is about to end in: not that of somebody
-// else who is signed in in this browser, whose values it might take for this person's.
-func (a *Auth) foresee(ctx context.Context, q *request, f *flow, user string) error {
+// else who is signed in in this browser, whose values it might take for this person's. It reports whether that
+// session was taken over from a [Former].
+func (a *Auth) foresee(ctx context.Context, q *request, f *flow, user string) (former bool, err error) {
 	if a.onLogin == nil {
-		return nil
+		return false, nil
 	}
 	p := *q.session.Load()
 	origin, err := a.started(ctx, f, &p)
 	if err != nil {
-		return err
+		return false, err
 	}
 	s := choose(&p, f.carries(&p, &origin), user).session
 	if s.born != 0 {
 		s.standing = current // whatever the cookie says: its person is here
 	}
 	q.foreseen(&s)
-	return nil
+	_, former = s.record.Field(fieldFormer)
+	return former, nil
 }
 
 // started returns the session in which f started, as it is now; p is the one that the callback shows. Where
@@ -164,7 +167,7 @@ func (f *flow) carries(p, origin *session) *session {
 
 // welcome calls the app's OnLogin. A panic in it is the app's, and goes on; but it must not leave
 // the account held.
-func (a *Auth) welcome(ctx context.Context, e *enrolment, g grant) error {
+func (a *Auth) welcome(ctx context.Context, e *enrolment, g grant, former bool) error {
 	if a.onLogin == nil {
 		return nil
 	}
@@ -175,7 +178,7 @@ func (a *Auth) welcome(ctx context.Context, e *enrolment, g grant) error {
 		}
 	}()
 	t := *g.token
-	err := a.onLogin(ctx, &Login{Account: e.account, IsNew: e.isNew, Provider: g.provider, Token: &t})
+	err := a.onLogin(ctx, &Login{Account: e.account, IsNew: e.isNew, Provider: g.provider, Token: &t, Former: former})
 	returned = true
 	if err == nil && e.account.ID == "" {
 		return errors.New("middleware: OnLogin: empty Account.ID")

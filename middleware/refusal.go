@@ -1,0 +1,82 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// Refuse returns an error by which [Config].OnLogin says that somebody may not sign in. The answer is 403
+// with [ReasonOnLogin], and its page shows detail as text: what the person can do. An empty one is a sentence
+// of ours. It may be wrapped, with what the log is to have besides. A [*Problem] of the app's own is a refusal,
+// too, with its own status and title.
+func Refuse(detail string) error {
+	p := problem(ReasonOnLogin, nil)
+	if detail != "" {
+		p.Detail = detail
+	}
+	return p
+}
+
+// maxRefusal is how many bytes of a title or a detail a redemption keeps, for whoever loads the page again.
+const maxRefusal = 500
+
+// unwelcome judges an error of OnLogin, by which nobody was signed in. A refusal is declared; anything else is
+// a fault, and the person is not told that they have no access. Whatever it is, the code is spent.
+func unwelcome(err error) *Problem {
+	var declared *Problem
+	switch {
+	case errors.As(err, &declared):
+		return refusal(declared, err)
+	case errors.Is(err, sessionstore.ErrFull):
+		return problem(ReasonFull, err)
+	case errors.Is(err, sessionstore.ErrUnavailable), errors.Is(err, sessionstore.ErrOverloaded), errors.Is(err, context.DeadlineExceeded):
+		return problem(ReasonInterrupted, err)
+	}
+	return problem(ReasonAppFailed, err)
+}
+
+// refusal is the answer to err, in which OnLogin has returned p.
+func refusal(p *Problem, err error) *Problem {
+	if p == nil {
+		return problem(ReasonAppFailed, errors.New("middleware: OnLogin: a *Problem that is nil"))
+	}
+	if p.Reason == ReasonStore { // of Take and the like: their page says that nobody has to sign in again
+		return problem(ReasonInterrupted, err)
+	}
+	own := *p
+	if own.Reason == "" {
+		own.Reason = ReasonOnLogin
+	}
+	own = *own.whole()
+	own.RetryAfter = 0
+	if err != error(p) {
+		own.cause = err
+	}
+	return &own
+}
+
+// keep notes in r, which has failed, what the person was told: a reload is told the same.
+func (r *redemption) keep(p *Problem) {
+	r.reason, r.code = p.Reason, p.ProviderCode
+	t, known := answers[p.Reason]
+	if !known { // of the app's own
+		r.reason = ReasonOnLogin
+	}
+	if t.status == p.Status && t.title == p.Title && t.detail == p.Detail {
+		return
+	}
+	r.status, r.title, r.detail = p.Status, clip(p.Title, maxRefusal), clip(p.Detail, maxRefusal)
+}
+
+// told returns what keep has noted.
+func (r *redemption) told() *Problem {
+	p := problem(r.reason, nil)
+	p.ProviderCode, p.RetryAfter = r.code, 0
+	if r.status >= 400 && r.status <= 599 {
+		p.Status, p.Title, p.Detail = r.status, strings.ToValidUTF8(r.title, ""), strings.ToValidUTF8(r.detail, "")
+	}
+	return p
+}
