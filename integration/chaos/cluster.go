@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func newCluster(t testing.TB, o options) *cluster {
 	x := &cluster{options: o, each: max(1, o.replicas)}
 	args := []string{"--cluster", "create"}
 	for range 3 * (1 + x.each) {
-		n := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-replica-validity-factor", "0")
+		n := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", fmt.Sprint(o.silence().Milliseconds()), "--cluster-replica-validity-factor", "0")
 		x.nodes = append(x.nodes, n)
 		args = append(args, n.Addr)
 	}
@@ -58,6 +59,9 @@ func (x *cluster) store(t testing.TB) (sessionstore.Store, func()) {
 	s.Dial, s.Replicas = server.Dial, x.options.replicas
 	return s, func() { c.Close() }
 }
+
+// safe reports whether all replicas of a master have what was acknowledged.
+func (x *cluster) safe() bool { return x.options.replicas >= x.each }
 
 // alive returns how many masters there are, but for one that is gone.
 func (x *cluster) alive(gone *redistest.Server) (masters int) {
@@ -113,13 +117,8 @@ func (x *cluster) faults(*world) []fault {
 		return fault{name, "planned", func(w *world) {
 			_, replicas := x.settle(w.t)
 			n := replicas[w.random.IntN(len(replicas))]
-			w.report.change()
-			if how == "" {
-				n.Do(w.t, "CLUSTER", "FAILOVER")
-			} else {
-				w.died(x.options.replicas >= x.each)
-				n.Do(w.t, "CLUSTER", "FAILOVER", how)
-			}
+			w.died(how == "" || x.safe())
+			n.Do(w.t, "CLUSTER", redis.Args{"FAILOVER"}.AddFlat(strings.Fields(how))...)
 			rest(2 * time.Second)
 			x.settle(w.t)
 		}}
@@ -129,11 +128,21 @@ func (x *cluster) faults(*world) []fault {
 		{"a master is killed, and started again later", "kill", func(w *world) {
 			masters, _ := x.settle(w.t)
 			victim := masters[w.random.IntN(3)]
-			w.died(x.options.replicas >= x.each)
+			w.died(x.safe())
 			victim.Kill()
 			await(w.t, "another master", func() bool { return x.alive(victim) == 3 })
 			rest(time.Second)
 			victim.Restart(w.t)
+			x.settle(w.t)
+		}},
+		{"a master hangs until another one is there, and goes on", "kill", func(w *world) {
+			masters, _ := x.settle(w.t)
+			victim := masters[w.random.IntN(3)]
+			w.died(x.safe())
+			victim.Stop(w.t)
+			await(w.t, "another master", func() bool { return x.alive(victim) == 3 })
+			rest(2 * time.Second)
+			victim.Continue(w.t)
 			x.settle(w.t)
 		}},
 		here(killClients), here(pauseClients),

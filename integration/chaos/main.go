@@ -35,6 +35,15 @@ type options struct {
 	log      string
 }
 
+// silence is after which time a master that does not answer is taken for dead. Where none is to die, a
+// machine that is busy must not make it look so.
+func (o options) silence() time.Duration {
+	if o.failover == "planned" {
+		return 30 * time.Second
+	}
+	return 1500 * time.Millisecond
+}
+
 func main() {
 	o := options{}
 	flag.StringVar(&o.store, "store", "redis", "memory, redis, sentinel, cluster or postgres")

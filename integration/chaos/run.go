@@ -115,8 +115,8 @@ func (w *world) common() []fault {
 	}
 }
 
-// died notes that a server is about to be ended whose last changes no replica need have, unless all of
-// them must.
+// died notes that a server is about to be ended or demoted whose last changes no replica need have, unless
+// it is safe: all of them must.
 func (w *world) died(safe bool) {
 	w.report.change()
 	if !safe {

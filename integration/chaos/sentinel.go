@@ -30,7 +30,7 @@ func newWatched(t testing.TB, o options, w *world) *watched {
 	}
 	for range 3 {
 		x.sentinels = append(x.sentinels, redistest.StartSentinel(t, fmt.Sprintf("sentinel monitor app 127.0.0.1 %d 2\n"+
-			"sentinel down-after-milliseconds app 1500\nsentinel failover-timeout app 3000\n", master.Port)))
+			"sentinel down-after-milliseconds app %d\nsentinel failover-timeout app 3000\n", master.Port, o.silence().Milliseconds())))
 	}
 	x.settle(t)
 	return x
@@ -49,6 +49,9 @@ func (x *watched) store(t testing.TB) (sessionstore.Store, func()) {
 	s.Replicas = x.options.replicas
 	return s, func() { pool.Close() }
 }
+
+// safe reports whether all replicas have what was acknowledged.
+func (x *watched) safe() bool { return x.options.replicas >= len(x.servers)-1 }
 
 // master returns the server that is one and has all others as replicas, if all agree on it.
 func (x *watched) master() *redistest.Server {
@@ -97,13 +100,13 @@ func (x *watched) faults(*world) []fault {
 	}
 	return []fault{
 		now("SENTINEL FAILOVER", "planned", func(w *world, _ *redistest.Server) {
-			w.report.change()
+			w.died(x.safe())
 			x.sentinels[w.random.IntN(3)].Do(w.t, "SENTINEL", "FAILOVER", "app")
 			rest(time.Second)
 			x.settle(w.t)
 		}),
 		now("the master is killed, and started again later", "kill", func(w *world, master *redistest.Server) {
-			w.died(x.options.replicas >= len(x.servers)-1)
+			w.died(x.safe())
 			master.Kill()
 			x.awaitOther(w.t, master)
 			rest(time.Second)
@@ -111,7 +114,7 @@ func (x *watched) faults(*world) []fault {
 			x.settle(w.t)
 		}),
 		now("the master hangs until another one is there, and goes on", "kill", func(w *world, master *redistest.Server) {
-			w.died(x.options.replicas >= len(x.servers)-1)
+			w.died(x.safe())
 			master.Stop(w.t)
 			x.awaitOther(w.t, master)
 			master.Continue(w.t)
