@@ -64,6 +64,10 @@ type Auth struct {
 
 // New returns the Auth of cfg, or every mistake in it, joined. It sends nothing: a provider that is
 // down does not keep the app from starting. The log is told the redirect URI of each provider.
+//
+// Two apps at one host, such as two ports of it or two paths behind a proxy, get each other's cookies. The
+// names of ours follow [Config].Prefix and the port, so that they do not sign each other out: give each app
+// a Prefix of its own, below its path, or a [Config].CookieName.
 func New(cfg Config) (*Auth, error) {
 	base, err := cfg.check()
 	if err != nil {
@@ -109,7 +113,7 @@ func New(cfg Config) (*Auth, error) {
 	a.namespaces = newNamespaces(cfg.Providers)
 	a.warn(&cfg)
 	a.store = a.sealed(cfg.Store, keys)
-	a.cookies = newCookies(base, a.sessions.Cookie.SameSite, a.sessions.Cookie.Persist)
+	a.cookies = newCookies(base, a.prefix, cfg.CookieName, a.sessions.Cookie.SameSite, a.sessions.Cookie.Persist)
 	if err := a.adopt(); err != nil {
 		return nil, err
 	}

@@ -100,8 +100,16 @@ type Config struct {
 	OnToken func(ctx context.Context, c *TokenChange)
 
 	// Prefix is the path below which the kit answers by itself, see [Auth.Handler]: of letters,
-	// digits, - _ and /, without a slash at its end. The default is "/auth".
+	// digits, - _ and /, without a slash at its end. The default is "/auth". An app below a path of its host,
+	// such as /shop, has it there, as in "/shop/auth".
 	Prefix string
+
+	// CookieName is the name of the session cookie, of 1 to 32 letters, digits, dots and underscores;
+	// with https, "__Host-" stands before it, and a port behind it if BaseURL has one. Other cookies
+	// of ours begin like it. The default follows Prefix: "rl" for "/auth", "rl.shop.auth" for
+	// "/shop/auth". Set it where two apps at one host have the same Prefix. Whoever is signed in while it
+	// changes has to sign in again.
+	CookieName string
 
 	// Home is the path where a sign-in without a return address lands, and a sign-out. The
 	// default is "/".
@@ -232,6 +240,9 @@ func (c *Config) check() (*url.URL, error) {
 	if p := c.prefix(); !strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") || !plainPath(p) {
 		errs.add("Prefix %q: want a plain path such as /auth", p)
 	}
+	if c.CookieName != "" && !cookieName(c.CookieName) {
+		errs.add("CookieName %q: want 1 to 32 letters, digits, dots and underscores", c.CookieName)
+	}
 	site := base
 	if site == nil {
 		site = &url.URL{Scheme: "https", Host: "invalid"} // Home is judged whatever is wrong with BaseURL
@@ -254,7 +265,7 @@ func (c *Config) check() (*url.URL, error) {
 		errs.under("Keys", c.Keys.Validate())
 	}
 	errs = append(errs, checkSessions(c.Sessions)...)
-	errs = append(errs, c.Former.check(base))
+	errs = append(errs, c.Former.check(base, c.prefix(), c.CookieName))
 	if c.AnonymousIdle < 0 || c.AnonymousIdle > forGood {
 		errs.add("AnonymousIdle %v: want 0 to a hundred years", c.AnonymousIdle)
 	}
@@ -352,6 +363,15 @@ func plainPath(p string) bool {
 		}
 	}
 	return !strings.Contains(p, "//")
+}
+
+func cookieName(s string) bool {
+	for _, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_') {
+			return false
+		}
+	}
+	return len(s) <= 32
 }
 
 func validName(s string) bool {

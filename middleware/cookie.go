@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,19 +19,40 @@ type cookies struct {
 	persist  bool
 }
 
-// newCookies derives the names from base. On loopback http the prefix __Host- and Secure cannot be
-// relied on, and cookies ignore ports: the port in the name keeps two programs apart.
-func newCookies(base *url.URL, sameSite http.SameSite, persist bool) cookies {
+// newCookies derives the names from where the app is. A cookie is sent to every port and path of a host:
+// what is in the name keeps two apps apart. On loopback http the prefix __Host- and Secure cannot be
+// relied on.
+func newCookies(base *url.URL, prefix, name string, sameSite http.SameSite, persist bool) cookies {
 	if sameSite != http.SameSiteStrictMode {
 		sameSite = http.SameSiteLaxMode
 	}
 	c := cookies{sameSite: sameSite, persist: persist, secure: base.Scheme == "https"}
-	c.session = "__Host-rl"
+	c.session = cmp.Or(name, "rl"+nameOf(prefix))
+	port := base.Port()
 	if !c.secure {
-		c.session = "rl-" + cmp.Or(base.Port(), "80")
+		port = cmp.Or(port, "80")
+	}
+	if port != "" {
+		c.session += "-" + port
+	}
+	if c.secure {
+		c.session = "__Host-" + c.session
 	}
 	c.binding = c.session + "-bind-"
 	return c
+}
+
+// nameOf returns the part of a cookie's name that says which prefix it belongs to. It has no hyphen: what
+// follows one is the port, or what kind of cookie it is.
+func nameOf(prefix string) string {
+	if prefix == defaultPrefix {
+		return ""
+	}
+	if len(prefix) > 24 {
+		h := sha256.Sum256([]byte(prefix))
+		prefix = "/" + text(h[:6])
+	}
+	return strings.NewReplacer("/", ".", "-", "~").Replace(prefix)
 }
 
 // each yields the cookies of r as they came. Names are compared byte by byte by the caller: names

@@ -89,6 +89,9 @@ func (a *Auth) hints(reason Reason, r *http.Request) []string {
 		if _, _, ok := a.cookies.presented(r); !ok {
 			hints = append(hints, "The browser sent no cookie "+a.cookies.session+".")
 		}
+		if reason == ReasonLoop {
+			hints = append(hints, "Another app at this host may use the cookie "+a.cookies.session+", too, and sign people out here. Give each a Prefix of its own, below its path, or a CookieName.")
+		}
 	case ReasonUnavailable:
 		hints = append(hints, "The log has the provider's error: an address that does not answer, or a discovery document of another issuer.")
 	case ReasonToken, ReasonProviderError:

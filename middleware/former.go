@@ -56,14 +56,14 @@ const fieldFormer = "former"
 const maxKey = 128 - len(prefixApp) // bytes of a session value's key
 
 // check returns what is wrong with f, which may be nil.
-func (f *Former) check(base *url.URL) error {
+func (f *Former) check(base *url.URL, prefix, name string) error {
 	if f == nil {
 		return nil
 	}
 	if isNil(f.Store) {
 		return errors.New("middleware: config: Former.Store: missing")
 	}
-	if base != nil && f.name() == newCookies(base, f.Cookie.SameSite, false).session {
+	if base != nil && f.name() == newCookies(base, prefix, name, f.Cookie.SameSite, false).session {
 		return fmt.Errorf("middleware: config: Former.Cookie.Name %q: is the name of ours", f.name())
 	}
 	return nil

@@ -22,6 +22,9 @@ const (
 // on as somebody else who has signed in meanwhile: see [Auth.CheckPageTag]. The addresses that connect
 // and disconnect a provider check it, too, where a form has it. It opens nothing. A
 // context that did not pass [Auth.Handler] has the empty tag, which is never right.
+//
+// A page that was made before the browser had any cookie of ours has a tag that is the same for
+// everybody, and says nothing about the browser. The tag is no protection against other sites' requests.
 func PageTag(ctx context.Context) string {
 	q, err := from(ctx)
 	if err != nil {
@@ -30,10 +33,24 @@ func PageTag(ctx context.Context) string {
 	return q.pageTag()
 }
 
-func (q *request) pageTag() string { return q.auth.pageTag(&q.auth.secrets[0], q.view()) }
+func (q *request) pageTag() string {
+	a, s := q.auth, q.view()
+	if !s.signedIn() && !s.anonymous() {
+		if j := a.bindings(q.r); len(j.kept) > 0 {
+			return boundTag(&a.secrets[0], &j.kept[0].binding)
+		}
+	}
+	return a.pageTag(&a.secrets[0], s)
+}
 
-// nobody is the tag of a page that was made for nobody, before there was a session.
+// nobody is the tag of a page that was made for nobody, in a browser that had no cookie of ours.
 const nobody = "nobody"
+
+// boundTag is the tag of a page that was made for nobody, in a browser without a session that showed b.
+func boundTag(k *secrets, b *binding) string {
+	m := k.page.Derive("binding", "", b.pack())
+	return text(m[:16])
+}
 
 func (a *Auth) pageTag(k *secrets, s *session) string {
 	if !s.signedIn() && !s.anonymous() {
@@ -130,6 +147,13 @@ func (a *Auth) fits(q *request, tag string) bool {
 		k := &a.secrets[i]
 		if same(tag, a.pageTag(k, s)) || s.signedIn() && same(tag, tagOf(k, s.id, "")) {
 			return true
+		}
+	}
+	for _, b := range a.bindings(q.r).kept {
+		for i := range a.secrets {
+			if same(tag, boundTag(&a.secrets[i], &b.binding)) {
+				return true
+			}
 		}
 	}
 	return false
