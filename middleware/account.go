@@ -41,6 +41,14 @@ type Login struct {
 	Former bool
 }
 
+// profile returns what the record of an account has of it, which stays for good: no claims, which are in
+// each session for as long as that lasts.
+func (acc *Account) profile() string {
+	p := *acc
+	p.Identity.Claims = nil
+	return p.pack()
+}
+
 // pack returns the value of an account's record: a one, and behind it what a session keeps of it, for
 // [unpackAccount].
 func (acc *Account) pack() string {
@@ -99,7 +107,7 @@ const (
 // enrolment is a person between proving who they are and being signed in.
 type enrolment struct {
 	key     sessionstore.Key
-	packed  string // account, as [Auth.keep] saved it
+	packed  string // account, as the session has it
 	was     string // the account's ID so far; "" for a new one
 	version uint64
 	kept    uint64 // version that the account may have by a change of which nobody knows; 0: none
@@ -192,7 +200,7 @@ func (a *Auth) keep(ctx context.Context, e *enrolment) error {
 	kept := version()
 	c := sessionstore.Change{
 		If:      []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
-		Set:     []sessionstore.Field{{Name: fieldAccount, Value: e.packed, Version: kept}},
+		Set:     []sessionstore.Field{{Name: fieldAccount, Value: e.account.profile(), Version: kept}},
 		Expires: a.now().Add(forGood),
 	}
 	err := a.write(ctx, e.key, c)

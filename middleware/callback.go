@@ -240,11 +240,7 @@ func (a *Auth) denied(q *request, f *flow, refused *providers.Error) (*redemptio
 		return nil, problem(ReasonClosing, nil)
 	}
 	defer a.callbacks.Done()
-	claim := a.claimDenied
-	if q.session.Load().signedIn() {
-		claim = a.claim
-	}
-	red, err := claim(ctx, f)
+	red, err := a.claimDenied(ctx, f)
 	if errors.Is(err, sessionstore.ErrExists) {
 		return nil, nil
 	}
@@ -280,6 +276,9 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 	}
 	if err := a.namespaces.foreign(id.Issuer, f.provider); err != nil {
 		return problem(ReasonToken, err)
+	}
+	if err := bound(token, id); err != nil {
+		return problem(ReasonIdentitySize, err)
 	}
 	now := a.now()
 	g := newGrant(f, token, id, a.site.account(id), now, clockSkew(provider))

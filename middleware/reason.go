@@ -30,6 +30,7 @@ const (
 	ReasonSessionChanged Reason = "session_changed"     // a step-up came back to another session or user
 	ReasonIdentity       Reason = "identity"            // another person came back than the one who left
 	ReasonIdentityTaken  Reason = "identity_taken"      // the account at the provider belongs to somebody else here
+	ReasonIdentitySize   Reason = "identity_too_large"  // the provider says more about the person than is kept
 	ReasonConnections    Reason = "connections_full"    // the session has no room for one more account
 	ReasonOnLogin        Reason = "refused_by_app"      // OnLogin said no
 	ReasonAppFailed      Reason = "app_failed"          // OnLogin failed, without saying no: a database that is down, say
@@ -86,6 +87,7 @@ var answers = map[Reason]struct {
 	ReasonSessionChanged: {http.StatusConflict, "Your session has changed", "You signed out, or signed in as somebody else, since you started. Nothing was changed."},
 	ReasonIdentity:       {http.StatusForbidden, "Another person came back", "You signed in there with a different account than before. Nothing was changed."},
 	ReasonIdentityTaken:  {http.StatusConflict, "That account is in use", "It already belongs to somebody else here. Nothing was changed. If that is you, too, you can move it to the account that you are signed in to now; it will not open the other one any more."},
+	ReasonIdentitySize:   {http.StatusBadGateway, "More than we can keep", "The provider sent more about you than this site can keep, so nothing was changed. Please tell the people who run it."},
 	ReasonConnections:    {http.StatusConflict, "That is one account too many", "You have connected as many as we keep at a time. Nothing was changed. Disconnect one that you do not need, then connect this one."},
 	ReasonOnLogin:        {http.StatusForbidden, "You cannot sign in here", "We know who you are, but this account has no access."},
 	ReasonAppFailed:      {http.StatusInternalServerError, "Something went wrong", "We could not finish your sign-in, and it cannot be continued. Nothing was changed. Please try again: start again from the beginning."},

@@ -28,6 +28,7 @@ type redemption struct {
 	title   string
 	detail  string
 	version uint64
+	guest   bool   // it counts as a guest's
 	claimed uint64 // the version before that, of a claim that was given up
 }
 
@@ -110,24 +111,40 @@ func (a *Auth) claim(ctx context.Context, f *flow) (*redemption, error) {
 }
 
 // claimDenied is claim for an answer that says no. Anybody can start a sign-in and write that answer
-// themselves, as often as they like, and no provider hears of it: what is kept is a guest's, and counts
-// as one does. Where there is no room it is [sessionstore.ErrFull].
+// themselves, signed in or not, as often as they like, and no provider hears of it: what is kept is a
+// guest's, and counts as one does. Where there is no room it is [sessionstore.ErrFull].
 func (a *Auth) claimDenied(ctx context.Context, f *flow) (*redemption, error) {
-	now, until := a.now(), f.expires.Add(redemptionRest)
-	if err := a.tally.pay(ctx, a.store, birth, now); err != nil {
+	until := f.expires.Add(redemptionRest)
+	if err := a.payFor(ctx, until); err != nil {
 		return nil, err
 	}
-	if idle := now.Add(a.anonymousIdle); idle.Before(until) {
-		until = idle
-	}
 	return a.claimUntil(ctx, f, until, sessionstore.Guest)
+}
+
+// maxUnits is what a guest's record is paid for with at most.
+const maxUnits = 16
+
+// payFor pays for a guest's record that lasts until then: like a guest's session for each time that one
+// lasts unused.
+func (a *Auth) payFor(ctx context.Context, until time.Time) error {
+	now := a.now()
+	for left := max(1, min(maxUnits, int(until.Sub(now)/a.anonymousIdle)+1)); left > 0; left-- {
+		err := a.tally.pay(ctx, a.store, birth, now)
+		if unreached(err) && ctx.Err() == nil {
+			err = a.tally.pay(ctx, a.store, birth, now) // at worst it has paid twice
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // claimUntil makes the claim. One whose answer is lost is [Auth.write]'s to find: it is confirmed by being
 // written once more, so that with a store that waits for replicas no failover takes it back, and the code
 // is not sent twice.
 func (a *Auth) claimUntil(ctx context.Context, f *flow, until time.Time, tier sessionstore.Tier) (*redemption, error) {
-	r := &redemption{phase: redeeming, until: a.now().Add(redeemTime), version: version()}
+	r := &redemption{phase: redeeming, until: a.now().Add(redeemTime), version: version(), guest: tier == sessionstore.Guest}
 	err := a.write(ctx, f.redemption(), sessionstore.Change{
 		Mode:    sessionstore.MustNotExist,
 		Set:     []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
@@ -159,12 +176,25 @@ func (a *Auth) conclusion(r *redemption) sessionstore.Change {
 }
 
 // conclude says how r ended. If the store does not take it now it is told later, for as long as somebody
-// may ask.
+// may ask. What failed becomes a guest's record, unless the store has no room for one: anybody can make up
+// codes. It lasts as long as it did, so that no code is sent twice.
 func (a *Auth) conclude(ctx context.Context, f *flow, r *redemption) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime) // that of the sign-in may be over
 	defer cancel()
 	c := a.conclusion(r)
-	conclude := func(ctx context.Context) error { return a.write(ctx, f.redemption(), c) }
+	if r.phase == failed && !r.guest {
+		_ = a.payFor(ctx, f.expires.Add(redemptionRest)) // it is there: where no guest has a place, none comes after it
+		c.Tier = sessionstore.Guest
+	}
+	conclude := func(ctx context.Context) error {
+		err := a.write(ctx, f.redemption(), c)
+		if c.Tier == sessionstore.Guest && errors.Is(err, sessionstore.ErrFull) {
+			same := c
+			same.Tier = sessionstore.SameTier
+			err = a.write(ctx, f.redemption(), same)
+		}
+		return err
+	}
 	if err := conclude(ctx); err != nil && !contested(err) {
 		a.after(ctx, redemptionRest, "redemption not concluded", err, conclude)
 	}
