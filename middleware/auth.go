@@ -48,6 +48,7 @@ type Auth struct {
 	anonymousIdle time.Duration
 	tally         *tally
 	chores        chores
+	lines         allowance
 
 	now     func() time.Time
 	random  io.Reader
@@ -180,7 +181,7 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 			q.first = s
 			if s.standing == absent {
 				// It has ended, or the store has lost it, or another one has it. Many at once are a fault.
-				a.event(ctx, slog.LevelInfo, "session unknown", ReasonSessionUnknown)
+				a.visitorEvent(ctx, slog.LevelInfo, "session unknown", ReasonSessionUnknown)
 			}
 		}
 		q.r = r.WithContext(q)
@@ -214,6 +215,7 @@ func (a *Auth) Close(ctx context.Context) error {
 	a.gate.Lock()
 	a.closing = true
 	a.gate.Unlock()
+	defer a.allLeftOut()
 	done := make(chan struct{})
 	go func() { a.callbacks.Wait(); close(done) }()
 	select {

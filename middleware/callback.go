@@ -101,7 +101,7 @@ func (a *Auth) astray(w http.ResponseWriter, q *request, p *Problem, name, landi
 		if landing == "" {
 			landing = a.home
 		}
-		a.event(q, slog.LevelInfo, "callback ignored", p.Reason, slog.String("provider", name))
+		a.visitorEvent(q, slog.LevelInfo, "callback ignored", p.Reason, slog.String("provider", name))
 		redirect(w, landing)
 		return nil
 	}

@@ -19,6 +19,27 @@ func (a *Auth) event(ctx context.Context, level slog.Level, what string, reason 
 	a.log.LogAttrs(ctx, level, "returnleg: "+what, attrs...)
 }
 
+// note keeps an event for [request.tell]. The caller holds q.mu: whoever handles the log may ask the
+// session who it is about, and would wait for it for ever.
+func (q *request) note(level slog.Level, what string, reason Reason, attrs ...slog.Attr) {
+	log := q.auth.visitorEvent
+	if q.session.Load().signedIn() { // who may not be, any more, when the event is told
+		log = q.auth.event
+	}
+	q.notes = append(q.notes, func() { log(q, level, what, reason, attrs...) })
+}
+
+// tell logs what was noted.
+func (q *request) tell() {
+	q.mu.Lock()
+	notes := q.notes
+	q.notes = nil
+	q.mu.Unlock()
+	for _, event := range notes {
+		event()
+	}
+}
+
 // sealed returns the store to use for s, which may be nil. What never leaves the process is no safer for
 // being sealed with a key beside it.
 func (a *Auth) sealed(s sessionstore.Store, keys sessionstore.Keyring) sessionstore.Store {
@@ -30,7 +51,7 @@ func (a *Auth) sealed(s sessionstore.Store, keys sessionstore.Keyring) sessionst
 	}
 	sealed := sessionstore.Sealed(s, keys)
 	sealed.Unopened = func(k sessionstore.Key, field string, err error) {
-		a.event(context.Background(), slog.LevelWarn, "value not opened", ReasonUnsealed,
+		a.visitorEvent(context.Background(), slog.LevelWarn, "value not opened", ReasonUnsealed,
 			slog.String("kind", k.Kind), slog.String("field", field), slog.Any("error", err))
 	}
 	return sealed

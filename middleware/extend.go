@@ -190,6 +190,6 @@ func (a *Auth) noteEnded(q *request, f *flow, result string) {
 	defer cancel()
 	err := a.store.Update(ctx, s.key(), sessionstore.Change{If: []sessionstore.Match{s.lineage()}, Set: set, Delete: del})
 	if err != nil && !contested(err) {
-		a.event(q, slog.LevelWarn, "end of a sign-in not noted", ReasonStore, slog.Any("error", err))
+		a.visitorEvent(q, slog.LevelWarn, "end of a sign-in not noted", ReasonStore, slog.Any("error", err))
 	}
 }

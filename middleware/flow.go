@@ -238,7 +238,7 @@ func (a *Auth) putAside(ctx context.Context, f *flow) {
 		Tier:    sessionstore.Guest,
 	})
 	if err != nil {
-		a.event(ctx, slog.LevelWarn, "return path not kept", ReasonStore, slog.Any("error", err))
+		a.visitorEvent(ctx, slog.LevelWarn, "return path not kept", ReasonStore, slog.Any("error", err))
 	}
 }
 

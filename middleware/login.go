@@ -244,7 +244,7 @@ func (a *Auth) returnTo(q *request, form url.Values) string {
 		if path, ok := a.ownPath(given[0]); ok && len(given) == 1 {
 			return path
 		}
-		a.event(q, slog.LevelInfo, "return address ignored", ReasonReturnTo)
+		a.visitorEvent(q, slog.LevelInfo, "return address ignored", ReasonReturnTo)
 		return a.home
 	}
 	return cmp.Or(a.referer(q.r), a.home)
@@ -299,7 +299,7 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 		// whoever it was given to.
 		a.cookies.setSession(h, f.session, a.secrets[0].first(f.session), now.Add(a.sessions.Lifetime), a.cookies.persist)
 	}
-	a.event(q, slog.LevelInfo, "sign-in started", "", slog.String("provider", d.provider))
+	a.visitorEvent(q, slog.LevelInfo, "sign-in started", "", slog.String("provider", d.provider))
 	redirect(w, to)
 	return nil
 }

@@ -76,6 +76,6 @@ func (q *request) late() {
 		pending = len(set)+len(del) > 0 || sn.ended || sn.renewed
 	}
 	if err != nil || pending {
-		q.auth.event(context.WithoutCancel(q), slog.LevelWarn, "session changed too late", ReasonLateWrite, slog.String("path", q.r.URL.Path))
+		q.auth.visitorEvent(context.WithoutCancel(q), slog.LevelWarn, "session changed too late", ReasonLateWrite, slog.String("path", q.r.URL.Path))
 	}
 }

@@ -149,7 +149,7 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if p.Status >= 500 {
 		level = slog.LevelError
 	}
-	a.event(r.Context(), level, "refused", p.Reason, attrs...)
+	a.visitorEvent(r.Context(), level, "refused", p.Reason, attrs...)
 
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

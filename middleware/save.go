@@ -60,7 +60,7 @@ func (q *request) commit() error {
 	if errors.Is(err, ErrNotSaved) {
 		// The session ended while the handler worked, or was never the request's to write. That
 		// is no fault of the answer.
-		q.auth.event(q, slog.LevelInfo, "session not saved", ReasonSessionGone)
+		q.auth.visitorEvent(q, slog.LevelInfo, "session not saved", ReasonSessionGone)
 		return nil
 	}
 	return err
@@ -124,23 +124,6 @@ func (q *request) write(sn snapshot) error {
 		q.data.base = sn.frames
 	}
 	return nil
-}
-
-// note keeps an event for [request.tell]. The caller holds q.mu: whoever handles the log may ask the
-// session who it is about, and would wait for it for ever.
-func (q *request) note(level slog.Level, what string, reason Reason, attrs ...slog.Attr) {
-	q.notes = append(q.notes, func() { q.auth.event(q, level, what, reason, attrs...) })
-}
-
-// tell logs what was noted.
-func (q *request) tell() {
-	q.mu.Lock()
-	notes := q.notes
-	q.notes = nil
-	q.mu.Unlock()
-	for _, event := range notes {
-		event()
-	}
 }
 
 // An edit is what a request changes in its session. What the handler changed is judged against what

@@ -81,7 +81,7 @@ func Answer(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	a := q.auth
 	if q.writer.begun.Load() {
-		a.event(q, slog.LevelError, "handler failed within its answer", ReasonHandler, slog.Any("error", err))
+		a.visitorEvent(q, slog.LevelError, "handler failed within its answer", ReasonHandler, slog.Any("error", err))
 		return
 	}
 	h := w.Header()

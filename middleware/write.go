@@ -132,7 +132,7 @@ const (
 // after tries a change that has failed until the store has taken it, or it has become pointless, for so
 // long: nobody waits for it but [Auth.Close]. The caller holds a callback's count.
 func (a *Auth) after(ctx context.Context, long time.Duration, what string, failed error, change func(context.Context) error) {
-	a.event(ctx, slog.LevelWarn, what+" yet", ReasonStore, slog.Any("error", failed))
+	a.visitorEvent(ctx, slog.LevelWarn, what+" yet", ReasonStore, slog.Any("error", failed))
 	a.callbacks.Add(1)
 	ctx = context.WithoutCancel(ctx)
 	until, wait := time.Now().Add(long), afterPause
@@ -144,7 +144,7 @@ func (a *Auth) after(ctx context.Context, long time.Duration, what string, faile
 		err := change(ctx)
 		if err == nil || contested(err) || over {
 			if err != nil && !contested(err) {
-				a.event(ctx, slog.LevelError, what, ReasonStore, slog.Any("error", err))
+				a.visitorEvent(ctx, slog.LevelError, what, ReasonStore, slog.Any("error", err))
 			}
 			a.callbacks.Done()
 			return
