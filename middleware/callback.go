@@ -27,9 +27,19 @@ func (a *Auth) outgoing(ctx context.Context) context.Context {
 	return context.WithValue(ctx, oauth2.HTTPClient, a.client)
 }
 
-// callback answers the redirect URI. Until the redemption is recorded it changes nothing, anywhere:
-// what is refused can be sent again by whoever it belongs to.
+// callback answers the redirect URI. A page of ours does not stay at an address with a code in it.
 func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem {
+	p := a.comeBack(w, q, name)
+	if p != nil {
+		p.told = p.Reason == q.told
+		a.moveOn(w.Header(), q, name, p.Reason)
+	}
+	return p
+}
+
+// comeBack answers a callback, or returns why not. Until the redemption is recorded it changes nothing, anywhere:
+// what is refused can be sent again by whoever it belongs to.
+func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem {
 	r := q.r
 	poster, posts := a.providers[name].(providers.FormPoster)
 	posts = posts && poster.FormPost()
@@ -46,7 +56,7 @@ func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem
 	if q.callbackKeptBack(len(j.cookies) > 0) && q.again(w, "") {
 		return nil
 	}
-	answer, p := a.answer(r, name)
+	answer, p := a.answer(q, name)
 	if p != nil {
 		return a.astray(w, q, p, name, "")
 	}
@@ -72,7 +82,8 @@ func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem
 }
 
 // answer returns the provider's answer: from the query, or from the form that was posted a moment ago.
-func (a *Auth) answer(r *http.Request, name string) (url.Values, *Problem) {
+func (a *Auth) answer(q *request, name string) (url.Values, *Problem) {
+	r := q.r
 	if len(r.URL.RawQuery) > maxAnswer {
 		return nil, problem(ReasonParameter, errors.New("middleware: callback: query too long"))
 	}
@@ -84,7 +95,7 @@ func (a *Auth) answer(r *http.Request, name string) (url.Values, *Problem) {
 		if len(sealed) != 1 || len(v) != 1 {
 			return nil, problem(ReasonParameter, nil)
 		}
-		return a.openAnswer(sealed[0], name)
+		return a.openAnswer(q, sealed[0], name)
 	}
 	if len(v["state"]) > 1 {
 		// "Request and response parameters MUST NOT be included more than once." RFC 6749, section 3.1.
@@ -361,26 +372,6 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption)
 	a.rebind(w.Header(), q, out, red)
 	redirect(w, red.landing)
 	return nil
-}
-
-// rebind adds to h the cookies of a sign-in that is done: of its session, and the bindings that follow
-// from it.
-func (a *Auth) rebind(h http.Header, q *request, out *outcome, red *redemption) {
-	var r rebinding
-	switch j := a.bindings(q.r); {
-	case out != nil && out.secret != "":
-		a.cookies.setSession(h, out.session, out.secret, out.deadline, a.cookies.persist || out.persist)
-		r = a.retire(j, red.stamp, a.now())
-	case len(j.cookies) > 1 || out != nil && out.unmet:
-		r = a.merge(j, nil)
-	}
-	if out != nil && out.unmet && r.set != nil {
-		// The gate asks again when the person does, however long they took to say no.
-		if to, err := url.Parse(red.landing); err == nil {
-			r.set.gates = barred(r.set.gates, gatePath(to.Path), a.now())
-		}
-	}
-	a.setBindings(h, r)
 }
 
 // enter counts a redemption, unless the server is about to stop.

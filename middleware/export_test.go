@@ -59,3 +59,10 @@ func (a *Auth) SetOnLogin(f func(context.Context, *Login) error) { a.onLogin = f
 
 // SetNow replaces the clock.
 func (a *Auth) SetNow(now func() time.Time) { a.now = now }
+
+// Reopen takes [Auth.Close] back.
+func (a *Auth) Reopen() {
+	a.gate.Lock()
+	defer a.gate.Unlock()
+	a.closing = false
+}

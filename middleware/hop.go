@@ -3,6 +3,7 @@ package middleware
 import (
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -65,16 +66,43 @@ func (a *Auth) posted(w http.ResponseWriter, q *request, name string) *Problem {
 	return nil
 }
 
-// openAnswer returns what posted has sealed.
-func (a *Auth) openAnswer(s, name string) (url.Values, *Problem) {
+// moveOn makes the page that refuses a callback load itself again, at an address that has the answer
+// sealed: no code stays in the address bar or the history. What that load finds is judged as it is then,
+// and so a reload does what one of the callback would.
+func (a *Auth) moveOn(h http.Header, q *request, name string, reason Reason) {
+	v, err := url.ParseQuery(q.r.URL.RawQuery)
+	if q.r.Method != http.MethodGet || !pageLoad(q.r) || q.r.URL.RawQuery == "" || v.Has(answerParam) && len(v) == 1 {
+		return
+	}
+	to := a.prefix + "/" + name + "/callback"
+	b := packed.AppendTime([]byte("r"), a.now().Add(flowLife+redemptionRest))
+	b = packed.AppendString(packed.AppendString(b, name), string(reason))
+	for _, key := range slices.Sorted(maps.Keys(v)) {
+		for _, value := range v[key] {
+			b = packed.AppendString(packed.AppendString(b, key), value)
+		}
+	}
+	if sealed, failed := a.sealHop(b); err == nil && failed == nil && len(b) <= maxPosted {
+		to += "?" + answerParam + "=" + sealed
+	}
+	// A refresh at once takes the place of the page in the history.
+	// https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps
+	h.Set("Refresh", "0;url="+to)
+}
+
+// openAnswer returns what posted or moveOn has sealed.
+func (a *Auth) openAnswer(q *request, s, name string) (url.Values, *Problem) {
 	plain, ok := a.openHop(s)
-	if !ok || plain == "" || plain[0] != 'a' {
+	if !ok || plain == "" || plain[0] != 'a' && plain[0] != 'r' {
 		return nil, problem(ReasonState, nil)
 	}
 	r := packed.Read(plain[1:])
 	until := r.Time()
 	if r.String() != name {
 		return nil, problem(ReasonProviderPath, nil)
+	}
+	if plain[0] == 'r' {
+		q.told = Reason(r.String())
 	}
 	if !a.now().Before(until) {
 		return nil, problem(ReasonExpired, nil)
@@ -87,7 +115,7 @@ func (a *Auth) openAnswer(s, name string) (url.Values, *Problem) {
 	if r.Err() != nil {
 		return nil, problem(ReasonState, nil)
 	}
-	if len(v["state"]) > 1 || slices.Contains(v["state"], "") {
+	if len(v["state"]) > 1 || plain[0] == 'a' && slices.Contains(v["state"], "") {
 		return nil, problem(ReasonParameter, errors.New("middleware: callback: state twice or empty"))
 	}
 	return v, nil

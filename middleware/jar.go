@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -257,4 +258,24 @@ func (a *Auth) setBindings(h http.Header, r rebinding) {
 			c.clear(h, name, http.SameSiteLaxMode)
 		}
 	}
+}
+
+// rebind adds to h the cookies of a sign-in that is done: of its session, and the bindings that follow
+// from it.
+func (a *Auth) rebind(h http.Header, q *request, out *outcome, red *redemption) {
+	var r rebinding
+	switch j := a.bindings(q.r); {
+	case out != nil && out.secret != "":
+		a.cookies.setSession(h, out.session, out.secret, out.deadline, a.cookies.persist || out.persist)
+		r = a.retire(j, red.stamp, a.now())
+	case len(j.cookies) > 1 || out != nil && out.unmet:
+		r = a.merge(j, nil)
+	}
+	if out != nil && out.unmet && r.set != nil {
+		// The gate asks again when the person does, however long they took to say no.
+		if to, err := url.Parse(red.landing); err == nil {
+			r.set.gates = barred(r.set.gates, gatePath(to.Path), a.now())
+		}
+	}
+	a.setBindings(h, r)
 }

@@ -45,6 +45,7 @@ type Problem struct {
 	Hints []string `json:"hints,omitempty"`
 
 	cause error
+	told  bool // the log knows: see [Auth.moveOn]
 }
 
 // Error names the reason and the cause.
@@ -149,7 +150,9 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if p.Status >= 500 {
 		level = slog.LevelError
 	}
-	a.visitorEvent(r.Context(), level, "refused", p.Reason, attrs...)
+	if !p.told {
+		a.visitorEvent(r.Context(), level, "refused", p.Reason, attrs...)
+	}
 
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

@@ -1,0 +1,119 @@
+package middleware_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers/providertest"
+)
+
+// A page of ours does not stay at an address with a code in it: it loads itself again at one that has the
+// answer sealed, and a reload there does what a reload of the callback would.
+func TestCallback_address(t *testing.T) {
+	rows := []struct {
+		name   string
+		make   func(k *kit, b *browser) string // a callback that is refused
+		status int
+		mend   func(k *kit, b *browser) // and what lets it through
+		lands  string                   // then
+	}{
+		{"another browser's", func(k *kit, b *browser) string {
+			o := k.browser()
+			return o.approve(o.start("plain", "/page"), "ada")
+		}, 400, nil, ""},
+		{"denied", func(k *kit, b *browser) string { return b.deny(b.start("plain", "/page"), "ada") }, 403, nil, ""},
+		{"a code that is spent", func(k *kit, b *browser) string {
+			callback := b.approve(b.start("plain", "/page"), "ada")
+			return strings.Replace(callback, "code=", "code=x", 1)
+		}, 502, nil, ""},
+		{"a parameter twice", func(k *kit, b *browser) string {
+			return b.approve(b.start("plain", "/page"), "ada") + "&code=twice-and-more"
+		}, 400, nil, ""},
+		{"another provider's", func(k *kit, b *browser) string {
+			return strings.Replace(b.approve(b.start("plain", "/page"), "ada"), "/plain/", "/idp/", 1)
+		}, 400, nil, ""},
+		{"no access", func(k *kit, b *browser) string {
+			k.auth.SetOnLogin(func(context.Context, *middleware.Login) error { return middleware.Refuse("no") })
+			return b.approve(b.start("plain", "/page"), "ada")
+		}, 403, nil, ""},
+		{"signed in since, by other means", func(k *kit, b *browser) string { return b.deny(b.start("plain", "/page"), "ada") }, 403,
+			func(k *kit, b *browser) { b.signIn("plain", "grace", "/") }, "/page"},
+		{"the server is about to stop", func(k *kit, b *browser) string {
+			callback := b.approve(b.start("plain", "/page"), "ada")
+			if err := k.auth.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			return callback
+		}, 503, func(k *kit, b *browser) { k.auth.Reopen() }, "/page"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				b := k.browser()
+				callback := row.make(k, b)
+				mark := len(k.log.String())
+				resp := b.back(callback)
+				if resp.StatusCode != row.status {
+					t.Fatalf("status %d, want %d: %s", resp.StatusCode, row.status, text(resp))
+				}
+				to, ok := strings.CutPrefix(resp.Header.Get("Refresh"), "0;url=")
+				if u, err := url.Parse(to); !ok || err != nil || u.Host != "" || u.Query().Has("code") || u.Query().Has("state") {
+					t.Fatalf("the page goes on to %q", to)
+				}
+				for name, vs := range query(t, callback) {
+					if name != "iss" && name != "error" && strings.Contains(to, vs[0]) {
+						t.Errorf("%s is in %q", name, to)
+					}
+				}
+				redeems := k.redeems()
+				for range 2 {
+					again := b.open(to)
+					if again.StatusCode != row.status || text(again) != text(resp) {
+						t.Errorf("loaded again: status %d, want %d: %s", again.StatusCode, row.status, text(again))
+					}
+					if got := again.Header.Get("Refresh"); got != "" {
+						t.Errorf("it goes on to %q", got)
+					}
+				}
+				if got := k.redeems() - redeems; got != 0 {
+					t.Errorf("%d token requests more", got)
+				}
+				if got := strings.Count(k.log.String()[mark:], "returnleg: refused"); got != 1 {
+					t.Errorf("%d lines about it in the log, want one", got)
+				}
+				if row.mend == nil {
+					return
+				}
+				row.mend(k, b)
+				if got := k.location(b.open(to)); got != row.lands {
+					t.Errorf("landed at %q, want %q", got, row.lands)
+				}
+			})
+		})
+	}
+}
+
+// A script is told why, and loads nothing again.
+func TestCallback_addressOfFetch(t *testing.T) {
+	k := newKit(t)
+	b := k.browser()
+	resp := b.fetch(k.browser().approve(b.start("plain", "/"), "ada") + "&state=twice")
+	if resp.StatusCode != http.StatusBadRequest || resp.Header.Get("Refresh") != "" {
+		t.Errorf("status %d, Refresh %q", resp.StatusCode, resp.Header.Get("Refresh"))
+	}
+}
+
+// What travels sealed is one provider's, and nobody else makes it.
+func TestCallback_addressIsSealed(t *testing.T) {
+	k := newKit(t)
+	k.plain.Set(func(b *providertest.Behavior) {})
+	b := k.browser()
+	to, _ := strings.CutPrefix(b.back(b.deny(b.start("plain", "/"), "ada")).Header.Get("Refresh"), "0;url=")
+	k.rejected(b.open(strings.Replace(to, "/plain/", "/idp/", 1)), "provider_path")
+	k.rejected(b.open(to[:len(to)-2]+"AA"), "state")
+}
