@@ -61,6 +61,10 @@ func newSite(t *testing.T, sameSite http.SameSite, mode string) *site {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, `<p id="who">%s has %s</p>`, acc.Identity.Name, sessions.GetString(r.Context(), "cart"))
 	})))
+	mux.HandleFunc("GET /worker.js", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript")
+		fmt.Fprint(w, worker)
+	})
 	s := &site{provider: idp, came: make(chan string, 100)}
 	kit := auth.Handler(mux)
 	app.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
