@@ -38,11 +38,21 @@ func pageLoad(r *http.Request) bool {
 
 // passedOn reports that r is a navigation that a service worker of the app has sent: it has no
 // destination. In WebKit all else is then the worker's: Sec-Fetch-Site is same-origin whoever the navigation
-// came from, and where that told no referrer, Referer is the worker's script and Origin is ours. What holds
-// is SameSite: another site's form has no cookie of ours, and its link no Strict one.
+// came from, and where that told no referrer, Referer is the worker's script and Origin is ours. In Firefox,
+// Sec-Fetch-Site is, too, and the mode is same-origin, of which no page of another origin makes a request; what
+// it accepts is left. What holds is SameSite: another site's form has no cookie of ours, and its link no
+// Strict one.
 func passedOn(r *http.Request) bool {
-	dest := r.Header.Get("Sec-Fetch-Dest")
-	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && (dest == "" || dest == "empty")
+	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "empty" {
+		return false
+	}
+	switch r.Header.Get("Sec-Fetch-Mode") {
+	case "navigate":
+		return true
+	case "same-origin":
+		return strings.HasPrefix(r.Header.Get("Accept"), "text/html")
+	}
+	return false
 }
 
 // prefetch reports that nobody has asked to see the answer to r yet.

@@ -32,22 +32,27 @@ func TestNavigation(t *testing.T) {
 		{"CFW link on another site", "cross-site", "navigate", "document", none, "https://other.example/", true, false, true, false},
 		{"CFW back from the provider's page", "cross-site", "navigate", "document", none, none, true, false, true, false},
 		{"CFW link on a sibling subdomain", "same-site", "navigate", "document", none, "https://www.app.example/", true, false, false, false},
-		{"CF via worker, typed", "none", "navigate", "empty", none, none, true, true, true, true},
-		{"CF via worker, from the provider", "cross-site", "navigate", "empty", none, none, true, false, true, false},
+		{"C via worker, typed", "none", "navigate", "empty", none, none, true, true, true, true},
+		{"C via worker, from the provider", "cross-site", "navigate", "empty", none, none, true, false, true, false},
 		{"W via worker, from the provider", "same-origin", "navigate", "empty", none, none, true, true, true, false},
 		{"W via worker, from another site", "same-origin", "navigate", "empty", none, "https://other.example/", true, true, true, false},
-		{"CFW via worker, link on our page", "same-origin", "navigate", "empty", none, appURL + "/p", true, true, true, false},
+		{"CW via worker, link on our page", "same-origin", "navigate", "empty", none, appURL + "/p", true, true, true, false},
 		{"W via worker, typed", "same-origin", "navigate", "empty", none, appURL + "/sw.js", true, true, true, false},
 		{"W via worker, link without a referrer on another site", "same-origin", "navigate", "empty", none, appURL + "/sw.js", true, true, true, false},
 		{"W via worker, form without a referrer on another site", "same-origin", "navigate", "empty", appURL, appURL + "/sw.js", true, true, true, false},
-		{"CFW via worker, another name that begins alike", "same-origin", "navigate", "empty", none, appURL + ".evil.example/p", true, true, true, false},
+		{"CW via worker, another name that begins alike", "same-origin", "navigate", "empty", none, appURL + ".evil.example/p", true, true, true, false},
+		{"F via worker, typed", "same-origin", "same-origin", "empty", none, none, true, true, true, false},
+		{"F via worker, from the provider", "same-origin", "same-origin", "empty", none, "https://idp.example/", true, true, true, false},
+		{"F via worker, link on our page", "same-origin", "same-origin", "empty", none, appURL + "/p", true, true, true, false},
+		{"F via worker, form of our page", "same-origin", "same-origin", "empty", appURL, appURL + "/p", true, true, true, false},
+		{"F via worker, form without a referrer on another site", "same-origin", "same-origin", "empty", "null", none, true, false, true, false},
 		{"a worker that leaves the destination out", "same-origin", "navigate", none, "null", none, true, false, true, false},
 
 		{"CF form of our page", "same-origin", "navigate", "document", appURL, appURL + "/p", true, true, false, true},
 		{"W form of our page in a new tab", "cross-site", "navigate", "document", appURL, appURL + "/p", true, true, true, false},
 		{"W form of our page in a new tab, no referrer", "cross-site", "navigate", "document", "null", none, true, false, true, false},
 		{"CF form of our page, no referrer", "same-origin", "navigate", "document", "null", none, true, true, false, true},
-		{"CFW via worker, form of our page", "same-origin", "navigate", "empty", appURL, appURL + "/p", true, true, true, false},
+		{"CW via worker, form of our page", "same-origin", "navigate", "empty", appURL, appURL + "/p", true, true, true, false},
 		{"W via worker, sandboxed frame of another site", "same-origin", "navigate", "empty", "null", none, true, false, true, false},
 		{"W via worker, form of another site", "same-origin", "navigate", "empty", "https://other.example", none, true, false, true, false},
 		{"CFW sandboxed frame", "cross-site", "navigate", "document", "null", none, true, false, true, false},
@@ -159,7 +164,15 @@ func TestSwitch_whoAsks(t *testing.T) {
 // In WebKit a service worker makes another site's link and form look like ours. The cookies tell: the form has
 // none, and the link no Strict one.
 func TestSwitch_worker(t *testing.T) {
-	worker := map[string]string{"Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin", "Origin": appURL, "Referer": appURL + "/sw.js"}
+	for engine, worker := range map[string]map[string]string{
+		"WebKit":  {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin", "Origin": appURL, "Referer": appURL + "/sw.js"},
+		"Firefox": {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "same-origin", "Origin": appURL},
+	} {
+		t.Run(engine, func(t *testing.T) { passOn(t, worker) })
+	}
+}
+
+func passOn(t *testing.T, worker map[string]string) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
 		for i, config := range []func(*kit, *middleware.Config){func(*kit, *middleware.Config) {}, strictCookies} {
 			k := newKit(t, change, config)
