@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -10,10 +11,13 @@ import (
 )
 
 // A mark says that a grant is being renewed, and by which refresh. It is a field beside the grant,
-// written before the provider is asked, by compare-and-set: whoever writes it is the one who asks. Its
-// holder writes it anew while it works; who waits takes over when it has not changed for a whole
-// lease on their own clock, so that no two clocks are ever compared. What decides in the end is not
-// the mark but the grant's version: a result for a version that is gone is not saved.
+// written before the provider is asked, by compare-and-set: whoever writes it is the one who asks, so a
+// mark with an owner stands for a request that may have been sent. Its holder writes it anew while it
+// works, and as long as it has a renewed token that is not saved. A mark that has not changed for a
+// lease, by the clock of the process that waits, has a holder that stands still, has lost the store, or
+// died. As nobody can tell which, it is taken over only when it has not changed for deadTime. What
+// decides in the end is not the mark but the grant's version: a result for a version that is gone is not
+// saved.
 //
 // One without an owner remembers that a request with this token was never answered.
 type mark struct {
@@ -27,19 +31,33 @@ type mark struct {
 const (
 	prefixMark = "r:"
 	lease      = 3 * time.Second
+
+	// deadTime is after how long the holder of a mark counts as dead. No request of a refresh takes so
+	// long, and many providers that rotate tokens take a used one for a minute more.
+	deadTime = 45 * time.Second
+
 	maxUnheard = 2           // the first, and one that hopes that the provider gives some grace
 	unheardGap = time.Minute // between later ones
 )
 
 // mark returns the one about g, which is empty if there is none.
 func (s *session) mark(g *grant) mark {
-	f, ok := s.record.Field(prefixMark + g.id())
+	m := s.marked(g.id())
+	if m.grant != g.version {
+		return mark{version: m.version}
+	}
+	return m
+}
+
+// marked returns the mark of the connection with that id, whichever grant it is about.
+func (s *session) marked(id string) mark {
+	f, ok := s.record.Field(prefixMark + id)
 	if !ok {
 		return mark{}
 	}
 	r := packed.Read(f.Value)
 	m := mark{owner: r.String(), grant: r.Uint(), unheard: int(r.Uint()), sent: r.Time(), version: f.Version}
-	if r.Err() != nil || m.grant != g.version {
+	if r.Err() != nil {
 		return mark{version: f.Version}
 	}
 	return m
@@ -71,17 +89,25 @@ type patience struct {
 	rest    time.Duration
 }
 
-// over reports that the mark has not changed for a lease.
-func (p *patience) over(version uint64) bool {
+// see notes the version that the mark has now.
+func (p *patience) see(version uint64) {
 	now := time.Now()
 	if p.began.IsZero() {
 		p.began = now
 	}
-	if version != p.version {
+	if p.since.IsZero() || version != p.version {
 		p.version, p.since = version, now
 	}
-	return now.Sub(p.since) >= lease
 }
+
+// silent reports that the mark has not changed for a lease.
+func (p *patience) silent() bool { return time.Since(p.since) >= lease }
+
+// over reports that its holder counts as dead.
+func (p *patience) over() bool { return time.Since(p.since) >= deadTime }
+
+// long reports that nobody should wait any longer.
+func (p *patience) long() bool { return time.Since(p.began) >= refreshTime }
 
 // pause waits before the record is read again: 5, 10, 10 … ms, and less often when it takes long,
 // or when others, so many, wait in this process as well. A crowd that asked as often as one does would
@@ -93,6 +119,9 @@ func (p *patience) pause(ctx context.Context, others int) error {
 		most = 100 * time.Millisecond
 	} else if waited > time.Second {
 		most = 20 * time.Millisecond
+	}
+	if p.silent() {
+		most = time.Second / 2 // nobody waits any more
 	}
 	p.rest = min(max(2*p.rest, 5*time.Millisecond), most)
 	rest := p.rest * time.Duration(crowd+others) / crowd
@@ -109,12 +138,14 @@ const crowd = 64
 type hold struct {
 	renewal *renewal
 	lineage sessionstore.Match
+	owner   string // of the mark, and of no other
 	quit    chan struct{}
 
 	mu    sync.Mutex
-	m     mark
+	m     mark      // as it was last written; or, at first, as it was found
 	wrote time.Time // when m was last written, at the latest
 	gone  bool      // taken over, or given back
+	kept  bool      // keep has begun
 }
 
 // owns reports whether m is the mark that h holds.
@@ -124,15 +155,17 @@ func (h *hold) owns(m mark) bool {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.gone && m.owner != "" && m.owner == h.m.owner
+	return !h.gone && m.owner == h.owner
 }
 
-// stands reports that nobody may have taken the mark over yet. A process that was stopped finds out
-// here that it was, before it sends a token which another may have traded meanwhile.
+// stands reports that the mark was written a moment ago. A process that stood still finds out here that
+// it did, and looks again before it sends a token which another may have traded meanwhile. The clock on
+// the wall is asked as well: the other one may stand while the machine sleeps.
 func (h *hold) stands() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.gone && time.Since(h.wrote) < lease
+	wall := time.Now().Round(0).Sub(h.wrote.Round(0))
+	return !h.gone && max(time.Since(h.wrote), wall) < lease
 }
 
 // keep writes the mark anew until stop, or until it is somebody else's.
@@ -147,14 +180,7 @@ func (h *hold) keep(ctx context.Context) {
 		}
 		h.mu.Lock()
 		if !h.gone {
-			m := h.m
-			m.version = version()
-			began := time.Now()
-			err := h.renewal.update(ctx, h.change(&m))
-			if err == nil {
-				h.m, h.wrote = m, began
-			}
-			h.gone = contested(err)
+			h.gone = contested(h.write(ctx, h.m))
 		}
 		gone := h.gone
 		h.mu.Unlock()
@@ -164,42 +190,78 @@ func (h *hold) keep(ctx context.Context) {
 	}
 }
 
+// write replaces the mark by m, on more conditions if need be. The caller holds h.mu. What an answer of
+// the store's that was lost had done already, and what a sign-in made of the mark, is h's all the same.
+func (h *hold) write(ctx context.Context, m mark, more ...sessionstore.Match) error {
+	for again := false; ; again = true {
+		m.owner, m.version = h.owner, version()
+		began := time.Now()
+		err := h.renewal.update(ctx, h.change(m, more))
+		if err == nil {
+			h.m, h.wrote = m, began
+		}
+		if again || !contested(err) {
+			return err
+		}
+		if ours, unknown := h.find(ctx); !ours {
+			return cmp.Or(unknown, err)
+		}
+		m.grant = h.m.grant
+	}
+}
+
+// find reads the mark, and reports whether it is h's.
+func (h *hold) find(ctx context.Context) (ours bool, err error) {
+	s, err := h.renewal.look(ctx)
+	if err != nil || s.born != h.lineage.Version {
+		return false, err
+	}
+	m := s.marked(h.renewal.key.id)
+	if m.owner != h.owner {
+		return false, nil
+	}
+	h.m.version, h.m.grant = m.version, m.grant
+	return true, nil
+}
+
 // change is that of the mark into m.
-func (h *hold) change(m *mark) sessionstore.Change {
+func (h *hold) change(m mark, more []sessionstore.Match) sessionstore.Change {
 	return sessionstore.Change{
-		If:  []sessionstore.Match{h.lineage, {Name: prefixMark + h.renewal.key.id, Version: h.m.version}},
+		If:  append([]sessionstore.Match{h.lineage, {Name: prefixMark + h.renewal.key.id, Version: h.m.version}}, more...),
 		Set: []sessionstore.Field{m.field(h.renewal.key.id)},
 	}
 }
 
 // claim makes the mark ours, or sets it for one more try.
 func (r *renewal) claim(ctx context.Context, s *session, g *grant, was mark) error {
-	owner, err := r.auth.randomText(16)
-	if err != nil {
-		return problem(ReasonRandom, err)
-	}
-	m := mark{owner: owner, grant: g.version, unheard: r.unheard + 1, sent: r.auth.now(), version: version()}
 	h := r.hold
 	if !h.owns(was) {
+		owner, err := r.auth.randomText(16)
+		if err != nil {
+			return problem(ReasonRandom, err)
+		}
 		h.stop()
-		h = &hold{renewal: r, lineage: s.lineage(), quit: make(chan struct{}), m: was}
+		h = &hold{renewal: r, lineage: s.lineage(), owner: owner, quit: make(chan struct{}), m: was}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	c := h.change(&m)
-	c.If = append(c.If, sessionstore.Match{Name: prefixGrant + r.key.id, Version: g.version})
-	began := time.Now()
-	if err := r.update(ctx, c); err != nil {
-		if contested(err) {
-			h.gone = true
-			return err
-		}
+	m := mark{grant: g.version, unheard: r.unheard + 1, sent: r.auth.now()}
+	same := sessionstore.Match{Name: prefixGrant + r.key.id, Version: g.version}
+	err := h.write(ctx, m, same)
+	if err != nil && !contested(err) {
+		err = h.write(ctx, m, same) // it may be there: then it is found to be ours
+	}
+	r.hold = h // if it failed, too: it may be there, and is given back then
+	switch {
+	case contested(err):
+		h.gone = true
+		return err
+	case err != nil:
 		return problem(ReasonStore, err)
 	}
-	h.m, h.wrote = m, began
 	r.unheard++
-	if h != r.hold {
-		r.hold = h
+	if !h.kept {
+		h.kept = true
 		go h.keep(context.WithoutCancel(ctx))
 	}
 	return nil
@@ -212,21 +274,40 @@ func (h *hold) release(ctx context.Context, unheard int) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.gone {
-		return nil
+	for again := false; !h.gone; again = true {
+		m := h.m
+		m.owner, m.unheard, m.version = "", unheard, version()
+		c := h.change(m, nil)
+		if unheard == 0 {
+			c.Set, c.Delete = nil, []string{prefixMark + h.renewal.key.id}
+		}
+		err := h.renewal.update(ctx, c)
+		if err != nil && !contested(err) {
+			return err
+		}
+		if err == nil || again {
+			h.gone = true
+			return nil
+		}
+		ours, err := h.find(ctx)
+		if err != nil {
+			return err
+		}
+		h.gone = !ours
 	}
-	h.gone = true
-	m := h.m
-	m.owner, m.unheard, m.version = "", unheard, version()
-	c := h.change(&m)
-	if unheard == 0 {
-		c.Set, c.Delete = nil, []string{prefixMark + h.renewal.key.id}
+	return nil
+}
+
+// giveBack releases the mark, however long that takes: others would wait for its holder. Nobody waits for
+// giveBack, and no process stays for it.
+func (h *hold) giveBack(ctx context.Context, unheard int) {
+	began := time.Now()
+	for rest := saveRest; time.Since(began) < deadTime && !h.renewal.auth.stops(); rest = min(2*rest, saveSlow) {
+		_ = pause(ctx, rest) // ctx does not end
+		if h.release(ctx, unheard) == nil {
+			return
+		}
 	}
-	err := h.renewal.update(ctx, c)
-	if contested(err) {
-		return nil
-	}
-	return err
 }
 
 // stop ends keep.

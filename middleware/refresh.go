@@ -36,12 +36,16 @@ type flights struct {
 	under map[flightKey]*flight
 
 	waiting atomic.Int32 // for other processes
+	unsaved atomic.Int32 // renewed tokens that the store has not taken yet
 }
 
 const (
-	refreshTime = 30 * time.Second // for waiting, asking and trying again; saving comes on top
+	refreshTime = 30 * time.Second // for waiting, and for one request; less than [deadTime]
 	forcedRest  = 30 * time.Second
+	maxUnsaved  = 4096 // renewed tokens that a process keeps: while there are more, it renews no others
 )
+
+var errUnsaved = errors.New("middleware: refresh: too many renewed tokens are not saved yet")
 
 // current returns g, which is due, as it is to be used now.
 func (a *Auth) current(ctx context.Context, s *session, g grant) (grant, error) {
@@ -111,7 +115,7 @@ func (a *Auth) join(ctx context.Context, s *session, g grant, force bool) *fligh
 	if f := a.flights.under[k]; f != nil {
 		return f
 	}
-	if a.rest(s, &g) > 0 || !a.enter() {
+	if a.rest(s, &g) > 0 || a.flights.unsaved.Load() >= maxUnsaved || !a.enter() {
 		return nil
 	}
 	f := &flight{done: make(chan struct{})}
@@ -135,5 +139,15 @@ func (a *Auth) resting(s *session, g *grant) error {
 	if d := a.rest(s, g); d > 0 {
 		return unavailable(g.provider, d)
 	}
-	return problem(ReasonClosing, nil)
+	if a.stops() {
+		return problem(ReasonClosing, nil)
+	}
+	return problem(ReasonStore, errUnsaved)
+}
+
+// stops reports that the server is about to stop.
+func (a *Auth) stops() bool {
+	a.gate.RLock()
+	defer a.gate.RUnlock()
+	return a.closing
 }

@@ -28,6 +28,7 @@ type renewal struct {
 	published bool
 	hold      *hold // of the mark; nil before there is one
 	unheard   int   // requests with this token that got no answer
+	owed      bool  // the mark is still to be given back
 	tries     int
 	began     time.Time    // of the first try
 	change    *TokenChange // for OnToken
@@ -47,6 +48,9 @@ func (r *renewal) fly(ctx context.Context, s session) {
 	}()
 	g, err := r.run(ctx, s)
 	r.land(g, err)
+	if r.owed {
+		r.hold.giveBack(ctx, r.unheard)
+	}
 	if r.change != nil && a.onToken != nil {
 		a.onToken(ctx, r.change)
 	}
@@ -69,6 +73,21 @@ func (r *renewal) land(g grant, err error) {
 	r.publish(g, err)
 }
 
+// reopen has those who come from now on wait for what will be published next. Those who have waited so
+// far were told already.
+func (r *renewal) reopen() {
+	if !r.published {
+		return
+	}
+	fs := &r.auth.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.under[r.key] == r.flight {
+		r.flight, r.published = &flight{done: make(chan struct{})}, false
+		fs.under[r.key] = r.flight
+	}
+}
+
 // publish gives the result to whoever waits, or will.
 func (r *renewal) publish(g grant, err error) {
 	if r.published {
@@ -82,13 +101,11 @@ func (r *renewal) publish(g grant, err error) {
 // run takes the grant to where it is renewed, by whomever, or cannot be.
 func (r *renewal) run(ctx context.Context, s session) (grant, error) {
 	a := r.auth
-	within, cancel := context.WithTimeout(ctx, refreshTime)
-	defer cancel()
 	var wait patience
 	for again := false; ; again = true {
 		if again {
 			var err error
-			if s, err = a.find(within, r.key.session); err != nil {
+			if s, err = r.look(ctx); err != nil {
 				return grant{}, r.giveUp(ctx, unsent, problem(ReasonStore, err))
 			}
 		}
@@ -102,18 +119,18 @@ func (r *renewal) run(ctx context.Context, s session) (grant, error) {
 		r.seen = g.version
 		m := s.mark(&g)
 		if !r.hold.owns(m) {
-			if m.owner != "" && !wait.over(m.version) {
-				others := a.flights.waiting.Add(1) - 1
-				err := wait.pause(within, int(others))
-				a.flights.waiting.Add(-1)
-				if err != nil {
-					return grant{}, unavailable(g.provider, 0)
+			if m.owner != "" {
+				if wait.see(m.version); !wait.over() {
+					if !r.await(ctx, &wait) {
+						return grant{}, unavailable(g.provider, 0)
+					}
+					continue
 				}
-				continue
+				r.reopen()
 			}
 			r.unheard = m.unheard
 		}
-		t, v, err := r.attempt(within, &s, &g, m)
+		t, v, err := r.attempt(ctx, &s, &g, m)
 		switch {
 		case contested(err):
 			continue
@@ -124,11 +141,36 @@ func (r *renewal) run(ctx context.Context, s session) (grant, error) {
 				return grant{}, err
 			}
 			continue // it has been renewed by another
-		case r.again(within, v, err):
+		case r.again(ctx, v, err):
 			continue
 		}
 		return grant{}, r.giveUp(ctx, v, err)
 	}
+}
+
+// await waits for another process before the record is read again, and reports whether to go on. Nobody
+// is kept waiting for a holder that stands still or has died: until that is known it is watched alone.
+func (r *renewal) await(ctx context.Context, wait *patience) bool {
+	fs := &r.auth.flights
+	switch {
+	case wait.silent():
+		if r.auth.stops() {
+			return false
+		}
+		r.publish(grant{}, unavailable(r.provider.Name(), 0))
+	case wait.long():
+		return false
+	}
+	others := fs.waiting.Add(1) - 1
+	defer fs.waiting.Add(-1)
+	return wait.pause(ctx, int(others)) == nil
+}
+
+// look returns the session as it is now.
+func (r *renewal) look(ctx context.Context) (session, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	return r.auth.find(ctx, r.key.session)
 }
 
 // holds returns the grant that s holds, or why there is nothing to renew.
@@ -165,6 +207,8 @@ func (r *renewal) attempt(ctx context.Context, s *session, g *grant, m mark) (*p
 		r.began = time.Now()
 	}
 	result = unanswered // what a panic leaves behind
+	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	defer cancel()
 	w := &wire{base: transport(a.client), hold: r.hold}
 	client := &http.Client{Transport: w, Timeout: a.client.Timeout}
 	t, err := r.provider.Refresh(context.WithValue(ctx, oauth2.HTTPClient, client), g.token)
@@ -214,10 +258,11 @@ func (r *renewal) again(ctx context.Context, v verdict, err error) bool {
 
 // giveUp leaves the grant as it is, for a later refresh, and returns what the caller is told.
 func (r *renewal) giveUp(ctx context.Context, v verdict, err error) error {
+	a := r.auth
 	if r.tries == 0 {
+		r.owed = r.hold.release(ctx, r.unheard) != nil // of a claim that seemed to fail
 		return err
 	}
-	a := r.auth
 	var e *providers.Error
 	if level := slog.LevelWarn; v == refused {
 		if errors.As(err, &e) && rejectsClient(e) {
@@ -232,6 +277,7 @@ func (r *renewal) giveUp(ctx context.Context, v verdict, err error) error {
 		a.event(ctx, level, "token not renewed", ReasonUnavailable, slog.String("connection", r.key.id), slog.Any("error", err))
 	}
 	if err := r.hold.release(ctx, r.unheard); err != nil {
+		r.owed = true
 		a.event(ctx, slog.LevelWarn, "refresh mark not released", ReasonStore, slog.Any("error", err))
 	}
 	var p *Problem
@@ -240,154 +286,4 @@ func (r *renewal) giveUp(ctx context.Context, v verdict, err error) error {
 	}
 	// Whatever it is, the person can do nothing about it but wait.
 	return fmt.Errorf("middleware: refresh: %w: %w", providers.ErrUnavailable, err)
-}
-
-const (
-	saveTime = time.Second           // after which a token is used although it is not saved
-	saveRest = 50 * time.Millisecond // before the second try
-	saveSlow = 5 * time.Second       // between later ones
-	holdTime = time.Hour             // for a token that does not say when it ends
-)
-
-// save stores what the provider gave for g. If the store cannot take it, it is used from memory after
-// a while, and tried until it ends: to throw it away would end the connection.
-func (r *renewal) save(ctx context.Context, s *session, g *grant, t *providers.Token) (grant, error) {
-	a := r.auth
-	next := *g
-	next.token, next.issued, next.forced, next.version = t, a.now(), time.Time{}, version()
-	if r.force {
-		next.forced = next.issued
-	}
-	c := sessionstore.Change{
-		If:     []sessionstore.Match{s.lineage(), {Name: prefixGrant + r.key.id, Version: g.version}},
-		Set:    []sessionstore.Field{next.field()},
-		Delete: []string{prefixMark + r.key.id},
-	}
-	end := t.Expiry
-	if end.IsZero() {
-		end = next.issued.Add(holdTime)
-	}
-	began, failures := time.Now(), 0
-	for rest := saveRest; ; rest = min(2*rest, saveSlow) {
-		err := r.update(ctx, c)
-		if err == nil {
-			r.changed(s, g, t)
-			a.event(ctx, slog.LevelInfo, "token renewed", "", slog.String("connection", r.key.id))
-			return next, nil
-		}
-		if contested(err) {
-			return r.overtaken(ctx, g, &next)
-		}
-		a.event(ctx, slog.LevelError, "renewed token not saved", ReasonStore, slog.String("connection", r.key.id), slog.Any("error", err))
-		// A process that was stopped for a while tries at least twice: another may have been first.
-		if failures++; failures > 2 && time.Since(began) >= saveTime {
-			r.publish(next, nil)
-		}
-		if !a.now().Before(end) {
-			return grant{}, problem(ReasonStore, err)
-		}
-		_ = pause(ctx, rest) // ctx does not end
-	}
-}
-
-// overtaken returns what counts, when was could not be made next because the session has changed.
-func (r *renewal) overtaken(ctx context.Context, was, next *grant) (grant, error) {
-	a := r.auth
-	within, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
-	s, err := a.find(within, r.key.session)
-	if err != nil {
-		return grant{}, problem(ReasonStore, err)
-	}
-	g, err := r.holds(&s)
-	switch {
-	case errors.Is(err, ErrSignedOut) || errors.Is(err, ErrNotConnected) || err == nil && g.user != was.user:
-		// What nobody can use any more, nobody should find either.
-		a.revoke(ctx, r.provider, next.token)
-	case err == nil && g.version == next.version: // by a write that seemed to fail
-		r.changed(&s, &g, next.token)
-	case err == nil && g.token.Refresh == was.token.Refresh:
-		// A sign-in in between has kept what was traded here, see [grant.after].
-		t := *next.token
-		if g.token.Access != was.token.Access {
-			t = *g.token
-			t.Refresh = next.token.Refresh
-		}
-		if t.Access != g.token.Access || t.Refresh != g.token.Refresh {
-			return r.save(ctx, &s, &g, &t)
-		}
-	}
-	return g, err // what was written first
-}
-
-// bury ends the grant, unless it has changed since the provider said that it is over.
-func (r *renewal) bury(ctx context.Context, g *grant, v verdict, cause error) error {
-	a := r.auth
-	within, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
-	s, err := a.find(within, r.key.session)
-	if err != nil {
-		return problem(ReasonStore, err)
-	}
-	now, err := r.holds(&s)
-	if err != nil {
-		return err
-	}
-	if now.version != g.version {
-		return sessionstore.ErrConflict
-	}
-	c := sessionstore.Change{If: []sessionstore.Match{s.lineage(), {Name: prefixGrant + r.key.id, Version: g.version}}}
-	if v == foreign && g.user == s.meta.user {
-		// Whoever is signed in is not who the provider speaks of.
-		c.Expires = time.Unix(0, 0)
-		if err := r.update(ctx, c); err != nil {
-			return err
-		}
-		a.delist(within, s.meta.user, s.id)
-		a.event(ctx, slog.LevelError, "session ended: refresh answered for somebody else", ReasonIdentity, slog.String("connection", r.key.id))
-		return ErrSignedOut
-	}
-	end := now
-	t := *now.token
-	t.Access, t.Refresh = "", ""
-	end.token, end.dead, end.version = &t, true, version()
-	c.Set, c.Delete = []sessionstore.Field{end.field()}, []string{prefixMark + r.key.id}
-	if err := r.update(ctx, c); err != nil {
-		return err
-	}
-	r.changed(&s, g, nil)
-	what := "connection ended by the provider"
-	if errors.Is(cause, providers.ErrNoRefresh) {
-		what = "connection ended: there is nothing to renew it with" // the provider was not asked
-	}
-	a.event(ctx, slog.LevelWarn, what, ReasonRefresh, slog.String("connection", r.key.id), slog.Any("error", cause))
-	return g.reauth()
-}
-
-// update writes to the session's record, whoever has gone meanwhile. A panic of the app's store is an
-// error as any: no request is there that could fail of it, and a renewed token is to be saved all the same.
-func (r *renewal) update(ctx context.Context, c sessionstore.Change) (err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			r.fell(ctx, p)
-			err = errors.New("middleware: store panicked")
-		}
-	}()
-	return r.auth.store.Update(ctx, sessionstore.Key{Kind: kindSession, ID: r.key.session}, c)
-}
-
-// changed notes what OnToken is told.
-func (r *renewal) changed(s *session, g *grant, t *providers.Token) {
-	f, _ := s.record.Field(fieldUser)
-	acc, err := unpackAccount(f.Value)
-	if err != nil {
-		return
-	}
-	r.change = &TokenChange{Account: &acc, Provider: g.provider, Label: g.label}
-	if t != nil {
-		own := *t
-		r.change.Token = &own
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/returnleg/returnleg/providers/providertest"
 )
@@ -48,8 +49,7 @@ func (p *practice) once(at *process, m moment, f func()) {
 }
 
 // TestKilled kills processes in the middle of a refresh, at an exact point: F2 and F5. Another process
-// goes on: it takes the mark over when it has not changed for as long as it lasts, and sends the token
-// once more.
+// goes on: it takes the mark over when it has not changed for 45 seconds, and sends the token once more.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	strict, grace := providertest.RotateStrict, providertest.RotateGrace
@@ -136,7 +136,7 @@ type end struct {
 // goOn asks p for the token, as often as the person would, and signs in again if told to.
 func (v *visitor) goOn(p *process) (e end) {
 	for range 3 {
-		a := v.fetch(p, "/token")
+		a := v.patient(p, "/token")
 		if a.status != http.StatusUnauthorized {
 			e.err = v.got(a)
 			return e
@@ -150,6 +150,24 @@ func (v *visitor) goOn(p *process) (e end) {
 	}
 	e.err = fmt.Errorf("%s is sent to sign in again and again", v.who)
 	return e
+}
+
+// patient asks p until it has an answer: whoever holds the mark is waited for, for 45 seconds.
+func (v *visitor) patient(p *process, path string) answer {
+	ask := time.NewTicker(time.Second)
+	defer ask.Stop()
+	end := time.After(2 * time.Minute)
+	for {
+		a := v.fetch(p, path)
+		if a.status != http.StatusServiceUnavailable {
+			return a
+		}
+		select {
+		case <-ask.C:
+		case <-end:
+			return a
+		}
+	}
 }
 
 // trials returns the number that the environment asks for, or the usual one.

@@ -8,24 +8,30 @@ import (
 	"github.com/returnleg/returnleg/providers/providertest"
 )
 
-// pauseTime is three times as long as a mark lasts.
-const pauseTime = 9 * time.Second
+// A process that stands still is waited for, for 45 seconds.
+const (
+	pauseTime = 9 * time.Second
+	deadTime  = 50 * time.Second
+)
 
 // TestPaused stops the process that holds the mark, as a long collection of garbage or a machine that
-// is moved would, and lets it go on when another has taken over: F7. Whatever it does then comes too
-// late.
+// is moved would, and lets it go on: F7. The token that it has sent, or may have, is not sent again by another
+// process meanwhile. Only when it stands still for longer is it taken for dead, and comes too late then.
 func TestPaused(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
 		name     string
 		rotation providertest.Rotation
 		at       moment
-		want     int // status of both answers
+		pause    time.Duration
+		want     int // status of both answers in the end
 		sent     int // times that the token was sent
 	}{
-		{"before it sends the token, strict", providertest.RotateStrict, marked, http.StatusOK, 1},
-		{"with the answer, some grace", providertest.RotateGrace, saving, http.StatusOK, 2},
-		{"with the answer, strict", providertest.RotateStrict, saving, http.StatusUnauthorized, 2}, // as if it had been killed
+		{"before it sends the token, strict", providertest.RotateStrict, marked, pauseTime, http.StatusOK, 1},
+		{"with the answer, strict", providertest.RotateStrict, saving, pauseTime, http.StatusOK, 1},
+		{"before it sends the token, for long, strict", providertest.RotateStrict, marked, deadTime, http.StatusOK, 1},
+		{"with the answer, for long, some grace", providertest.RotateGrace, saving, deadTime, http.StatusOK, 2},
+		{"with the answer, for long, strict", providertest.RotateStrict, saving, deadTime, http.StatusUnauthorized, 2}, // as if it had been killed
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -46,13 +52,19 @@ func TestPaused(t *testing.T) {
 			late := make(chan answer, 1)
 			go func() { late <- v.fetch(holder, "/token") }()
 			<-paused
-			end := time.After(pauseTime)
-			first := v.fetch(other, "/token")
+			end := time.After(row.pause)
+			if a := v.fetch(other, "/token"); a.status != http.StatusServiceUnavailable {
+				t.Errorf("while it stands still: %v, want 503", a)
+			}
 			<-end
+			if row.pause == deadTime { // the other has gone on without it
+				v.patient(other, "/token")
+			}
 			if err := holder.Continue(); err != nil {
 				t.Fatal(err)
 			}
 			last := <-late
+			first := v.patient(other, "/token")
 			if first.status != row.want || last.status != row.want || first.token != last.token {
 				t.Errorf("got %v, and of the one that was stopped %v, want %d and one token", first, last, row.want)
 			}

@@ -1,0 +1,175 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+const (
+	saveTime = time.Second           // after which a token is used although it is not saved
+	saveRest = 50 * time.Millisecond // before the second try
+	saveSlow = 5 * time.Second       // between later ones
+	saveNote = time.Minute           // between notes in the log that it fails
+)
+
+// save stores what the provider gave for g. If the store cannot take it, it is used from memory after
+// a while, as long as it is good; and tried until it is saved, or the connection is over by other means:
+// to throw it away would end the connection. Until then this process renews it no further.
+func (r *renewal) save(ctx context.Context, s *session, g *grant, t *providers.Token) (grant, error) {
+	a := r.auth
+	next := *g
+	next.token, next.issued, next.forced, next.version = t, a.now(), time.Time{}, version()
+	if r.force {
+		next.forced = next.issued
+	}
+	c := sessionstore.Change{
+		If:     []sessionstore.Match{s.lineage(), {Name: prefixGrant + r.key.id, Version: g.version}},
+		Set:    []sessionstore.Field{next.field()},
+		Delete: []string{prefixMark + r.key.id},
+	}
+	began, failures, ended := time.Now(), 0, false
+	var noted time.Time
+	for rest := saveRest; ; rest = min(2*rest, saveSlow) {
+		err := r.update(ctx, c)
+		if err == nil {
+			r.changed(s, g, t)
+			a.event(ctx, slog.LevelInfo, "token renewed", "", slog.String("connection", r.key.id))
+			return next, nil
+		}
+		if contested(err) {
+			var now session
+			if now, err = r.look(ctx); err == nil {
+				return r.overtaken(ctx, &now, g, &next)
+			}
+		}
+		if failures++; failures == 1 {
+			a.flights.unsaved.Add(1)
+			defer a.flights.unsaved.Add(-1)
+		}
+		if noted.IsZero() || time.Since(noted) >= saveNote {
+			noted = time.Now()
+			a.event(ctx, slog.LevelError, "renewed token not saved", ReasonStore, slog.String("connection", r.key.id), slog.Any("error", err))
+		}
+		switch {
+		case !a.now().Before(s.meta.deadline): // nobody can use it any more
+			a.revoke(ctx, r.provider, t)
+			return grant{}, ErrSignedOut
+		case !ended && next.ended(a.now()):
+			ended = true
+			r.reopen()
+			r.publish(grant{}, problem(ReasonStore, err))
+		// A process that was stopped for a while tries at least twice: another may have been first.
+		case failures > 2 && time.Since(began) >= saveTime:
+			r.publish(next, nil)
+		}
+		_ = pause(ctx, rest) // ctx does not end
+	}
+}
+
+// overtaken returns what counts, when was could not be made next because the session has changed to s.
+func (r *renewal) overtaken(ctx context.Context, s *session, was, next *grant) (grant, error) {
+	a := r.auth
+	g, err := r.holds(s)
+	switch {
+	case errors.Is(err, ErrSignedOut) || errors.Is(err, ErrNotConnected) || err == nil && g.user != was.user:
+		// What nobody can use any more, nobody should find either.
+		a.revoke(ctx, r.provider, next.token)
+	case err == nil && g.version == next.version: // by a write that seemed to fail
+		r.changed(s, &g, next.token)
+	case err == nil && g.token.Refresh == was.token.Refresh:
+		// A sign-in in between has kept what was traded here, see [grant.after].
+		t := *next.token
+		if g.token.Access != was.token.Access {
+			t = *g.token
+			t.Refresh = next.token.Refresh
+		}
+		if t.Access != g.token.Access || t.Refresh != g.token.Refresh {
+			return r.save(ctx, s, &g, &t)
+		}
+	}
+	return g, err // what was written first
+}
+
+// bury ends the grant, unless it has changed since the provider said that it is over.
+func (r *renewal) bury(ctx context.Context, g *grant, v verdict, cause error) error {
+	a := r.auth
+	s, err := r.look(ctx)
+	if err != nil {
+		return r.notBuried(err)
+	}
+	now, err := r.holds(&s)
+	if err != nil {
+		return err
+	}
+	if now.version != g.version {
+		return sessionstore.ErrConflict
+	}
+	c := sessionstore.Change{If: []sessionstore.Match{s.lineage(), {Name: prefixGrant + r.key.id, Version: g.version}}}
+	if v == foreign && g.user == s.meta.user {
+		// Whoever is signed in is not who the provider speaks of.
+		c.Expires = time.Unix(0, 0)
+		if err := r.update(ctx, c); err != nil {
+			return r.notBuried(err)
+		}
+		a.delist(ctx, s.meta.user, s.id)
+		a.event(ctx, slog.LevelError, "session ended: refresh answered for somebody else", ReasonIdentity, slog.String("connection", r.key.id))
+		return ErrSignedOut
+	}
+	end := now
+	t := *now.token
+	t.Access, t.Refresh = "", ""
+	end.token, end.dead, end.version = &t, true, version()
+	c.Set, c.Delete = []sessionstore.Field{end.field()}, []string{prefixMark + r.key.id}
+	if err := r.update(ctx, c); err != nil {
+		return r.notBuried(err)
+	}
+	r.changed(&s, g, nil)
+	what := "connection ended by the provider"
+	if errors.Is(cause, providers.ErrNoRefresh) {
+		what = "connection ended: there is nothing to renew it with" // the provider was not asked
+	}
+	a.event(ctx, slog.LevelWarn, what, ReasonRefresh, slog.String("connection", r.key.id), slog.Any("error", cause))
+	return g.reauth()
+}
+
+// notBuried returns what comes of a grant that has ended while err keeps that from being written.
+func (r *renewal) notBuried(err error) error {
+	if contested(err) {
+		return err
+	}
+	r.owed, r.unheard = true, maxUnheard // so that nobody asks at once what was answered
+	return problem(ReasonStore, err)
+}
+
+// update writes to the session's record, whoever has gone meanwhile. A panic of the app's store is an
+// error as any: no request is there that could fail of it, and a renewed token is to be saved all the same.
+func (r *renewal) update(ctx context.Context, c sessionstore.Change) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			r.fell(ctx, p)
+			err = errors.New("middleware: store panicked")
+		}
+	}()
+	return r.auth.store.Update(ctx, sessionstore.Key{Kind: kindSession, ID: r.key.session}, c)
+}
+
+// changed notes what OnToken is told.
+func (r *renewal) changed(s *session, g *grant, t *providers.Token) {
+	f, _ := s.record.Field(fieldUser)
+	acc, err := unpackAccount(f.Value)
+	if err != nil {
+		return
+	}
+	r.change = &TokenChange{Account: &acc, Provider: g.provider, Label: g.label}
+	if t != nil {
+		own := *t
+		r.change.Token = &own
+	}
+}
