@@ -20,9 +20,21 @@ type TokenChange struct {
 
 // flight is the one refresh of a grant in this process. Whoever needs its result waits for it.
 type flight struct {
+	about uint64        // version of the grant that it began with
 	done  chan struct{} // closed when the others are set
 	grant grant
 	err   error
+}
+
+// past reports that f has told what there is to tell, and g has come after it: a renewal that watches
+// the mark of another process finds that out a moment later.
+func (f *flight) past(g *grant) bool {
+	select {
+	case <-f.done:
+		return f.about != g.version
+	default:
+		return false
+	}
 }
 
 type flightKey struct {
@@ -112,13 +124,13 @@ func (a *Auth) join(ctx context.Context, s *session, g grant, force bool) *fligh
 	k := flightKey{s.id, s.born, g.id()}
 	a.flights.mu.Lock()
 	defer a.flights.mu.Unlock()
-	if f := a.flights.under[k]; f != nil {
+	if f := a.flights.under[k]; f != nil && !f.past(&g) {
 		return f
 	}
 	if a.rest(s, &g) > 0 || a.flights.unsaved.Load() >= maxUnsaved || !a.enter() {
 		return nil
 	}
-	f := &flight{done: make(chan struct{})}
+	f := &flight{about: g.version, done: make(chan struct{})}
 	a.flights.under[k] = f
 	r := &renewal{auth: a, key: k, flight: f, provider: a.providers[g.provider], breaker: a.breakers[g.provider], seen: g.version, force: force}
 	go r.fly(context.WithoutCancel(ctx), *s)

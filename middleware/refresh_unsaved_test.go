@@ -106,6 +106,11 @@ func TestRefresh_oneCutOff(t *testing.T) {
 		if err := k.auth.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		next.within(b, func(ctx context.Context) { // which has watched the mark, and need not have seen yet
+			if tok, err := middleware.Refresh(ctx, ""); err != nil || got != nil && tok.Access != got.Access {
+				t.Errorf("at once: error %v", err)
+			}
+		})
 		if later := next.token(b, ""); later.err != nil || got == nil || later.access != got.Access {
 			t.Errorf("afterwards: another token, or error %v", later.err)
 		}

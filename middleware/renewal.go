@@ -83,7 +83,7 @@ func (r *renewal) reopen() {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if fs.under[r.key] == r.flight {
-		r.flight, r.published = &flight{done: make(chan struct{})}, false
+		r.flight, r.published = &flight{about: r.seen, done: make(chan struct{})}, false
 		fs.under[r.key] = r.flight
 	}
 }
