@@ -76,13 +76,15 @@ func TestAttack_M140_headers(t *testing.T) { // RFC 6749, section 3.1.2.5; RFC 9
 					t.Errorf("%s: sent to %s", s.what, to)
 				}
 			case s.what == "status":
-				if h.Get("Content-Type") != "application/json" || h.Get("X-Content-Type-Options") != "nosniff" {
+				if h.Get("Content-Type") != "application/json" || h.Get("X-Content-Type-Options") != "nosniff" ||
+					h.Get("Cross-Origin-Resource-Policy") != "same-origin" {
 					t.Errorf("%s: headers %v", s.what, h)
 				}
 			default:
 				csp := h.Get("Content-Security-Policy")
 				if !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") || !strings.Contains(csp, "base-uri 'none'") ||
-					h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Type") != "text/html; charset=utf-8" {
+					h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Type") != "text/html; charset=utf-8" ||
+					h.Get("X-Frame-Options") != "DENY" || h.Get("Cross-Origin-Opener-Policy") != "same-origin-allow-popups" {
 					t.Errorf("%s: headers %v", s.what, h)
 				}
 				if found := resource.FindString(page); found != "" {

@@ -256,8 +256,8 @@ func TestAttack_K126_rotation(t *testing.T) { // ASVS 7.2.4; OWASP on the race o
 			t.Errorf("the id of before opens %q", got)
 		}
 		first := b.session()
-		tab := b.request(http.MethodGet, "/whoami", nil) // under way while another tab rotates
-		write := b.request(http.MethodGet, "/put?key=late&value=tab", nil)
+		tab := b.request(http.MethodGet, "/whoami", nil) // arrives when another tab has rotated
+		write := b.request(http.MethodPost, "/put?key=late&value=tab", nil)
 		k.handle("/renew", func(_ http.ResponseWriter, r *http.Request) {
 			if err := k.auth.Sessions().RenewToken(r.Context()); err != nil {
 				t.Error(err)
@@ -268,16 +268,17 @@ func TestAttack_K126_rotation(t *testing.T) { // ASVS 7.2.4; OWASP on the race o
 		if first == second {
 			t.Fatal("no rotation")
 		}
-		for _, r := range []*http.Request{tab, write} {
-			if resp := k.serve(r); len(resp.Cookies()) > 0 {
-				t.Errorf("a request under way sets %v", resp.Cookies())
+		for r, status := range map[*http.Request]int{tab: http.StatusOK, write: http.StatusConflict} {
+			resp := k.serve(r)
+			if resp.StatusCode != status || strings.Contains(fmt.Sprint(resp.Header["Set-Cookie"]), "__Host-rl=") {
+				t.Errorf("a request that was on its way gets %d and sets %v", resp.StatusCode, resp.Cookies())
 			}
 		}
-		if got := text(k.serve(tab)); got != ada {
-			t.Errorf("the tab that was under way is %q", got)
+		if got := text(k.serve(tab)); got != nobody {
+			t.Errorf("the tab that was on its way is %q", got)
 		}
 		b.is(ada)
-		if got := text(b.open("/get?key=late")); got != "tab" {
+		if got := text(b.open("/get?key=late")); got != "" {
 			t.Errorf("its write is %q", got)
 		}
 		b.open("/renew") // the one before the last is dead at once

@@ -101,7 +101,7 @@ func New(cfg Config) (*Auth, error) {
 		log:           cfg.logger(),
 		client:        cfg.httpClient(),
 		anonymousIdle: cfg.anonymousIdle(),
-		tally:         newTally(cfg.maxGuests(), cfg.anonymousIdle()),
+		tally:         newTally(cfg.maxGuests(), guestIdle(cfg.anonymousIdle(), cfg.sessions().IdleTimeout)),
 		now:           time.Now,
 		random:        rand.Reader,
 	}
@@ -147,6 +147,7 @@ func (a *Auth) Sessions() *scs.SessionManager { return a.sessions }
 //   - {Prefix}/{provider}/callback, the redirect URI to register with the provider;
 //   - {Prefix}/{provider}/disconnect, which ends a connection by POST, see [Disconnect];
 //   - {Prefix}/logout, which signs out by POST, with return_to as a form field;
+//   - {Prefix}/fresh?return_to=/path, which gives a browser a new session that never got the cookie of its own;
 //   - {Prefix}/status, who is signed in, as JSON, for scripts: see the package's comment.
 //
 // A request whose session cannot be loaded because the store fails is answered with 503, without
@@ -189,6 +190,9 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 		if p := q.inherit(w.Header()); p != nil {
 			a.refuse(w, r, p)
 			return
+		}
+		if !ours || "/"+rest == freshPath {
+			q.refresh(w.Header())
 		}
 		if ours {
 			a.serve(w, q, rest)

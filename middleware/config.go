@@ -125,7 +125,8 @@ type Config struct {
 
 	// SessionFree reports that r is served without a session, so that it does not need the
 	// store: a health check, a style sheet. Nobody is signed in there, and what a handler
-	// writes to the session is not saved. Nil: no request is.
+	// writes to the session is not saved: by GET it is ignored, by other methods the answer is 500.
+	// Nil: no request is.
 	SessionFree func(r *http.Request) bool
 
 	// Device describes where a sign-in comes from, for [Auth.SessionsOf]: the browser's name and
@@ -143,7 +144,7 @@ type Config struct {
 	HTTPClient *http.Client
 
 	// AnonymousIdle is how long the session of somebody who never signed in is kept after its
-	// last use. The default is 30 minutes.
+	// last use, or the IdleTimeout of Sessions where that is shorter. The default is 30 minutes.
 	AnonymousIdle time.Duration
 
 	// MaxGuests is how many sessions of people who never signed in there are at most, in all

@@ -126,13 +126,14 @@ func (c *cookies) setSession(h http.Header, sid, secret string, expires time.Tim
 	}
 	if persist {
 		k.MaxAge = max(1, int(time.Until(expires).Seconds()))
+		k.Expires = expires // for clients that know no Max-Age
 	}
 	c.set(h, &k)
 }
 
 // clear adds the removal of a cookie to h.
 func (c *cookies) clear(h http.Header, name string, sameSite http.SameSite) {
-	c.set(h, &http.Cookie{Name: name, Path: "/", HttpOnly: true, Secure: c.secure, SameSite: sameSite, MaxAge: -1})
+	c.set(h, &http.Cookie{Name: name, Path: "/", HttpOnly: true, Secure: c.secure, SameSite: sameSite, MaxAge: -1, Expires: time.Unix(1, 0)})
 }
 
 func (c *cookies) set(h http.Header, k *http.Cookie) {

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 )
@@ -76,6 +77,18 @@ func (q *request) late() {
 		pending = len(set)+len(del) > 0 || sn.ended || sn.renewed
 	}
 	if err != nil || pending {
+		q.mu.Lock()
+		told := q.saved
+		q.mu.Unlock()
+		switch {
+		case told == nil || errors.Is(told, errNoCookie):
+		case errors.Is(told, ErrNotSaved):
+			q.auth.visitorEvent(context.WithoutCancel(q), slog.LevelInfo, "session not saved", unsaved(told))
+			return
+		default:
+			q.auth.visitorEvent(context.WithoutCancel(q), slog.LevelWarn, "session not saved", storing(told), slog.Any("error", told))
+			return
+		}
 		q.auth.visitorEvent(context.WithoutCancel(q), slog.LevelWarn, "session changed too late", ReasonLateWrite, slog.String("path", q.r.URL.Path))
 	}
 }

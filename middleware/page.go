@@ -25,6 +25,8 @@ const (
 // tab that comes back, [Returned] gives it again. Only the same session reads it, and only for the
 // person who saved it, or who came back for them. It is kept for an hour, and after the return for ten
 // minutes more. A session keeps eight; of more, the oldest goes.
+// Where nothing can be kept, because the cookie of the request has been replaced since, say, the error wraps
+// [ErrNotSaved]; see [Save].
 //
 //	if err := middleware.SavePage(ctx, form); err != nil { … }
 //	to, err := middleware.LoginURL(ctx, middleware.Need{Provider: "vimeo"}, "/library")
@@ -45,6 +47,12 @@ func SavePage(ctx context.Context, v any) error {
 		return err
 	}
 	s, now := q.view(), q.auth.now()
+	if err := s.unsavable(); err != nil {
+		q.mu.Lock()
+		q.refused = err
+		q.mu.Unlock()
+		return err
+	}
 	p := pageState{until: now.Add(flowLife), json: string(b)}
 	if s.signedIn() {
 		p.user = s.meta.user

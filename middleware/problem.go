@@ -169,6 +169,11 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 		// containing at least one challenge." RFC 9110, section 15.5.2.
 		h.Set("WWW-Authenticate", `Cookie realm="`+a.origin+`"`)
 	}
+	if p.Reason == ReasonNotSaved {
+		if q, err := from(r.Context()); err == nil {
+			q.markReplaced(h)
+		}
+	}
 	if !pageLoad(r) {
 		h.Set("Content-Type", "application/problem+json")
 		h.Set("X-Content-Type-Options", "nosniff")

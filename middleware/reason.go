@@ -40,6 +40,7 @@ const (
 	ReasonValue          Reason = "value"               // a session value is of a type that cannot be stored: register it with encoding/gob
 	ReasonFull           Reason = "store_full"          // the store has no room
 	ReasonSessionUnknown Reason = "session_unknown"     // a browser shows a session that the store does not have
+	ReasonNotSaved       Reason = "not_saved"           // what a handler changed in the session cannot be kept: the cookie was replaced, or the session has ended
 	ReasonSessionGone    Reason = "session_gone"        // the session ended while a request was under way
 	ReasonLateWrite      Reason = "late_write"          // a handler changed the session after its answer had begun
 	ReasonPageTag        Reason = "page_tag"            // the page was made for somebody else
@@ -96,6 +97,7 @@ var answers = map[Reason]struct {
 	ReasonStore:          {http.StatusServiceUnavailable, "One moment, please", "We cannot reach what we keep your session in. Please try again shortly; you will not have to sign in again."},
 	ReasonValue:          {http.StatusInternalServerError, "Something went wrong", "The people who run this site have been told."},
 	ReasonFull:           {http.StatusServiceUnavailable, "One moment, please", "We have no room for another session right now. Please try again shortly."},
+	ReasonNotSaved:       {http.StatusConflict, "That was not saved", "You have signed in or out since you opened this page, here or in another tab. What you sent was not saved, but part of it may have been carried out. Open the page again, and look before you send it once more."},
 	ReasonPageTag:        {http.StatusConflict, "This page is out of date", "It was made for another account than the one that is signed in now. Nothing was done. Please open it again."},
 	ReasonTooLarge:       {http.StatusRequestEntityTooLarge, "Too much at once", "What was sent is larger than this site takes. Nothing was done."},
 	ReasonOuterSession:   {http.StatusInternalServerError, "Something is set up wrong", "The people who run this site have been told."},

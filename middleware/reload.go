@@ -106,6 +106,13 @@ func (q *request) again(w http.ResponseWriter, to string) bool {
 			a.cookies.setOwn(h)
 		}
 	}
+	loadAgain(w, to)
+	return true
+}
+
+// loadAgain writes a page that loads itself again, or to.
+func loadAgain(w http.ResponseWriter, to string) {
+	h := w.Header()
 	secure(h)
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
 	content := "0"
@@ -113,7 +120,6 @@ func (q *request) again(w http.ResponseWriter, to string) bool {
 		content += ";url=" + to
 	}
 	_, _ = io.WriteString(w, `<!doctype html><meta charset=utf-8><title>One moment</title><meta http-equiv=refresh content="`+html.EscapeString(content)+`">`)
-	return true
 }
 
 func (c *cookies) setReload(h http.Header, name, value string, sameSite http.SameSite) {

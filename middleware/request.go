@@ -37,6 +37,9 @@ type request struct {
 	settled *outcome             // of the sign-in that this request finished
 	signOut bool                 // to be done with the next save
 	renew   bool                 // likewise
+	left    bool                 // it has signed out
+	refused error                // why SavePage did not keep what it was given
+	saved   error                // what the latest Save returned
 	notes   []func()             // events that the log has to be told
 }
 

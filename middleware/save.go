@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"time"
 
@@ -19,17 +20,26 @@ const storeTime = 5 * time.Second
 // Save saves what the handler changed in the session so far. An answer that has not begun is saved
 // by itself; Save is for streams, and for whoever wants to know the error. It returns [ErrNotSaved]
 // if the session ended meanwhile, if the request never had a right to it, or if it would need a
-// cookie and the answer's header has left.
+// cookie and the answer's header has left. [Answer] makes 409 of that, and a page that offers the form again.
+//
+// What is not saved refuses the handler's answer, whether or not it asked: an answer below 400 is replaced
+// by 409 with [ReasonNotSaved]. GET, HEAD, OPTIONS and TRACE are answered as for a visitor, and nothing is kept.
 func Save(ctx context.Context) error {
 	q, err := from(ctx)
 	if err != nil {
 		return err
 	}
 	sn, err := q.snap()
-	if err != nil {
-		return err
+	if err == nil {
+		err = q.save(sn)
 	}
-	return q.save(sn)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.saved = err
+	if err == nil {
+		err = q.refused
+	}
+	return err
 }
 
 // SignOut ends the session of this request, in the store and in the browser, when the answer
@@ -50,20 +60,36 @@ func SignOut(ctx context.Context) error {
 // deleted and made again is not mistaken for its predecessor.
 func version() uint64 { return rand.Uint64() | 1 }
 
-// commit saves what the request changed, before its answer begins.
-func (q *request) commit() error {
+// commit saves what the request changed, before its answer begins with that status. What cannot be saved,
+// because the session is not the request's or has ended, refuses an answer that would say that it was. One
+// to a request that asked for no change is given: a page that counts its visits is as for a visitor. So is
+// one that reports a failure, and that of a request which has signed out.
+func (q *request) commit(status int) error {
 	sn, err := q.snap()
-	if err != nil {
+	if err == nil {
+		err = q.save(sn)
+	}
+	if err == nil {
+		q.mu.Lock()
+		err = q.refused
+		q.mu.Unlock()
+	}
+	if !errors.Is(err, ErrNotSaved) || status < http.StatusBadRequest && !safe(q.r.Method) && !q.left {
 		return err
 	}
-	err = q.save(sn)
-	if errors.Is(err, ErrNotSaved) {
-		// The session ended while the handler worked, or was never the request's to write. That
-		// is no fault of the answer.
-		q.auth.visitorEvent(q, slog.LevelInfo, "session not saved", ReasonSessionGone)
-		return nil
+	q.auth.visitorEvent(q, slog.LevelInfo, "session not saved", unsaved(err))
+	q.drop(&sn)
+	return nil
+}
+
+// drop forgets what the request could not save.
+func (q *request) drop(sn *snapshot) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.pages, q.forget, q.renew, q.refused = nil, nil, false, nil
+	if sn.modified {
+		q.data.base = sn.frames
 	}
-	return err
 }
 
 // save writes sn and whatever else is to be written, and then tells the log.
@@ -85,9 +111,9 @@ func (q *request) write(sn snapshot) error {
 		if err := q.end(s); err != nil {
 			return err
 		}
-		q.signOut, q.renew = false, false
+		q.signOut, q.renew, q.left = false, false, true
 		q.data.left(s, sn.ended)
-		if s.standing < before { // else it was not the request's to end, nor is the cookie to replace
+		if s.standing < before || s.entitled { // else it was not the request's to end, nor is the cookie to replace
 			s = &session{}
 			q.session.Store(s)
 		}
@@ -104,17 +130,15 @@ func (q *request) write(sn snapshot) error {
 
 	var err error
 	switch {
-	case s.opens():
+	case s.writable():
 		err = q.update(s, &sn, set, del)
 	case len(set) == 0:
 		q.renew = false
 		return nil // nothing to keep
-	case s.standing == withheld:
-		return fmt.Errorf("%w: the path is free of sessions", ErrNotSaved)
-	case s.standing == before || s.standing == stale:
-		return fmt.Errorf("%w: the cookie has been replaced", ErrNotSaved)
 	default:
-		err = q.create(s, &sn, set)
+		if err = s.unsavable(); err == nil {
+			err = q.create(s, &sn, set)
+		}
 	}
 	if err != nil {
 		return err
@@ -240,8 +264,9 @@ func (q *request) reload(ctx context.Context, s *session) (*session, error) {
 		return nil, err
 	}
 	if again.born != s.born {
-		return nil, fmt.Errorf("%w: the session has ended", ErrNotSaved)
+		return nil, errGone
 	}
+	again.entitled = true
 	if q.data.base == nil && q.data.loaded != nil {
 		q.data.base = q.data.baseline(q.session.Load()) // what the handler saw
 	}
@@ -260,79 +285,6 @@ func (q *request) sendCookie(s *session, secret string, m *meta) {
 	if secret != s.secret {
 		q.retireBindings(h)
 	}
-}
-
-// prolong pays for a longer life of the session of a guest, and reports whether it gets one.
-func (q *request) prolong(ctx context.Context, now time.Time) bool {
-	a := q.auth
-	err := a.tally.pay(ctx, a.store, prolonging, now)
-	if err != nil {
-		q.note(slog.LevelWarn, "session not touched", ReasonStore, slog.Any("error", err))
-	}
-	return err == nil
-}
-
-// create makes the record of a session that nothing was stored for.
-func (q *request) create(s *session, sn *snapshot, set []sessionstore.Field) error {
-	a := q.auth
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context), storeTime)
-	defer cancel()
-	h := q.writer.open()
-	n := session{id: s.id, secret: s.secret, standing: current, born: version(), metaVersion: version()}
-	given := s.standing == unborn && !q.renew // RenewToken: whoever else knows the cookie loses it
-	if !given {
-		if h == nil {
-			return fmt.Errorf("%w: a new session needs a cookie, and the header has left", ErrNotSaved)
-		}
-		id, err := a.randomText(16)
-		if err != nil {
-			return err
-		}
-		n.id, n.secret = id, a.secrets[0].first(id)
-	}
-	now := a.now()
-	n.meta = meta{created: now, deadline: now.Add(a.sessions.Lifetime), current: hash(n.secret), persist: sn.persist}
-	if sn.modified {
-		n.meta.deadline = sn.deadline
-	}
-	c := sessionstore.Change{
-		Mode: sessionstore.MustNotExist,
-		Set: append([]sessionstore.Field{
-			a.site.born(n.born),
-			{Name: fieldMeta, Value: n.meta.pack(), Version: n.metaVersion},
-		}, set...),
-		Expires: a.expiry(&n.meta, now),
-		Tier:    sessionstore.Guest,
-	}
-	err := a.tally.pay(ctx, a.store, birth, now)
-	if err == nil {
-		err = a.store.Update(ctx, n.key(), c)
-	}
-	if given && (errors.Is(err, sessionstore.ErrExists) || errors.Is(err, sessionstore.ErrFull)) {
-		// Another tab of this browser was first, with the last place for a guest maybe.
-		again, failed := a.load(ctx, s.id, s.secret)
-		if failed != nil {
-			return failed
-		}
-		if again.opens() {
-			sn.deadline = again.meta.deadline
-			return q.update(&again, sn, set, nil)
-		}
-		if errors.Is(err, sessionstore.ErrExists) {
-			return fmt.Errorf("%w: the cookie has been replaced", ErrNotSaved)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("middleware: session: %w", err)
-	}
-	q.became(&n, c, n.meta)
-	if h != nil && (!given || sn.persist) { // else the browser has it
-		a.cookies.setSession(h, n.id, n.secret, n.meta.deadline, a.cookies.persist || sn.persist)
-	}
-	if h != nil && q.renew {
-		q.retireBindings(h)
-	}
-	return nil
 }
 
 // became notes what c made of s, for the rest of the request.
@@ -364,10 +316,10 @@ func (q *request) taken(key string, c sessionstore.Change) {
 // end signs out.
 func (q *request) end(s *session) error {
 	a := q.auth
-	if s.standing == before || s.standing == stale {
+	if s.replaced() {
 		return nil // not its session, and the browser's cookie may be a better one by now
 	}
-	if s.opens() {
+	if s.writable() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context), storeTime)
 		defer cancel()
 		if err := a.store.Delete(ctx, s.key()); err != nil {

@@ -17,6 +17,8 @@ func (a *Auth) serve(w http.ResponseWriter, q *request, rest string) {
 		p = a.chooser(w, q)
 	case !two && name == "logout":
 		p = a.logout(w, q)
+	case !two && "/"+name == freshPath:
+		p = a.fresh(w, q)
 	case !two && name == "status":
 		p = a.status(w, q)
 	case two && a.providers[name] != nil && action == "login":

@@ -104,6 +104,7 @@ type session struct {
 	meta        meta
 	born        uint64
 	metaVersion uint64
+	entitled    bool // the cookie has been replaced since it came: what the request changes is saved still
 	taken       bool // absent, and something else has its id: a tombstone, or what cannot be read
 }
 
@@ -268,9 +269,18 @@ func (a *Auth) rests(s *session, now time.Time) bool {
 // idle returns how long a session is kept after its last use; 0 is until its deadline.
 func (a *Auth) idle(m *meta) time.Duration {
 	if m.user == "" {
-		return a.anonymousIdle
+		return guestIdle(a.anonymousIdle, a.sessions.IdleTimeout)
 	}
 	return a.sessions.IdleTimeout
+}
+
+// guestIdle is how long a session in which nobody signed in is kept after its last use: an app that has
+// sessions end early means theirs, too.
+func guestIdle(anonymous, idle time.Duration) time.Duration {
+	if idle > 0 {
+		return min(anonymous, idle)
+	}
+	return anonymous
 }
 
 // expiry returns when the store may forget a session used at now.

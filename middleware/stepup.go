@@ -111,6 +111,8 @@ func (a *Auth) judge(w http.ResponseWriter, q *request, r *http.Request, err err
 		return a.stop(w, q, r, n, l)
 	}
 	switch {
+	case errors.Is(err, ErrNotSaved):
+		return q.notSaved(err)
 	case errors.Is(err, providers.ErrUnavailable):
 		p := problem(ReasonAPIDown, err)
 		var e *providers.Error

@@ -13,7 +13,8 @@ import (
 // Take removes the session value of key and returns it, in one step: of several requests that take
 // one value at one moment, in any process, at most one gets it. Pop of the scs manager cannot
 // promise that. A value that is not there is ok false. What this request has put itself and not
-// saved yet is taken as it is.
+// saved yet is taken as it is. Where the cookie of the request has been replaced, or the path is free of
+// sessions, the error wraps [ErrNotSaved].
 func Take(ctx context.Context, key string) (v any, ok bool, err error) {
 	q, err := from(ctx)
 	if err != nil {
@@ -32,7 +33,10 @@ func Take(ctx context.Context, key string) (v any, ok bool, err error) {
 			return v, here, nil
 		}
 	}
-	for s.opens() {
+	if err := s.unsavable(); err != nil {
+		return nil, false, err
+	}
+	for s.writable() {
 		f, stored := s.record.Field(name)
 		if !stored {
 			break
@@ -66,7 +70,7 @@ func Take(ctx context.Context, key string) (v any, ok bool, err error) {
 		if again.born != s.born {
 			return nil, false, nil
 		}
-		again.secret, again.standing = s.secret, s.standing
+		again.secret, again.standing, again.entitled = s.secret, s.standing, s.entitled
 		s = again
 	}
 	return nil, false, nil

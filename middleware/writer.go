@@ -38,13 +38,13 @@ func (w *writer) open() http.Header {
 	return w.ResponseWriter.Header()
 }
 
-// begin saves the session. It reports whether the handler's answer may follow.
-func (w *writer) begin() bool {
+// begin saves the session, before an answer with that status. It reports whether the handler's answer may follow.
+func (w *writer) begin(status int) bool {
 	if w.begun.Load() {
 		return w.failed == nil
 	}
 	a := w.q.auth
-	err := w.q.commit()
+	err := w.q.commit(status)
 	h := w.ResponseWriter.Header()
 	// Whoever calls Save in another goroutine, as under an http.TimeoutHandler, sets a cookie before
 	// this or not at all: two writers of one header end the process.
@@ -61,6 +61,9 @@ func (w *writer) begin() bool {
 	}
 	if w.varied.Load() {
 		vary(h)
+	}
+	if err == nil {
+		w.q.reloadPage(h, status)
 	}
 	w.begun.Store(true)
 	w.q.mu.Unlock()
@@ -84,12 +87,20 @@ func (w *writer) replace(err error) {
 	for _, name := range representation {
 		delete(h, name)
 	}
-	reason := ReasonStore
-	if unstorable := (*values.TypeError)(nil); errors.As(err, &unstorable) {
-		reason = ReasonValue
+	p := problem(storing(err), err)
+	if errors.Is(err, ErrNotSaved) {
+		p = w.q.notSaved(err)
 	}
-	w.q.auth.refuse(w.ResponseWriter, w.q.r, problem(reason, err))
+	w.q.auth.refuse(w.ResponseWriter, w.q.r, p)
 	replaced = true
+}
+
+// storing returns the reason of an error of the store, or of a value that it cannot take.
+func storing(err error) Reason {
+	if unstorable := (*values.TypeError)(nil); errors.As(err, &unstorable) {
+		return ReasonValue
+	}
+	return ReasonStore
 }
 
 // representation are the headers that describe the answer which is replaced.
@@ -116,13 +127,13 @@ func (w *writer) WriteHeader(status int) {
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
-	if w.begin() {
+	if w.begin(status) {
 		w.ResponseWriter.WriteHeader(status)
 	}
 }
 
 func (w *writer) Write(b []byte) (int, error) {
-	if !w.begin() {
+	if !w.begin(http.StatusOK) {
 		return 0, w.failed
 	}
 	return w.ResponseWriter.Write(b)
@@ -130,7 +141,7 @@ func (w *writer) Write(b []byte) (int, error) {
 
 // WriteString avoids a copy where the server does.
 func (w *writer) WriteString(s string) (int, error) {
-	if !w.begin() {
+	if !w.begin(http.StatusOK) {
 		return 0, w.failed
 	}
 	return io.WriteString(w.ResponseWriter, s)
@@ -138,7 +149,7 @@ func (w *writer) WriteString(s string) (int, error) {
 
 // ReadFrom keeps sendfile: the server's own writer knows how to copy a file.
 func (w *writer) ReadFrom(r io.Reader) (int64, error) {
-	if !w.begin() {
+	if !w.begin(http.StatusOK) {
 		return 0, w.failed
 	}
 	if rf, ok := w.ResponseWriter.(io.ReaderFrom); ok {
@@ -152,7 +163,7 @@ func (w *writer) Flush() { _ = w.FlushError() }
 
 // FlushError sends what was written; the answer begins, if it has not.
 func (w *writer) FlushError() error {
-	if !w.begin() {
+	if !w.begin(http.StatusOK) {
 		return w.failed
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
@@ -161,7 +172,7 @@ func (w *writer) FlushError() error {
 // Hijack hands the connection over. The session is saved first; a cookie that it needs is lost,
 // unless the handler writes the header of this writer itself.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if !w.begin() {
+	if !w.begin(http.StatusOK) {
 		return nil, nil, w.failed
 	}
 	return http.NewResponseController(w.ResponseWriter).Hijack()
@@ -170,7 +181,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // finish saves the session of a handler that wrote nothing, and notices what one changed too late.
 func (w *writer) finish() {
 	if !w.begun.Load() {
-		w.begin()
+		w.begin(http.StatusOK)
 		return
 	}
 	if w.failed == nil {
