@@ -46,9 +46,11 @@ func (j *journal) String() string {
 
 func startWatch(t *testing.T) *watch {
 	t.Helper()
-	w := &watch{master: redistest.Start(t)}
+	// Of the servers and the Sentinels, no more rights than docs/operating.md says.
+	user := strings.Fields("--user app on >secret ~rl:* -@all +hgetall +evalsha +eval +exists +hget +hset +hdel +pexpireat +del +ping +role +wait")
+	w := &watch{master: redistest.Start(t, user...)}
 	for range 2 {
-		w.replicas = append(w.replicas, redistest.Start(t, "--replicaof", "127.0.0.1 "+fmt.Sprint(w.master.Port)))
+		w.replicas = append(w.replicas, redistest.Start(t, append(user, "--replicaof", "127.0.0.1 "+fmt.Sprint(w.master.Port))...))
 	}
 	for _, r := range w.replicas {
 		r.AwaitFunc(t, func(info string) bool { return strings.Contains(info, "master_link_status:up") }, "INFO", "replication")
@@ -69,9 +71,9 @@ func startWatch(t *testing.T) *watch {
 // store returns a store behind the Sentinels, as an app makes it.
 func (w *watch) store(t *testing.T) (*redisstore.Store, *redis.Pool) {
 	t.Helper()
-	server := redisstore.Server{MasterName: "app", Logger: slog.New(slog.NewTextHandler(&w.log, nil))}
+	server := redisstore.Server{URL: "redis://app:secret@", MasterName: "app", Logger: slog.New(slog.NewTextHandler(&w.log, nil))}
 	for _, s := range w.sentinels {
-		server.Sentinels = append(server.Sentinels, "redis://app:secret@"+s.Addr) // no more rights than docs/operating.md says
+		server.Sentinels = append(server.Sentinels, "redis://app:secret@"+s.Addr)
 	}
 	pool, err := redisstore.NewPool(server)
 	if err != nil {
