@@ -24,6 +24,7 @@ type browser struct {
 	limbo bool           // the cookie is that of before a sign-in whose answer was lost
 	acked map[string]ack // by key of the session; those are for certain
 	keys  int            // that were made up
+	trail []string       // its last requests, for whoever wonders
 	last  int            // the last number that was put
 }
 
@@ -94,6 +95,7 @@ func (b *browser) do(method, target string, form url.Values, extra ...string) an
 	resp, err := b.client.Do(r)
 	if err != nil {
 		b.w.report.add("requests cut off")
+		b.walk(r, answer{})
 		return answer{err: err}
 	}
 	defer resp.Body.Close()
@@ -106,7 +108,15 @@ func (b *browser) do(method, target string, form url.Values, extra ...string) an
 		a.cleared, a.set = a.cleared || c.MaxAge < 0, a.set || c.MaxAge >= 0
 	}
 	b.w.report.add(fmt.Sprintf("requests answered %d", a.status))
+	b.walk(r, a)
 	return a
+}
+
+// walk notes a request.
+func (b *browser) walk(r *http.Request, a answer) {
+	what := map[bool]string{true: "+cookie"}[a.set] + map[bool]string{true: "-cookie"}[a.cleared]
+	step := fmt.Sprintf("%s %s %s/%s %d%s", time.Now().Format("05.000"), r.Method, r.Header.Get(toApp), r.URL.Path[1:], a.status, what)
+	b.trail = append(b.trail[max(0, len(b.trail)-14):], step)
 }
 
 func (b *browser) get(target string, extra ...string) answer {

@@ -116,14 +116,17 @@ func (p *person) compare(b *browser, s state) {
 		b.forget()
 		return
 	}
+	if !b.in && s.Who != "" {
+		b.in, b.since = true, time.Now()
+	}
 	for k, want := range b.acked {
 		var got int
 		fmt.Sscan(s.Values[k], &got)
 		if got == want.n {
 			continue
 		}
-		r.violate(p.missing(b, want.begun), want.begun, want.at, "%s (who is %q here; an answer was lost: %v): %s is %q, want %d, acknowledged %v ago",
-			p.who, s.Who, b.limbo, k, s.Values[k], want.n, time.Since(want.at))
+		r.violate(p.missing(b, want.begun), want.begun, want.at, "%s (who is %q here; an answer was lost: %v): %s is %q, want %d, acknowledged %v ago\n\t%s",
+			p.who, s.Who, b.limbo, k, s.Values[k], want.n, time.Since(want.at), strings.Join(b.trail, "\n\t"))
 		b.acked[k] = ack{n: got, begun: want.begun, at: want.at}
 		if got == 0 {
 			delete(b.acked, k)
@@ -141,8 +144,9 @@ func (p *person) missing(b *browser, since time.Time) string {
 
 // cleared notes an answer that takes the session's cookie away.
 func (p *person) cleared(b *browser, a answer) {
-	if a.cleared {
-		p.w.report.violate(signedOut, b.since, b.since, "%s: an answer takes the cookie away: %v", p.who, a)
+	// The cookie of before a sign-in whose answer was lost opens nothing any more, and may go.
+	if a.cleared && !b.limbo && (b.in || len(b.acked) > 0) {
+		p.w.report.violate(signedOut, b.since, b.since, "%s: an answer takes the cookie away: %v\n\t%s", p.who, a, strings.Join(b.trail, "\n\t"))
 	}
 }
 
@@ -222,8 +226,9 @@ func (p *person) goThrough(b *browser, login string) (to string, ok bool) {
 		s, _, ok = b.state()
 	}
 	switch {
-	case !ok:
-		b.forget() // for all that it knows
+	case !ok: // it is in, for all that it knows
+		b.forget()
+		b.limbo = true
 		return "", false
 	case s.Who == "" && lost:
 		r.add("sign-ins whose answer was lost for good: " + how)
@@ -238,9 +243,6 @@ func (p *person) goThrough(b *browser, login string) (to string, ok bool) {
 	r.add("sign-ins")
 	if lost {
 		r.add("sign-ins regained after an answer that was lost")
-	}
-	if !b.in {
-		b.in, b.since = true, time.Now()
 	}
 	p.compare(b, s)
 	b.limbo = false
@@ -358,7 +360,7 @@ func (p *person) signOutEverywhere(b *browser) bool {
 	a := b.post("/everywhere", nil)
 	for _, one := range p.browsers {
 		switch {
-		case !one.in:
+		case !one.in && !one.limbo: // a guest's, as far as it goes
 		case a.ok():
 			one.forget()
 		default:
