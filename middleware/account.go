@@ -113,13 +113,15 @@ type enrolment struct {
 	kept    uint64 // version that the account may have by a change of which nobody knows; 0: none
 	account *Account
 	isNew   bool
+
+	reservation *reservation // of a new account; nil: none, or it has ended
 }
 
 // enrol finds or begins the account of id, whose key at this site is key. For a new person it holds the
 // record until the caller keeps or drops it; others wait.
 func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*enrolment, error) {
 	e := &enrolment{key: sessionstore.Key{Kind: kindAccount, ID: key}}
-	wait := enrolPause
+	wait, seen := enrolPause, watch{}
 	for {
 		now := a.now().UTC().Truncate(time.Millisecond) // as it is stored
 		e.account = &Account{ID: id.Issuer + "|" + id.Subject, Identity: *id, FirstSeen: now, LastSeen: now}
@@ -148,7 +150,7 @@ func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*
 			e.account.ID, e.account.FirstSeen, e.version = old.ID, old.FirstSeen, f.Version
 			e.was = old.ID
 			return e, nil
-		case ok && f.Value != "" && heldUntil(f.Value).After(now):
+		case ok && f.Value != "" && heldUntil(f.Value).After(now) && !seen.idle(f.Version):
 			if err := pause(ctx, wait); err != nil {
 				return nil, err
 			}
@@ -164,6 +166,7 @@ func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*
 			e.isNew, e.version = true, next
 		}
 		if err == nil {
+			a.reserve(ctx, e, held)
 			return e, nil
 		}
 		if !contested(err) {
@@ -197,6 +200,7 @@ func (a *Auth) keep(ctx context.Context, e *enrolment) error {
 		}
 	}
 	e.packed = e.account.pack()
+	e.version, e.reservation = e.reservation.end(e.version), nil
 	kept := version()
 	c := sessionstore.Change{
 		If:      []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
@@ -239,6 +243,7 @@ func (a *Auth) drop(ctx context.Context, e *enrolment) {
 	if !e.isNew {
 		return
 	}
+	e.version, e.reservation = e.reservation.end(e.version), nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime) // that of the sign-in may be over
 	defer cancel()
 	if err := a.free(ctx, e); err != nil && !contested(err) {
