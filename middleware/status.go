@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -28,6 +29,11 @@ type statusUser struct {
 func (a *Auth) status(w http.ResponseWriter, q *request) *Problem {
 	if p := methods(w, q.r, http.MethodGet, http.MethodHead); p != nil {
 		return p
+	}
+	if q.session.Load().meta.unseen { // scripts ask here first, and no answer is to be repeated any more
+		if err := q.save(snapshot{}); err != nil {
+			a.event(q, slog.LevelWarn, "session not touched", ReasonStore, slog.Any("error", err))
+		}
 	}
 	s, now := q.view(), a.now()
 	st := status{Connections: []Connection{}, SignIns: []ending{}, PageTag: q.pageTag()}

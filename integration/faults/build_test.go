@@ -78,7 +78,7 @@ var nextEdits = []edit{
 	{"middleware/index.go", `return r.Time(), r.String(), r.Time()`, `deadline, device, listed = r.Time(), r.String(), r.Time()
 	r.Further()
 	return deadline, device, listed`},
-	{"middleware/index.go", `[]sessionstore.Field{{Name: account}}`, `[]sessionstore.Field{{Name: account, Value: packed.Further}}`},
+	{"middleware/index.go", `{Name: account, Version: version()}`, `{Name: account, Value: packed.Further, Version: version()}`},
 	{"middleware/tombstone.go", `{Name: fieldMark, Version: version()}`, `{Name: fieldMark, Value: packed.Further, Version: version()}`},
 	{"middleware/tombstone.go", `"github.com/returnleg/returnleg/sessionstore"`, "\"github.com/returnleg/returnleg/internal/packed\"\n\t…"},
 	// A sign-in under way, and how it ended.
