@@ -47,8 +47,11 @@ func (a *Auth) strict() bool { return a.cookies.sameSite == http.SameSiteStrictM
 
 // reloaded reports that q is the second load, and lets the next one be a first again.
 func (a *Auth) reloaded(h http.Header, r *http.Request) bool {
+	if !a.strict() {
+		return false // as most apps: at no cost
+	}
 	name, value := a.cookies.reloadName(r.URL.RequestURI())
-	if !a.strict() || !shows(r, name, value) {
+	if !shows(r, name, value) {
 		return false
 	}
 	a.cookies.clear(h, name, http.SameSiteLaxMode)
