@@ -17,7 +17,7 @@ type Account struct {
 	// ID is the app's own user id: what OnLogin set at the last sign-in, or "issuer|subject".
 	ID string
 
-	// Identity is who signed in, as the provider told it then.
+	// Identity is who signed in, as the provider told it then, or in the ID token of a later refresh.
 	Identity providers.Identity
 
 	// Provider is the name of the one that the person signed in with.
@@ -280,7 +280,9 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// User returns the account of whoever is signed in, as of the sign-in, or [ErrSignedOut]. A context
+// User returns the account of whoever is signed in, or [ErrSignedOut]. It is as of the sign-in, but for claims
+// of ID tokens: those are as of the latest refresh that brought one, from the next request on. AuthTime and
+// ACR stay the sign-in's. A context
 // that did not pass [Auth.Handler] is [ErrNoMiddleware].
 func User(ctx context.Context) (*Account, error) {
 	q, err := from(ctx)

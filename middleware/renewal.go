@@ -32,6 +32,8 @@ type renewal struct {
 	tries     int
 	began     time.Time    // of the first try
 	change    *TokenChange // for OnToken
+	account   *Account     // as a refreshed ID token has it
+	older     bool         // a sign-in that came meanwhile is newer than what was asked for
 }
 
 // fly renews the grant and tells everybody who waits. No client's connection ends it.

@@ -32,6 +32,12 @@ func (r *renewal) save(ctx context.Context, s *session, g *grant, t *providers.T
 		Set:    []sessionstore.Field{next.field()},
 		Delete: []string{prefixMark + r.key.id},
 	}
+	if acc := r.reidentify(ctx, s, g, t); acc != nil {
+		// A sign-in meanwhile has written both, and knows better.
+		c.If = append(c.If, sessionstore.Match{Name: fieldMeta, Version: s.metaVersion})
+		c.Set = append(c.Set, sessionstore.Field{Name: fieldUser, Value: acc.pack()[1:]})
+		r.account = acc
+	}
 	began, failures, ended := time.Now(), 0, false
 	var noted time.Time
 	for rest := saveRest; ; rest = min(2*rest, saveSlow) {
@@ -71,6 +77,30 @@ func (r *renewal) save(ctx context.Context, s *session, g *grant, t *providers.T
 	}
 }
 
+// reidentify returns the account as the ID token of t has it; nil if that says nothing of whoever is signed
+// in to s. Only the sign-in's own connection may; the account's record is written by sign-ins.
+func (r *renewal) reidentify(ctx context.Context, s *session, g *grant, t *providers.Token) *Account {
+	p, ok := r.provider.(providers.Reidentifier)
+	if !ok || r.older || g.user != s.meta.user || g.provider != s.meta.provider || g.label != "" {
+		return nil
+	}
+	f, _ := s.record.Field(fieldUser)
+	acc, err := unpackAccount(f.Value)
+	if err != nil {
+		return nil
+	}
+	id, ok := p.Reidentify(acc.Identity, g.token, t)
+	if !ok {
+		return nil
+	}
+	if err := bound(t, &id); err != nil {
+		r.auth.event(ctx, slog.LevelWarn, "refreshed claims ignored", ReasonIdentity, slog.String("connection", r.key.id), slog.Any("error", err))
+		return nil
+	}
+	acc.Identity = id
+	return &acc
+}
+
 // overtaken returns what counts, when was could not be made next because the session has changed to s.
 func (r *renewal) overtaken(ctx context.Context, s *session, was, next *grant) (grant, error) {
 	a := r.auth
@@ -89,6 +119,7 @@ func (r *renewal) overtaken(ctx context.Context, s *session, was, next *grant) (
 			t.Refresh = next.token.Refresh
 		}
 		if t.Access != g.token.Access || t.Refresh != g.token.Refresh {
+			r.older = r.older || g.version != was.version // than that sign-in
 			return r.save(ctx, s, &g, &t)
 		}
 	}
@@ -166,6 +197,9 @@ func (r *renewal) changed(s *session, g *grant, t *providers.Token) {
 	acc, err := unpackAccount(f.Value)
 	if err != nil {
 		return
+	}
+	if r.account != nil && t != nil {
+		acc = *r.account
 	}
 	r.change = &TokenChange{Account: &acc, Provider: g.provider, Label: g.label}
 	if t != nil {

@@ -1,0 +1,173 @@
+package middleware_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers"
+	"github.com/returnleg/returnleg/providers/providertest"
+)
+
+// told returns what User says of a request of b: the name, the claims of these names, and how the person
+// signed in.
+func (k *kit) told(b *browser, claims ...string) (told string, authTime time.Time) {
+	k.within(b, func(ctx context.Context) {
+		acc, err := middleware.User(ctx)
+		if err != nil {
+			told = err.Error()
+			return
+		}
+		var all map[string]any
+		if err := json.Unmarshal(acc.Identity.Claims, &all); err != nil {
+			k.t.Error(err)
+		}
+		told, authTime = acc.Identity.Name+" "+acc.Identity.ACR, acc.Identity.AuthTime
+		for _, name := range claims {
+			told += fmt.Sprint(" ", all[name])
+		}
+	})
+	return told, authTime
+}
+
+func claims(fs ...func(*providertest.Draft, map[string]any)) func(*providertest.Behavior) {
+	return func(b *providertest.Behavior) {
+		b.Claims = func(d *providertest.Draft, c map[string]any) {
+			for _, f := range fs {
+				f(d, c)
+			}
+		}
+	}
+}
+
+// A refreshed ID token says who is signed in from the next request on; what only userinfo told stays, and
+// when and how the person signed in is not told by a refresh.
+func TestRefresh_claims(t *testing.T) {
+	with, without := providertest.With, providertest.Without
+	rows := []struct {
+		name  string
+		later func(*providertest.Behavior)
+		want  string // name, acr, groups, level, department
+	}{
+		{"a group is gone", claims(with("groups", []string{"staff"}), with("acr", "silver"), with("level", 1)), "Ada Lovelace silver [staff] 1 engines"},
+		{"all groups are gone", claims(with("acr", "silver"), with("level", 1)), "Ada Lovelace silver <nil> 1 engines"},
+		{"one is new", claims(with("groups", []string{"admin", "staff", "more"}), with("acr", "silver")), "Ada Lovelace silver [admin staff more] <nil> engines"},
+		{"another name", claims(with("name", "Ada King"), with("groups", []string{}), with("acr", "silver")), "Ada King silver [] <nil> engines"},
+		{"no name any more: userinfo has said it", claims(without("name"), with("acr", "silver")), " silver <nil> <nil> engines"},
+		{"a higher level is no proof", claims(with("acr", "gold"), with("amr", []string{"hwk"}), with("auth_time", time.Now().Unix()-1)), "Ada Lovelace silver <nil> <nil> engines"},
+		{"no level", claims(without("acr", "auth_time")), "Ada Lovelace silver <nil> <nil> engines"},
+		{"no ID token", func(b *providertest.Behavior) { b.Fields = without("id_token") }, "Ada Lovelace silver [admin staff] 1 engines"},
+	}
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		for _, row := range rows {
+			t.Run(row.name, func(t *testing.T) {
+				k := newKit(t, change, func(k *kit, c *middleware.Config) {
+					p := k.idp.OIDC("idp")
+					p.UserInfo = true
+					c.Providers = []providers.Provider{p, k.plain.OAuth2("plain")}
+				})
+				k.idp.Set(claims(with("groups", []string{"admin", "staff"}), with("level", 1), with("acr", "silver"), with("auth_time", time.Now().Unix()-60)))
+				k.idp.Set(func(b *providertest.Behavior) {
+					b.UserInfo = providertest.RewriteBody(func(body string) string { return `{"department":"engines",` + body[1:] })
+				})
+				b := k.browser()
+				b.signIn("idp", "ada", "/")
+				names := []string{"groups", "level", "department"}
+				before, signedIn := k.told(b, names...)
+				if want := "Ada Lovelace silver [admin staff] 1 engines"; before != want {
+					t.Fatalf("at the sign-in: %s, want %s", before, want)
+				}
+				k.idp.Set(row.later)
+				userinfo := k.idp.Count("userinfo")
+				k.within(b, func(ctx context.Context) {
+					if _, err := middleware.Refresh(ctx, ""); err != nil {
+						t.Error(err)
+					}
+				})
+				got, at := k.told(b, names...)
+				if got != row.want {
+					t.Errorf("after the refresh: %s, want %s", got, row.want)
+				}
+				if !at.Equal(signedIn) {
+					t.Errorf("signed in at %v, want %v", at, signedIn)
+				}
+				if k.idp.Count("userinfo") != userinfo {
+					t.Error("userinfo was asked")
+				}
+			})
+		}
+	})
+}
+
+// A connection that is not the sign-in's says nothing of who is signed in.
+func TestRefresh_claimsOfAnother(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		b := k.browser()
+		b.signIn("idp", "ada", "/")
+		b.link("idp", "work", "grace")
+		k.idp.Set(claims(providertest.With("name", "Somebody Else")))
+		k.within(b, func(ctx context.Context) {
+			if _, err := middleware.Refresh(middleware.WithConnection(ctx, "work"), "idp"); err != nil {
+				t.Error(err)
+			}
+		})
+		b.is(ada)
+	})
+}
+
+// A refresh that was asked for before a newer sign-in, and answered after it, does not undo what that told;
+// one that the app's own writes cross does tell.
+func TestRefresh_claimsLate(t *testing.T) {
+	rows := []struct {
+		name string
+		then func(k *kit, b *browser)
+		want string
+	}{
+		{"a newer sign-in that keeps the token", func(k *kit, b *browser) {
+			k.idp.Set(claims(providertest.With("groups", "newer")))
+			k.idp.Set(func(b *providertest.Behavior) { b.Fields = providertest.Without("refresh_token") })
+			b.signIn("idp", "ada", "/")
+		}, "Ada Lovelace  newer"},
+		{"a newer sign-in with one of its own", func(k *kit, b *browser) {
+			k.idp.Set(claims(providertest.With("groups", "newer")))
+			b.signIn("idp", "ada", "/")
+		}, "Ada Lovelace  newer"},
+		{"another person", func(k *kit, b *browser) {
+			k.idp.Set(claims(providertest.With("groups", "newer")))
+			b.signIn("idp", "grace", "/")
+		}, "Grace Hopper  newer"},
+		{"nothing", func(*kit, *browser) {}, "Ada Lovelace  refreshed"},
+		{"a value is written", func(_ *kit, b *browser) { b.put("cart", "full") }, "Ada Lovelace  refreshed"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				synctest.Test(t, func(t *testing.T) {
+					k := newKit(t, change)
+					notes(k)
+					b := k.browser()
+					b.signIn("idp", "ada", "/")
+					time.Sleep(time.Hour)
+					k.idp.Set(claims(providertest.With("groups", "refreshed")))
+					k.idp.Set(func(b *providertest.Behavior) {
+						b.Token = providertest.When(func(r *http.Request) bool { return r.PostForm.Get("grant_type") == "refresh_token" }, providertest.Linger(3*time.Second))
+					})
+					done := make(chan struct{})
+					go func() { k.token(b, ""); close(done) }()
+					synctest.Wait()
+					row.then(k, b)
+					<-done
+					if got, _ := k.told(b, "groups"); got != row.want {
+						t.Errorf("got %s, want %s", got, row.want)
+					}
+				})
+			})
+		})
+	}
+}
