@@ -62,6 +62,19 @@ func TestAttack_M140_headers(t *testing.T) { // RFC 6749, section 3.1.2.5; RFC 9
 				t.Errorf("%s: headers %v", s.what, h)
 			}
 			to, page := h.Get("Location"), strings.ReplaceAll(text(s.Response), j.base, "") // a hint for developers names it
+			if j.base != appURL { // what the provider says, and the URLs that it has, are named to a developer, as text
+				before, hints, _ := strings.Cut(page, "<h2>For developers</h2>")
+				hints, after, _ := strings.Cut(hints, "</section>")
+				if regexp.MustCompile(`<(?:[^/lu]|/[^lu]|[lu][^il])`).MatchString(hints) {
+					t.Errorf("%s: the hints are more than text: %s", s.what, hints)
+				}
+				for _, secret := range s.secret {
+					if secret != "The person said no" && strings.Contains(hints, secret) {
+						t.Errorf("%s: %q is in the hints", s.what, secret)
+					}
+				}
+				page = before + after
+			}
 			for _, secret := range s.secret {
 				if strings.Contains(to, secret) || strings.Contains(page, secret) || strings.Contains(to, url.QueryEscape(secret)) {
 					t.Errorf("%s: %q is repeated", s.what, secret)

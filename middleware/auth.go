@@ -130,6 +130,11 @@ func (a *Auth) warn(cfg *Config) {
 	if what := cfg.forgetful(a.base); what != "" {
 		a.event(context.Background(), slog.LevelWarn, what, "")
 	}
+	for _, p := range cfg.Providers {
+		if c, ok := p.(providers.PublicClient); ok && c.PublicClient() {
+			a.event(context.Background(), slog.LevelInfo, "public client: it has no secret, and proves by PKCE alone that a code is its own", "", slog.String("provider", p.Name()))
+		}
+	}
 }
 
 // Format writes the origin, for every verb: the rest is keys.
@@ -198,7 +203,11 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 			a.serve(w, q, rest)
 			return
 		}
-		next.ServeHTTP(&q.writer, q.r)
+		if provider, ok := a.stray(r); ok {
+			a.serveStray(next, q, provider)
+		} else {
+			next.ServeHTTP(&q.writer, q.r)
+		}
 		q.writer.finish()
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"html/template"
 	"net/http"
-	"strings"
 )
 
 var (
@@ -64,38 +63,4 @@ func (a *Auth) writePage(w http.ResponseWriter, status int, page problemPage) {
 	h.Set("Content-Security-Policy", pagePolicy)
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
-}
-
-// hints returns the usual causes of a problem, while developing.
-func (a *Auth) hints(reason Reason, r *http.Request) []string {
-	if !loopback(a.base.Hostname()) {
-		return nil
-	}
-	var hints []string
-	if !strings.EqualFold(r.Host, a.base.Host) {
-		hints = append(hints, "You opened this at another host than BaseURL, "+a.base.Host+". Cookies belong to one host: localhost and 127.0.0.1 are two.")
-	}
-	if (r.TLS != nil) != (a.base.Scheme == "https") && r.Header.Get("X-Forwarded-Proto") != a.base.Scheme {
-		hints = append(hints, "BaseURL says "+a.base.Scheme+", and this request came otherwise. Secure cookies need https all the way.")
-	}
-	switch reason {
-	case ReasonState:
-		if len(a.bindings(r).cookies) == 0 {
-			hints = append(hints, "The browser sent no cookie "+a.cookies.binding+"…: it started at another host, blocks cookies, or has lost them.")
-		} else {
-			hints = append(hints, "A cookie came along, but does not open this state: the keys were made up anew when the server restarted, or another tab's address was pasted here.")
-		}
-	case ReasonSignedOut, ReasonLoop:
-		if _, _, ok := a.cookies.presented(r); !ok {
-			hints = append(hints, "The browser sent no cookie "+a.cookies.session+".")
-		}
-		if reason == ReasonLoop {
-			hints = append(hints, "Another app at this host may use the cookie "+a.cookies.session+", too, and sign people out here. Give each a Prefix of its own, below its path, or a CookieName.")
-		}
-	case ReasonUnavailable:
-		hints = append(hints, "The log has the provider's error: an address that does not answer, or a discovery document of another issuer.")
-	case ReasonToken, ReasonProviderError:
-		hints = append(hints, "The log has the check that failed. Often: the wrong client secret, or a redirect URI that is not registered as "+a.origin+a.prefix+"/{provider}/callback.")
-	}
-	return hints
 }

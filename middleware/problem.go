@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/returnleg/returnleg/providers"
@@ -41,7 +42,8 @@ type Problem struct {
 	// seconds; 0 if that would not help.
 	RetryAfter time.Duration `json:"-"`
 
-	// Hints are the usual causes, for a developer: on pages, and only where BaseURL is loopback.
+	// Hints are the cause that was found and the usual ones, for a developer: on pages, and only where BaseURL is
+	// loopback. Some have words of others in them, as text: a page escapes them.
 	Hints []string `json:"hints,omitempty"`
 
 	cause error
@@ -146,6 +148,9 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if p.cause != nil {
 		attrs = append(attrs, slog.String("error", p.cause.Error()))
 	}
+	if causes := a.causes(p); len(causes) > 0 {
+		attrs = append(attrs, slog.String("cause", strings.Join(causes, "; ")))
+	}
 	level := slog.LevelInfo
 	if p.Status >= 500 {
 		level = slog.LevelError
@@ -181,7 +186,7 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 		_ = json.NewEncoder(w).Encode(p)
 		return
 	}
-	p.Hints = a.hints(p.Reason, r)
+	p.Hints = a.hints(p, r)
 	if a.errorPage != nil {
 		a.errorPage(w, r, p)
 		return

@@ -34,10 +34,13 @@ func (p *party) check(f *Flow, answer url.Values, want expectation) (code string
 	}
 	// Before anything that the answer says is believed, its error included.
 	if why := want.mismatch(answer); why != "" {
-		return "", p.unacceptable(why)
+		if !answer.Has("iss") {
+			return "", explain(p.unacceptable(why), "the answer has no iss, and Issuer, which demands it, is %s: a provider that sends none has a Namespace instead", quoted(want.issuer))
+		}
+		return "", explain(p.unacceptable(why), "the answer's iss is %s, Issuer is %s", quoted(answer.Get("iss")), quoted(want.issuer))
 	}
 	if answer.Has("error") {
-		return "", p.denial(answer)
+		return "", p.denial(answer, f)
 	}
 	code = answer.Get("code")
 	if code == "" {
@@ -89,8 +92,8 @@ func (e expectation) mismatch(answer url.Values) string {
 	return ""
 }
 
-// denial returns the [*Error] that an answer is.
-func (p *party) denial(answer url.Values) error {
+// denial returns the [*Error] that an answer to f is.
+func (p *party) denial(answer url.Values, f *Flow) error {
 	if answer.Has("code") {
 		return p.unacceptable("code and error")
 	}
@@ -101,7 +104,7 @@ func (p *party) denial(answer url.Values) error {
 		Provider:    p.name,
 		Endpoint:    "authorization",
 		Code:        clean(answer.Get("error"), 64),
-		Description: clean(answer.Get("error_description"), 512),
+		Description: clean(without(answer.Get("error_description"), f.State, f.Nonce, f.Verifier), 512),
 		URI:         clean(answer.Get("error_uri"), 512),
 	}
 }

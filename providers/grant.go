@@ -73,24 +73,29 @@ func (p *party) grant(ctx context.Context, endpoint string, form url.Values, ask
 		return nil, nil, err
 	}
 	if r.status != 200 {
-		return nil, nil, p.refusal("token", r)
+		return nil, nil, hushed(p.refusal("token", r), p.secrets(form)...)
 	}
 	o, err := p.object(r)
 	if err != nil {
-		return nil, nil, p.malformed("answer", err)
+		return nil, nil, r.explain(p.malformed("answer", err))
 	}
 	// Some providers say no with 200. Whatever else such an answer holds is not used.
 	if !o.Absent("error") {
 		e := &Error{Provider: p.name, Endpoint: "token", Status: r.status}
 		code, _ := o.String("error")
 		e.fill(p, code, o)
-		return nil, nil, e
+		return nil, nil, hushed(r.explain(e), p.secrets(form)...)
 	}
 	t, err := p.read(o, asked, time.Now())
 	if err != nil {
 		return nil, nil, err
 	}
 	return t, o, nil
+}
+
+// secrets returns what of form nobody may see.
+func (p *party) secrets(form url.Values) []string {
+	return []string{string(p.secret), form.Get("code"), form.Get("refresh_token"), form.Get("code_verifier"), form.Get("token")}
 }
 
 // object returns the members of an answer in one of the formats that this provider answers in.

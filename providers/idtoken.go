@@ -80,7 +80,7 @@ func (o *OIDC) read(c strictjson.Object, now time.Time) (*idToken, error) {
 		return nil, reject("iss")
 	}
 	if iss != o.Issuer {
-		return nil, errIssuer
+		return nil, explain(errIssuer, "the ID token's iss is %s, Issuer is %s", quoted(iss), quoted(o.Issuer))
 	}
 	if err := o.audience(c); err != nil {
 		return nil, err
@@ -94,14 +94,14 @@ func (o *OIDC) read(c strictjson.Object, now time.Time) (*idToken, error) {
 	}
 	expires, ok := date(c, "exp")
 	if !ok || !now.Before(expires.Add(o.skew())) {
-		return nil, reject("exp")
+		return nil, o.untimely("exp", expires, now)
 	}
 	if v.issued, ok = date(c, "iat"); !ok || v.issued.After(now.Add(o.skew())) {
-		return nil, reject("iat")
+		return nil, o.untimely("iat", v.issued, now)
 	}
 	if _, has := c["nbf"]; has {
 		if from, ok := date(c, "nbf"); !ok || from.After(now.Add(o.skew())) {
-			return nil, reject("nbf")
+			return nil, o.untimely("nbf", from, now)
 		}
 	}
 	if _, has := c["nonce"]; has {
@@ -116,6 +116,18 @@ func (o *OIDC) read(c strictjson.Object, now time.Time) (*idToken, error) {
 	return v, nil
 }
 
+// untimely refuses a claim for its time; zero: it is no date.
+func (o *OIDC) untimely(claim string, at, now time.Time) error {
+	switch err := reject(claim); {
+	case at.IsZero():
+		return explain(err, "the ID token's %s is missing or no date", claim)
+	case at.After(now):
+		return explain(err, "%s is %s ahead, Skew is %s: one of the two clocks is wrong, or Skew is too small", claim, span(at.Sub(now)), span(o.skew()))
+	default:
+		return explain(err, "%s was %s ago, Skew is %s: one of the two clocks is wrong, or Skew is too small", claim, span(now.Sub(at)), span(o.skew()))
+	}
+}
+
 // audience accepts this app alone, or among audiences that it trusts if the token was issued to it.
 func (o *OIDC) audience(c strictjson.Object) error {
 	audiences, ok := c.Strings("aud")
@@ -123,11 +135,11 @@ func (o *OIDC) audience(c strictjson.Object) error {
 		audiences, ok = []string{one}, true
 	}
 	if !ok || !slices.Contains(audiences, o.ClientID) {
-		return reject("aud")
+		return explain(reject("aud"), "the ID token's aud is %s, ClientID is %s", quoted(strings.Join(audiences, " ")), quoted(o.ClientID))
 	}
 	for _, a := range audiences {
 		if a != o.ClientID && !slices.Contains(o.TrustedAudiences, a) {
-			return reject("aud")
+			return explain(reject("aud"), "the ID token's aud has %s besides ClientID, which TrustedAudiences has not", quoted(a))
 		}
 	}
 	azp, _ := c.String("azp")
@@ -140,13 +152,16 @@ func (o *OIDC) audience(c strictjson.Object) error {
 // answers checks what f asked for.
 func (v *idToken) answers(f *Flow, now time.Time, skew time.Duration) error {
 	if f.Nonce == "" || v.nonce != f.Nonce {
-		return reject("nonce")
+		if v.nonce == "" {
+			return explain(reject("nonce"), "the ID token has no nonce: the provider has lost the one that it was sent")
+		}
+		return explain(reject("nonce"), "the ID token's nonce is that of another sign-in")
 	}
 	if f.Subject != "" && v.subject != f.Subject {
 		return fmt.Errorf("sub: %w: %w", ErrToken, ErrSubject)
 	}
 	if len(f.ACR) > 0 && !slices.Contains(f.ACR, v.acr) {
-		return fmt.Errorf("acr: %w: %w", ErrToken, ErrUnmet)
+		return explain(fmt.Errorf("acr: %w: %w", ErrToken, ErrUnmet), "the ID token's acr is %s, the page needs one of %s", quoted(v.acr), quoted(strings.Join(f.ACR, " ")))
 	}
 	if f.MaxAge == 0 {
 		return nil
@@ -155,10 +170,10 @@ func (v *idToken) answers(f *Flow, now time.Time, skew time.Duration) error {
 	// OpenID Connect Core 1.0, section 3.1.2.1.
 	proved := ProvedAt(v.authTime, now, skew)
 	if proved.IsZero() {
-		return fmt.Errorf("auth_time: %w: %w", ErrToken, ErrNoAuthTime)
+		return explain(fmt.Errorf("auth_time: %w: %w", ErrToken, ErrNoAuthTime), "the provider was sent max_age, and its ID token has no auth_time")
 	}
 	if !Recent(proved, now, f.MaxAge) {
-		return fmt.Errorf("auth_time: %w: %w", ErrToken, ErrUnmet)
+		return explain(fmt.Errorf("auth_time: %w: %w", ErrToken, ErrUnmet), "auth_time was %s ago, MaxAge is %s, Skew is %s", span(now.Sub(v.authTime)), span(f.MaxAge), span(skew))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
@@ -33,7 +34,7 @@ func (p *party) fetchKeys(ctx context.Context, endpoint string) (*keySet, error)
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if r.status != 200 || !isJSON(r.header) {
-		return nil, fmt.Errorf("providers: %s: keys: %w: status %d or not JSON", p.name, ErrUnavailable, r.status)
+		return nil, r.explain(fmt.Errorf("providers: %s: keys: %w: status %d or not JSON", p.name, ErrUnavailable, r.status))
 	}
 	set, err := readKeys(r.body)
 	if err != nil {
@@ -142,7 +143,7 @@ func (s *signature) verify(ctx context.Context, jwt string) ([]byte, error) {
 		return nil, err
 	}
 	if !slices.Contains(s.o.algorithms, token.alg) {
-		return nil, reject("alg")
+		return nil, explain(reject("alg"), "the ID token is signed with %s, accepted are %s", quoted(token.alg), strings.Join(s.o.algorithms, ", "))
 	}
 	s.alg = token.alg
 	set, err := s.o.keys.load(ctx, s.fetch)
@@ -161,14 +162,23 @@ func (s *signature) verify(ctx context.Context, jwt string) ([]byte, error) {
 			return nil, err
 		}
 		if !ok {
-			return nil, errSignature
+			return nil, s.unsigned(set, token)
 		}
 		set = next
 	}
 	if set.signed(ctx, token) {
 		return token.payload, nil
 	}
-	return nil, errSignature
+	return nil, s.unsigned(set, token)
+}
+
+// unsigned says that none of the keys has signed token.
+func (s *signature) unsigned(set *keySet, token *jws) error {
+	known := slices.ContainsFunc(set.keys, func(k jose.JSONWebKey) bool { return k.KeyID == token.kid })
+	if token.kid != "" && !known {
+		return explain(errSignature, "the ID token names the key %s, which %s does not have", quoted(token.kid), bare(s.m.jwks))
+	}
+	return explain(errSignature, "none of the %d keys at %s has signed the ID token, by %s", len(set.keys), bare(s.m.jwks), quoted(token.alg))
 }
 
 func (s *signature) fetch(ctx context.Context) (*keySet, error) { return s.p.fetchKeys(ctx, s.m.jwks) }

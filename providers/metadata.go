@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -26,7 +27,7 @@ func (p *party) discover(ctx context.Context, issuer string) (*metadata, error) 
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if r.status != 200 || !isJSON(r.header) {
-		return nil, fmt.Errorf("providers: %s: metadata: %w: status %d or not JSON", p.name, ErrUnavailable, r.status)
+		return nil, r.explain(fmt.Errorf("providers: %s: metadata: %w: status %d or not JSON", p.name, ErrUnavailable, r.status))
 	}
 	m, err := readMetadata(issuer, r.body)
 	if err != nil {
@@ -44,7 +45,7 @@ func readMetadata(issuer string, body []byte) (*metadata, error) {
 	// "The issuer value returned MUST be identical to the Issuer URL that was used as the prefix
 	// to /.well-known/openid-configuration." OpenID Connect Discovery 1.0, section 4.3.
 	if got, _ := o.String("issuer"); got != issuer {
-		return nil, fmt.Errorf("issuer is another one")
+		return nil, explain(errors.New("issuer is another one"), "the metadata says issuer %s, Issuer is %s: they must be equal, to the last slash", quoted(got), quoted(issuer))
 	}
 	base, err := url.Parse(issuer)
 	if err != nil {
@@ -67,7 +68,7 @@ func readMetadata(issuer string, body []byte) (*metadata, error) {
 		}
 		*e.field, _ = o.String(e.name)
 		if err := published(base, *e.field); err != nil {
-			return nil, fmt.Errorf("%s: %w", e.name, err)
+			return nil, explain(fmt.Errorf("%s: %w", e.name, err), "the metadata says %s %s", e.name, quoted(*e.field))
 		}
 	}
 	m.algorithms, _ = o.Strings("id_token_signing_alg_values_supported")

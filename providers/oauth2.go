@@ -95,6 +95,7 @@ var (
 	_ Revoker        = (*OAuth2)(nil)
 	_ Validator      = (*OAuth2)(nil)
 	_ IdentityIssuer = (*OAuth2)(nil)
+	_ PublicClient   = (*OAuth2)(nil)
 )
 
 // Name returns o.ID.
@@ -166,6 +167,9 @@ func union(always, besides []string) []string {
 	return all
 }
 
+// PublicClient implements [PublicClient].
+func (o *OAuth2) PublicClient() bool { return o.ClientSecret == "" }
+
 // FormPost implements [FormPoster].
 func (o *OAuth2) FormPost() bool { return o.ResponseMode == "form_post" }
 
@@ -226,7 +230,7 @@ func (o *OAuth2) identity(ctx context.Context, p *party, t *Token, members stric
 		return nil, fmt.Errorf("providers: %s: identity: %w: %w", o.ID, ErrToken, err)
 	}
 	if !subject(id.Subject) {
-		return nil, fmt.Errorf("providers: %s: identity: subject: %w", o.ID, ErrToken)
+		return nil, explain(fmt.Errorf("providers: %s: identity: subject: %w", o.ID, ErrToken), "%s", o.nobody(id.Subject))
 	}
 	if id.Issuer == "" || o.Namespace != "" {
 		id.Issuer, _ = o.IdentityIssuer()
@@ -235,6 +239,17 @@ func (o *OAuth2) identity(ctx context.Context, p *party, t *Token, members stric
 		id.Claims = bytes.Clone(claims)
 	}
 	return &id, nil
+}
+
+// nobody says what is wrong with a subject.
+func (o *OAuth2) nobody(subject string) string {
+	switch {
+	case subject != "":
+		return "Identify returned a Subject that is blank, too long or has control characters"
+	case o.Identify != nil:
+		return "Identify returned no Subject"
+	}
+	return "the answer of " + bare(o.UserInfoURL) + " has no sub, and there is no Identify to read another member"
 }
 
 // IdentityIssuer implements [IdentityIssuer]: Namespace, Issuer, or the origin of AuthURL, which is no name

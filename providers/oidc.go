@@ -95,6 +95,7 @@ var (
 	_ Informer       = (*OIDC)(nil)
 	_ Validator      = (*OIDC)(nil)
 	_ IdentityIssuer = (*OIDC)(nil)
+	_ PublicClient   = (*OIDC)(nil)
 	_ Clocked        = (*OIDC)(nil)
 )
 
@@ -203,6 +204,9 @@ func (o *OIDC) UserInfoURL(ctx context.Context) (string, error) {
 	}
 	return m.userinfo, nil
 }
+
+// PublicClient implements [PublicClient].
+func (o *OIDC) PublicClient() bool { return o.ClientSecret == "" }
 
 // FormPost implements [FormPoster].
 func (o *OIDC) FormPost() bool { return o.ResponseMode == "form_post" }

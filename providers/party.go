@@ -3,6 +3,7 @@ package providers
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,15 @@ type reply struct {
 	status int
 	header http.Header
 	body   []byte
+	from   string // method and URL of the request
+}
+
+// explain adds to err what the answer was, where it was no answer of its kind.
+func (r *reply) explain(err error) error {
+	if r.status == 200 && !isJSON(r.header) {
+		return explain(err, "%s answered 200 with content of type %s, and not JSON", r.from, quoted(r.header.Get("Content-Type")))
+	}
+	return explain(err, "%s answered %d", r.from, r.status)
 }
 
 // post sends form with the app's credentials to an endpoint that takes secrets, once.
@@ -79,21 +89,40 @@ func (p *party) send(ctx context.Context, what, method, endpoint string, h http.
 		return nil, fmt.Errorf("providers: %s: %s: %w", p.name, what, errURL)
 	}
 	r.Header = h
+	from := method + " " + bare(endpoint)
 	resp, err := p.http(ctx, follow).Do(r)
 	if err != nil {
-		return nil, p.unavailable(what, err)
+		return nil, unanswered(from, p.unavailable(what, err), err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var b bytes.Buffer
 	// What it says of its length saves copies, within what most answers are: it need not be true.
 	b.Grow(int(min(max(resp.ContentLength, 0), maxRoom)) + bytes.MinRead)
 	if _, err := b.ReadFrom(io.LimitReader(resp.Body, maxBody+1)); err != nil {
-		return nil, p.unavailable(what, err)
+		return nil, unanswered(from, p.unavailable(what, err), err)
 	}
 	if b.Len() > maxBody {
 		return nil, fmt.Errorf("providers: %s: %s: %w: answer of more than 1 MiB", p.name, what, ErrToken)
 	}
-	return &reply{resp.StatusCode, resp.Header, b.Bytes()}, nil
+	return &reply{resp.StatusCode, resp.Header, b.Bytes(), from}, nil
+}
+
+// unanswered explains the error of a request that got no answer, by what is the transport's own in its cause.
+func unanswered(from string, err, cause error) error {
+	var op *net.OpError
+	var dns *net.DNSError
+	var cert *tls.CertificateVerificationError
+	switch {
+	case errors.As(cause, &cert):
+		return explain(err, "%s: its certificate does not verify: %s", from, quoted(cert.Err.Error()))
+	case errors.Is(cause, context.DeadlineExceeded):
+		return explain(err, "%s did not answer in time", from)
+	case errors.As(cause, &dns):
+		return explain(err, "%s: there is no host %s", from, quoted(dns.Name))
+	case errors.As(cause, &op) && op.Op == "dial":
+		return explain(err, "%s: %s", from, op.Error())
+	}
+	return explain(err, "%s got no usable answer", from)
 }
 
 // http returns a copy of the context's client, whatever it is, that follows only what follow allows
@@ -140,14 +169,14 @@ func (p *party) unavailable(what string, err error) error {
 func (p *party) refusal(what string, r *reply) error {
 	e := &Error{Provider: p.name, Endpoint: what, Status: r.status}
 	if r.status >= 300 && r.status < 400 {
-		return fmt.Errorf("providers: %s: %s: %w: redirect not followed", p.name, what, ErrToken)
+		return r.explain(fmt.Errorf("providers: %s: %s: %w: redirect not followed", p.name, what, ErrToken))
 	}
 	if e.transient() {
 		e.RetryAfter = retryAfter(r.header, time.Now())
-		return e
+		return r.explain(e)
 	}
 	e.describe(p, r)
-	return e
+	return r.explain(e)
 }
 
 // retryAfter reads the header of RFC 9110, section 10.2.3: at most an hour, 0 if there is none.

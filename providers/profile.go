@@ -20,10 +20,10 @@ func (p *party) userinfo(ctx context.Context, endpoint, access string) (strictjs
 		return nil, nil, err
 	}
 	if r.status != 200 {
-		return nil, nil, p.refusal("userinfo", r)
+		return nil, nil, hushed(p.refusal("userinfo", r), access)
 	}
 	if !isJSON(r.header) {
-		return nil, nil, p.badProfile("content type is not JSON")
+		return nil, nil, r.explain(p.badProfile("content type is not JSON"))
 	}
 	o, err := strictjson.Parse(string(r.body))
 	if err != nil {

@@ -90,6 +90,12 @@ type IdentityIssuer interface {
 	IdentityIssuer() (issuer string, named bool)
 }
 
+// A PublicClient is a Provider that says whether it has no secret. Package middleware tells the log at start: a secret
+// that was forgotten, or an environment variable that is empty, looks the same.
+type PublicClient interface {
+	PublicClient() bool
+}
+
 // A Validator is a Provider that can tell at start what is wrong with how it was configured:
 // every mistake, joined. It sends nothing.
 type Validator interface {

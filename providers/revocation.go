@@ -15,9 +15,10 @@ func (p *party) revoke(ctx context.Context, endpoint string, t *Token) error {
 		if one.token == "" {
 			continue
 		}
-		r, err := p.post(ctx, "revocation", endpoint, url.Values{"token": {one.token}, "token_type_hint": {one.hint}})
+		form := url.Values{"token": {one.token}, "token_type_hint": {one.hint}}
+		r, err := p.post(ctx, "revocation", endpoint, form)
 		if err == nil && r.status/100 != 2 {
-			err = p.refusal("revocation", r)
+			err = hushed(p.refusal("revocation", r), p.secrets(form)...)
 		}
 		errs = append(errs, err)
 	}

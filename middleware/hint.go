@@ -1,0 +1,184 @@
+package middleware
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/returnleg/returnleg/providers"
+)
+
+// developing reports that the app is under development: nobody but its developer sees its pages.
+func (a *Auth) developing() bool { return loopback(a.base.Hostname()) }
+
+// causes returns what was found to be wrong, for a developer. Off loopback there are none: some of it is what
+// others wrote.
+func (a *Auth) causes(p *Problem) []string {
+	if !a.developing() || p.cause == nil {
+		return nil
+	}
+	if lines := providers.Explain(p.cause); len(lines) > 0 {
+		return lines
+	}
+	switch p.Reason {
+	case ReasonToken, ReasonAnswer, ReasonProviderError, ReasonUnavailable, ReasonAPIDown, ReasonNeed, ReasonAuthTime, ReasonParameter, ReasonIdentity:
+		return []string{printable(p.cause.Error())}
+	}
+	return nil
+}
+
+// printable returns text as it may be shown.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return s[:min(len(s), 1024)]
+}
+
+// hints returns the cause of p and the usual ones, while developing.
+func (a *Auth) hints(p *Problem, r *http.Request) []string {
+	if !a.developing() {
+		return nil
+	}
+	var hints []string
+	for _, cause := range a.causes(p) {
+		hints = append(hints, "Cause: "+cause)
+	}
+	if !strings.EqualFold(r.Host, a.base.Host) {
+		hints = append(hints, "You opened this at another host than BaseURL, "+a.base.Host+". Cookies belong to one host: localhost and 127.0.0.1 are two.")
+	}
+	if (r.TLS != nil) != (a.base.Scheme == "https") && r.Header.Get("X-Forwarded-Proto") != a.base.Scheme {
+		hints = append(hints, "BaseURL says "+a.base.Scheme+", and this request came otherwise. Secure cookies need https all the way.")
+	}
+	return append(hints, a.usual(p, r)...)
+}
+
+// usual returns the usual causes of a problem like p.
+func (a *Auth) usual(p *Problem, r *http.Request) (hints []string) {
+	switch p.Reason {
+	case ReasonState:
+		switch {
+		case !r.URL.Query().Has("state") && !r.URL.Query().Has(answerParam):
+			hints = append(hints, "The address has no state parameter: the provider has not sent it back, or this is no answer of a provider.")
+		case len(a.bindings(r).cookies) == 0:
+			hints = append(hints, "The browser sent no cookie "+a.cookies.binding+"…: it started at another host, blocks cookies, or has lost them.")
+		default:
+			hints = append(hints, "A cookie came along, but does not open this state: the keys were made up anew when the server restarted, or another tab's address was pasted here.")
+		}
+	case ReasonSignedOut, ReasonLoop, ReasonSessionChanged:
+		if _, _, ok := a.cookies.presented(r); !ok {
+			hints = append(hints, "The browser sent no cookie "+a.cookies.session+".")
+		}
+		if p.Reason == ReasonLoop {
+			hints = append(hints, "Another app at this host may use the cookie "+a.cookies.session+", too, and sign people out here. Give each a Prefix of its own, below its path, or a CookieName.")
+		}
+	case ReasonUnavailable:
+		if p.cause == nil {
+			hints = append(hints, "The log has the provider's error: an address that does not answer, or a discovery document of another issuer.")
+		}
+	case ReasonToken, ReasonProviderError:
+		if p.cause == nil {
+			hints = append(hints, "The log has the check that failed, where this page was first shown.")
+		}
+		hints = append(hints, "Often: the wrong client secret, or a redirect URI that is not registered as "+a.redirectURIs(p.Provider)+".")
+	case ReasonNotFound:
+		hints = append(hints, "The address to register at a provider is "+a.redirectURIs(p.Provider)+".")
+		if _, ours := a.below(r.URL.Path); !ours {
+			hints = append(hints, "This came to "+printable(r.URL.Path)+", which is not below "+a.prefix+": is there a proxy that takes "+a.prefix+" away, or another address at the provider?")
+		}
+	}
+	return hints
+}
+
+// redirectURIs returns the redirect URI of a provider, or those of all.
+func (a *Auth) redirectURIs(provider string) string {
+	names := a.names
+	if provider != "" {
+		names = []string{provider}
+	}
+	var all []string
+	for _, name := range names {
+		all = append(all, a.origin+a.prefix+"/"+name+"/callback")
+	}
+	return strings.Join(all, " or ")
+}
+
+var errStray = errors.New("middleware: an address of ours without its prefix: taken away by a proxy, or registered so at the provider")
+
+// stray returns the provider of a page load that looks like one of ours without the prefix: what a proxy that
+// takes it away makes of a callback, or a redirect URI that is registered so. The provider may be "".
+func (a *Auth) stray(r *http.Request) (provider string, ok bool) {
+	if !a.developing() || r.Method != http.MethodGet || !pageLoad(r) {
+		return "", false
+	}
+	dir, action, _ := cutLast(r.URL.Path, "/")
+	name := dir[strings.LastIndexByte(dir, '/')+1:]
+	if !slices.Contains(a.names, name) {
+		name = ""
+	}
+	switch action {
+	case "callback":
+		q, err := url.ParseQuery(r.URL.RawQuery)
+		return name, err == nil && q.Has("state") && (q.Has("code") || q.Has("error"))
+	case "login":
+		return name, name != ""
+	}
+	return "", false
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// A strayWriter holds back the app's 404, for a page that says what may be wrong.
+type strayWriter struct {
+	http.ResponseWriter
+	lost, begun bool
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *strayWriter) WriteHeader(status int) {
+	w.lost = w.lost || !w.begun && status == http.StatusNotFound
+	w.begun = w.begun || status >= 200
+	if !w.lost {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *strayWriter) Write(b []byte) (int, error) {
+	if w.lost {
+		return len(b), nil
+	}
+	w.begun = true
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap serves [http.ResponseController].
+func (w *strayWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// serveStray serves what looks like an address of ours and is none, which is the app's unless it answers 404.
+func (a *Auth) serveStray(next http.Handler, q *request, provider string) {
+	w := &strayWriter{ResponseWriter: &q.writer}
+	next.ServeHTTP(w, q.r)
+	if !w.lost {
+		return
+	}
+	h := q.writer.Header()
+	for _, name := range representation {
+		if name != "Set-Cookie" {
+			delete(h, name)
+		}
+	}
+	p := problem(ReasonNotFound, errStray)
+	p.Provider = provider
+	a.refuse(&q.writer, q.r, p)
+}
