@@ -62,7 +62,7 @@ func TestAttack_M140_headers(t *testing.T) { // RFC 6749, section 3.1.2.5; RFC 9
 				t.Errorf("%s: headers %v", s.what, h)
 			}
 			to, page := h.Get("Location"), strings.ReplaceAll(text(s.Response), j.base, "") // a hint for developers names it
-			if j.base != appURL { // what the provider says, and the URLs that it has, are named to a developer, as text
+			if j.base != appURL {                                                           // what the provider says, and the URLs that it has, are named to a developer, as text
 				before, hints, _ := strings.Cut(page, "<h2>For developers</h2>")
 				hints, after, _ := strings.Cut(hints, "</section>")
 				if regexp.MustCompile(`<(?:[^/lu]|/[^lu]|[lu][^il])`).MatchString(hints) {

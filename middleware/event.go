@@ -3,7 +3,9 @@ package middleware
 import (
 	"context"
 	"log/slog"
+	"strings"
 
+	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -12,6 +14,9 @@ import (
 func (a *Auth) event(ctx context.Context, level slog.Level, what string, reason Reason, attrs ...slog.Attr) {
 	if !a.log.Enabled(ctx, level) {
 		return
+	}
+	if a.developing() {
+		attrs = explained(attrs)
 	}
 	if reason != "" {
 		attrs = append([]slog.Attr{slog.String("reason", string(reason))}, attrs...)
@@ -38,6 +43,20 @@ func (q *request) tell() {
 	for _, event := range notes {
 		event()
 	}
+}
+
+// explained adds to attrs what is found of the errors in them.
+func explained(attrs []slog.Attr) []slog.Attr {
+	for _, attr := range attrs {
+		err, ok := attr.Value.Any().(error)
+		if !ok {
+			continue
+		}
+		if lines := providers.Explain(err); len(lines) > 0 {
+			attrs = append(attrs, slog.String("cause", strings.Join(lines, "; ")))
+		}
+	}
+	return attrs
 }
 
 // sealed returns the store to use for s, which may be nil. What never leaves the process is no safer for

@@ -266,3 +266,34 @@ func TestNew_publicClient(t *testing.T) {
 		}
 	}
 }
+
+// What happens in the background has its cause in the log, too.
+func TestHints_background(t *testing.T) {
+	for base, want := range map[string]bool{localURL: true, appURL: false} {
+		k := newKit(t, func(_ *kit, c *middleware.Config) { c.BaseURL = base })
+		k.plain.Set(func(b *providertest.Behavior) { b.Revoke = providertest.Respond(404, "text/html", "") })
+		jar := map[string]string{}
+		resp := k.serve(navigate(base, "/auth/plain/login?return_to=/", jar))
+		keep(jar, resp)
+		callback, err := k.plain.Approve(t.Context(), k.browser().idp, k.location(resp), "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := url.Parse(callback)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keep(jar, k.serve(navigate(base, u.RequestURI(), jar)))
+		r := navigate(base, "/auth/plain/disconnect", jar)
+		r.Method = http.MethodPost
+		r.Header.Set("Origin", base)
+		k.serve(r)
+		if err := k.auth.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		log := k.log.String()
+		if got := strings.Contains(log, `cause="POST https://plain.example/revoke answered 404`); got != want || !strings.Contains(log, "token not revoked") {
+			t.Errorf("%s: %v, want %v: %s", base, got, want, log)
+		}
+	}
+}
