@@ -47,7 +47,16 @@ func Example() {
 			defer resp.Body.Close()
 			io.Copy(w, resp.Body)
 		})))
-	log.Fatal(http.ListenAndServe("127.0.0.1:8080", auth.Handler(mux)))
+	server := &http.Server{
+		Addr:    "127.0.0.1:8080",
+		Handler: auth.Handler(mux),
+		// Nobody holds a connection for ever. A sign-in may wait for its provider for 40 seconds.
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+	}
+	log.Fatal(server.ListenAndServe())
 }
 
 // Several processes share a store, and the keys that seal what is in it: "openssl rand -base64 32" makes
@@ -70,7 +79,10 @@ func ExampleConfig_store() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := &http.Server{Addr: ":8080", Handler: auth.Handler(http.NotFoundHandler()), WriteTimeout: time.Minute}
+	server := &http.Server{
+		Addr: ":8080", Handler: auth.Handler(http.NotFoundHandler()),
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+	}
 	asked, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	go func() {

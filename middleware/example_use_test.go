@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 
 	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers"
 )
 
 // Check asks what Require asks, for a page that is for everybody and has more to show to some.
@@ -258,4 +260,22 @@ func ExampleAuth_SessionsOf() {
 	// here with practice
 	// signed out everywhere
 	// 401 Please sign in
+}
+
+// http.CrossOriginProtection stands inside of Handler, before the app's own handlers. Around Handler it would refuse
+// the answer that some providers have the browser post from their page; the kit's own addresses look at who sent
+// a request by themselves.
+func ExampleAuth_Handler_crossOrigin() {
+	auth, err := middleware.New(middleware.Config{
+		BaseURL:   "https://app.example.com",
+		Providers: []providers.Provider{providers.GitHub("id", "secret")},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /library", auth.CheckPageTag(http.NotFoundHandler()))
+
+	sameOrigin := http.NewCrossOriginProtection()
+	_ = auth.Handler(sameOrigin.Handler(mux)) // and not sameOrigin.Handler(auth.Handler(mux))
 }

@@ -1,22 +1,90 @@
 package middleware
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/http"
+	"time"
 )
 
 // maxOwnForm is more than any form of the kit's own addresses needs: a few names, and a path to return to.
 const maxOwnForm = 64 << 10
 
+// bodyTime is how long the body of a request to one of the kit's own addresses may take, whatever the timeouts of
+// the app's server are.
+const bodyTime = 10 * time.Second
+
+var errSlow = errors.New("middleware: the body did not come in time")
+
+// hurry gives the body of r its time. What nobody reads counts, too: before it answers, net/http waits for some of
+// it. The connection's next request has the server's own deadlines.
+func hurry(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+	}
+}
+
+// readBody reads the body of r, of at most so many bytes.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *Problem) {
+	if r.Body == nil || r.ContentLength == 0 {
+		return nil, nil
+	}
+	b, err := readWithin(w, http.MaxBytesReader(w, r.Body, limit))
+	var tooLarge *http.MaxBytesError
+	var slow interface{ Timeout() bool }
+	switch {
+	case err == nil:
+		return b, nil
+	case errors.As(err, &tooLarge):
+		return nil, problem(ReasonTooLarge, err)
+	case errors.Is(err, errSlow), errors.As(err, &slow) && slow.Timeout():
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close") // RFC 9110, section 15.5.9: the rest of it may come yet
+		}
+		return nil, problem(ReasonTooSlow, errSlow)
+	}
+	return nil, problem(ReasonParameter, err)
+}
+
+// readWithin reads all of body in bodyTime. Where w takes no deadline, a wait that is over leaves the read to
+// the server, which closes the body after the answer.
+func readWithin(w http.ResponseWriter, body io.Reader) ([]byte, error) {
+	c := http.NewResponseController(w)
+	if c.SetReadDeadline(time.Now().Add(bodyTime)) == nil {
+		b, err := io.ReadAll(body)
+		if err == nil { // else net/http would wait for the rest
+			_ = c.SetReadDeadline(time.Time{})
+		}
+		return b, err
+	}
+	type read struct {
+		b   []byte
+		err error
+	}
+	done := make(chan read, 1)
+	go func() {
+		b, err := io.ReadAll(body)
+		done <- read{b, err}
+	}()
+	late := time.NewTimer(bodyTime)
+	defer late.Stop()
+	select {
+	case r := <-done:
+		return r.b, r.err
+	case <-late.C:
+		return nil, errSlow
+	}
+}
+
 // readForm reads a form that was sent to one of the kit's own addresses.
 func readForm(w http.ResponseWriter, r *http.Request) *Problem {
-	r.Body = http.MaxBytesReader(w, r.Body, maxOwnForm)
-	err := r.ParseForm()
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return problem(ReasonTooLarge, err)
+	b, p := readBody(w, r, maxOwnForm)
+	if p != nil {
+		return p
 	}
-	if err != nil {
+	r.Body = io.NopCloser(bytes.NewReader(b))
+	if err := r.ParseForm(); err != nil {
 		return problem(ReasonParameter, err)
 	}
 	return nil

@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"errors"
-	"io"
 	"maps"
 	"mime"
 	"net/http"
@@ -40,8 +39,11 @@ func (a *Auth) posted(w http.ResponseWriter, q *request, name string) *Problem {
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return problem(ReasonParameter, errors.New("middleware: callback: not a form"))
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
-	if err != nil {
+	body, p := readBody(w, r, maxForm)
+	if p != nil && p.Reason == ReasonTooSlow {
+		return p
+	}
+	if p != nil {
 		return problem(ReasonParameter, errors.New("middleware: callback: form too long or cut off"))
 	}
 	form, err := url.ParseQuery(string(body))

@@ -75,7 +75,9 @@ func tagOf(k *secrets, session, user string) string {
 //
 // It reads the form of the request where the header is missing, of at most 10 MB, and answers a longer
 // one with 413: where less is right, limit the body outside of it. And it does not tell whose page sent
-// the request: against other sites, wrap the app in [http.CrossOriginProtection] as well.
+// the request: against other sites, use [http.CrossOriginProtection] as well, inside of [Auth.Handler], as in
+// auth.Handler(protection.Handler(mux)): around it, it refuses the answer that some providers have the browser
+// post. The form may take as long as the app's server lets it, see ReadTimeout of [http.Server].
 func (a *Auth) CheckPageTag(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Method {

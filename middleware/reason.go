@@ -44,6 +44,7 @@ const (
 	ReasonSessionGone    Reason = "session_gone"        // the session ended while a request was under way
 	ReasonLateWrite      Reason = "late_write"          // a handler changed the session after its answer had begun
 	ReasonPageTag        Reason = "page_tag"            // the page was made for somebody else
+	ReasonTooSlow        Reason = "too_slow"            // a form did not come in time
 	ReasonTooLarge       Reason = "too_large"           // a form is longer than it may be
 	ReasonOuterSession   Reason = "outer_load_and_save" // see ErrOuterSession
 	ReasonRandom         Reason = "random"              // the random source failed
@@ -99,6 +100,7 @@ var answers = map[Reason]struct {
 	ReasonFull:           {http.StatusServiceUnavailable, "One moment, please", "We have no room for another session right now. Please try again shortly."},
 	ReasonNotSaved:       {http.StatusConflict, "That was not saved", "You have signed in or out since you opened this page, here or in another tab. What you sent was not saved, but part of it may have been carried out. Open the page again, and look before you send it once more."},
 	ReasonPageTag:        {http.StatusConflict, "This page is out of date", "It was made for another account than the one that is signed in now. Nothing was done. Please open it again."},
+	ReasonTooSlow:        {http.StatusRequestTimeout, "That took too long", "What was sent did not arrive in time. Nothing was done. Please try again."},
 	ReasonTooLarge:       {http.StatusRequestEntityTooLarge, "Too much at once", "What was sent is larger than this site takes. Nothing was done."},
 	ReasonOuterSession:   {http.StatusInternalServerError, "Something is set up wrong", "The people who run this site have been told."},
 	ReasonRandom:         {http.StatusInternalServerError, "Something went wrong", "Please try again."},

@@ -11,6 +11,7 @@ func (a *Auth) serve(w http.ResponseWriter, q *request, rest string) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	vary(h)
+	hurry(w, q.r)
 	var p *Problem
 	switch name, action, two := strings.Cut(rest, "/"); {
 	case !two && name == "login":
