@@ -9,6 +9,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -24,8 +25,8 @@ type browser struct {
 	limbo bool           // the cookie is that of before a sign-in whose answer was lost
 	acked map[string]ack // by key of the session; those are for certain
 	keys  int            // that were made up
-	trail []string       // its last requests, for whoever wonders
-	last  int            // the last number that was put
+	trail *trail
+	last  int // the last number that was put
 }
 
 // An ack is a write that was acknowledged.
@@ -39,7 +40,7 @@ func (w *world) browser() *browser {
 	jar, _ := cookiejar.New(nil) // never an error
 	idpJar, _ := cookiejar.New(nil)
 	return &browser{
-		w: w, acked: map[string]ack{},
+		w: w, acked: map[string]ack{}, trail: new(trail),
 		client: &http.Client{
 			Jar: jar, Timeout: time.Minute, Transport: w.transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -116,7 +117,21 @@ func (b *browser) do(method, target string, form url.Values, extra ...string) an
 func (b *browser) walk(r *http.Request, a answer) {
 	what := map[bool]string{true: "+cookie"}[a.set] + map[bool]string{true: "-cookie"}[a.cleared]
 	step := fmt.Sprintf("%s %s %s/%s %d%s", time.Now().Format("05.000"), r.Method, r.Header.Get(toApp), r.URL.Path[1:], a.status, what)
-	b.trail = append(b.trail[max(0, len(b.trail)-14):], step)
+	b.trail.mu.Lock()
+	defer b.trail.mu.Unlock()
+	b.trail.steps = append(b.trail.steps[max(0, len(b.trail.steps)-14):], step)
+}
+
+// A trail is the last requests of a browser, for whoever wonders.
+type trail struct {
+	mu    sync.Mutex
+	steps []string
+}
+
+func (t *trail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Join(t.steps, "\n\t")
 }
 
 func (b *browser) get(target string, extra ...string) answer {

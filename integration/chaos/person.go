@@ -126,7 +126,7 @@ func (p *person) compare(b *browser, s state) {
 			continue
 		}
 		r.violate(p.missing(b, want.begun), want.begun, want.at, "%s (who is %q here; an answer was lost: %v): %s is %q, want %d, acknowledged %v ago\n\t%s",
-			p.who, s.Who, b.limbo, k, s.Values[k], want.n, time.Since(want.at), strings.Join(b.trail, "\n\t"))
+			p.who, s.Who, b.limbo, k, s.Values[k], want.n, time.Since(want.at), b.trail)
 		b.acked[k] = ack{n: got, begun: want.begun, at: want.at}
 		if got == 0 {
 			delete(b.acked, k)
@@ -146,7 +146,7 @@ func (p *person) missing(b *browser, since time.Time) string {
 func (p *person) cleared(b *browser, a answer) {
 	// The cookie of before a sign-in whose answer was lost opens nothing any more, and may go.
 	if a.cleared && !b.limbo && (b.in || len(b.acked) > 0) {
-		p.w.report.violate(signedOut, b.since, b.since, "%s: an answer takes the cookie away: %v\n\t%s", p.who, a, strings.Join(b.trail, "\n\t"))
+		p.w.report.violate(signedOut, b.since, b.since, "%s: an answer takes the cookie away: %v\n\t%s", p.who, a, b.trail)
 	}
 }
 
