@@ -16,6 +16,7 @@ import (
 type out struct {
 	sessionstore.Store
 	gone atomic.Bool
+	safe atomic.Bool // it does not go out any more
 	when func(op string, k sessionstore.Key, c *sessionstore.Change) (goes, made bool)
 }
 
@@ -28,7 +29,7 @@ func (o *out) Load(ctx context.Context, k sessionstore.Key) (sessionstore.Record
 
 func (o *out) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
 	made := false
-	if o.when != nil && !o.gone.Load() {
+	if o.when != nil && !o.safe.Load() && !o.gone.Load() {
 		goes := false
 		goes, made = o.when("update", k, &c)
 		o.gone.Store(goes)
@@ -92,7 +93,7 @@ func TestOutage_inSignIn(t *testing.T) {
 				if got := resp.StatusCode == http.StatusSeeOther; got != row.landed {
 					t.Errorf("status %d; log:\n%s", resp.StatusCode, k.log)
 				}
-				store.when = nil
+				store.safe.Store(true)
 				store.gone.Store(false)
 				ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second) // less than anything is held for
 				defer cancel()
