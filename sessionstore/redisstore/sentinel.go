@@ -55,21 +55,25 @@ func (n *sentinel) ask(ctx context.Context) (view, error) {
 }
 
 func (n *sentinel) look(ctx context.Context) (view, error) {
-	// The address first: when it is that of a later configuration than the epoch's, the next look
-	// would take it back.
-	addr, err := redis.Strings(n.c.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", n.name))
-	if errors.Is(err, redis.ErrNil) {
-		return view{}, errNoMaster
-	}
+	// The address second: between the two, the Sentinel may have changed its mind, and an address that is
+	// older than its epoch would be that of the former master, believed before all others.
+	reply, err := n.c.Do("SENTINEL", "MASTER", n.name)
 	if err != nil {
-		return view{}, err
+		return view{}, unknownName(err)
+	}
+	master, err := redis.StringMap(reply, nil)
+	switch {
+	case reply == nil:
+		return view{}, errNoMaster
+	case err != nil:
+		return view{}, errReply
+	}
+	addr, err := redis.Strings(n.c.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", n.name))
+	if err != nil {
+		return view{}, unknownName(err)
 	}
 	if len(addr) != 2 {
 		return view{}, errReply
-	}
-	master, err := redis.StringMap(n.c.Do("SENTINEL", "MASTER", n.name))
-	if err != nil {
-		return view{}, err
 	}
 	v := view{addr: net.JoinHostPort(addr[0], addr[1])}
 	if v.epoch, err = strconv.ParseUint(master["config-epoch"], 10, 64); err != nil {
@@ -81,6 +85,15 @@ func (n *sentinel) look(ctx context.Context) (view, error) {
 	}
 	n.promoted = ""
 	return v, nil
+}
+
+// unknownName returns err, or errNoMaster where it says that.
+func unknownName(err error) error {
+	var said redis.Error
+	if errors.Is(err, redis.ErrNil) || errors.As(err, &said) && strings.HasPrefix(string(said), "ERR No such master") {
+		return errNoMaster
+	}
+	return err
 }
 
 // follow returns v as it is while a replica is being promoted: the replica is the master as soon as it

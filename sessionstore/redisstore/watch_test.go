@@ -62,6 +62,7 @@ type said struct {
 	state     string // of a failover that it leads
 	candidate int    // of that, and 0 for none
 	refuses   string // what it says instead
+	then      *said  // what it says from its next answer on
 }
 
 // A town is three nodes that could be masters, and three Sentinels.
@@ -104,7 +105,11 @@ func newTown(t *testing.T) *town {
 		w.said[i].Store(&said{epoch: 1})
 		s := fake(t, func(command string, _ int) string {
 			w.asked[i].Add(1)
-			return w.answer(w.said[i].Load(), command)
+			now := w.said[i].Load()
+			if now.then != nil {
+				w.said[i].CompareAndSwap(now, now.then)
+			}
+			return w.answer(now, command)
 		})
 		w.server.Sentinels = append(w.server.Sentinels, strings.TrimPrefix(s.URL, "redis://"))
 	}
@@ -254,6 +259,34 @@ func TestSentinels_promotion(t *testing.T) {
 	t.Fatal("the machine is too busy")
 }
 
+// A Sentinel that learns of the promotion between two questions does not lead back to the former master.
+func TestSentinels_between(t *testing.T) {
+	t.Parallel()
+	for n := range 6 { // answers, until it learns
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			w := newTown(t)
+			w.answers(t)
+			w.say(said{epoch: 1, state: "wait_promotion", candidate: 1}, said{epoch: 1}, said{epoch: 1})
+			await(t, "the second", func() bool { return w.answers(t) == 1 })
+			before := w.nodes[0].pings.Load()
+			over := &said{master: 1, epoch: 2, state: "reconf_slaves", candidate: 1}
+			for range n {
+				over = &said{epoch: 1, state: "wait_promotion", candidate: 1, then: over}
+			}
+			w.said[0].Store(over)
+			w.heard(t)
+			w.heard(t)
+			if got := w.nodes[0].pings.Load() - before; got != 0 {
+				t.Errorf("the former master was asked %d times", got)
+			}
+			if n := strings.Count(w.log.String(), "another server is the master now"); n != 1 {
+				t.Errorf("the log tells of another master %d times, want once:\n%s", n, w.log.String())
+			}
+		})
+	}
+}
+
 // A failover that gets nowhere holds nobody for ever: the master is where it was.
 func TestSentinels_promotionFails(t *testing.T) {
 	t.Parallel()
@@ -301,7 +334,8 @@ func TestSentinels_errors(t *testing.T) {
 		refuses string
 		want    error
 	}{
-		{"another name", "*-1\r\n", sessionstore.ErrMisconfigured},
+		{"another name", "-ERR No such master with that name\r\n", sessionstore.ErrMisconfigured},
+		{"nothing", "*-1\r\n", sessionstore.ErrMisconfigured},
 		{"a password is wanted", "-NOAUTH Authentication required.\r\n", sessionstore.ErrMisconfigured},
 		{"a right is missing", "-NOPERM this user has no permissions to run the 'sentinel' command with " + canary + "\r\n", sessionstore.ErrMisconfigured},
 		{"not yet", "-LOADING \r\n", sessionstore.ErrUnavailable},
