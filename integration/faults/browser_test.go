@@ -117,7 +117,9 @@ func (b *browser) do(r *http.Request) answer {
 	body, err := io.ReadAll(resp.Body)
 	a := answer{status: resp.StatusCode, body: string(body), header: resp.Header, err: err, took: time.Since(began)}
 	for _, c := range resp.Cookies() {
-		if c.MaxAge < 0 || c.Value == "" {
+		// A sign-in that has ended, or another secret, takes the place of the bindings before it. A failure takes none.
+		replaced := strings.Contains(c.Name, "-bind-") && resp.StatusCode < http.StatusBadRequest
+		if (c.MaxAge < 0 || c.Value == "") && !replaced {
 			a.cleared = append(a.cleared, c.Name)
 		}
 	}
