@@ -55,8 +55,6 @@ func (n *sentinel) ask(ctx context.Context) (view, error) {
 }
 
 func (n *sentinel) look(ctx context.Context) (view, error) {
-	// The address second: between the two, the Sentinel may have changed its mind, and an address that is
-	// older than its epoch would be that of the former master, believed before all others.
 	reply, err := n.c.Do("SENTINEL", "MASTER", n.name)
 	if err != nil {
 		return view{}, unknownName(err)
@@ -68,16 +66,21 @@ func (n *sentinel) look(ctx context.Context) (view, error) {
 	case err != nil:
 		return view{}, errReply
 	}
-	addr, err := redis.Strings(n.c.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", n.name))
-	if err != nil {
-		return view{}, unknownName(err)
-	}
-	if len(addr) != 2 {
+	v := view{addr: net.JoinHostPort(master["ip"], master["port"])}
+	if v.epoch, err = strconv.ParseUint(master["config-epoch"], 10, 64); err != nil || master["port"] == "" {
 		return view{}, errReply
 	}
-	v := view{addr: net.JoinHostPort(addr[0], addr[1])}
-	if v.epoch, err = strconv.ParseUint(master["config-epoch"], 10, 64); err != nil {
-		return view{}, errReply
+	if strings.Contains(master["flags"], "failover_in_progress") {
+		// Until it is over, what is above is the former master; this is the new one as soon as it is promoted. An
+		// address that is older than its epoch would be believed before all others, so it is asked for second.
+		addr, err := redis.Strings(n.c.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", n.name))
+		if err != nil {
+			return view{}, unknownName(err)
+		}
+		if len(addr) != 2 {
+			return view{}, errReply
+		}
+		v.addr = net.JoinHostPort(addr[0], addr[1])
 	}
 	switch master["failover-state"] {
 	case "select_slave", "send_slaveof_noone", "wait_promotion":

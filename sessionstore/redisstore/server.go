@@ -27,7 +27,7 @@ type Server struct {
 	// Sentinels, if any, say which server to dial; URL has all but its host and port: "redis://", the
 	// default here, or "redis://user:password@/db". Each is a URL of its own, such as
 	// "redis://:password@host:26379", or no more than "host:26379". A pool of [NewPool] asks all of
-	// them ten times a second while it is used. It lends no connection to a server that is the master
+	// them twenty times a second while it is used. It lends no connection to a server that is the master
 	// no more, and while a replica is being promoted it lends none at all: callers wait, as for a
 	// dial. Nothing that is done after a failover that was asked for has begun is lost by it. A
 	// server that died has taken along what no replica had: see [Store.Replicas]. If no Sentinel

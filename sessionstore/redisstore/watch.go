@@ -49,7 +49,7 @@ type opinion struct {
 }
 
 const (
-	sentinelsEvery = 100 * time.Millisecond // they promote nobody sooner after they have said that they will
+	sentinelsEvery = 50 * time.Millisecond // half of what passes at least from when they say that they will promote a replica
 	addressEvery   = time.Second
 	movingEvery    = 20 * time.Millisecond
 	silence        = time.Second     // after which what is known may be wrong
