@@ -25,7 +25,7 @@ const (
 	bindingLife = 2 * time.Hour // of the cookie, renewed by each start; longer than a flow
 	maxBindings = 64            // that a callback knows, besides those of events
 	maxEvents   = 32
-	maxShown    = 128 // cookies that are read: what a hostile header can make us do
+	maxShown    = 128 // cookies that are read, the last ones: what a hostile header can make us do
 	maxKept     = 4   // cookies that a start leaves as they are
 	maxStrange  = 3   // cookies that we cannot read and leave as they are
 	maxCleared  = 9   // cookies in one answer

@@ -18,24 +18,45 @@ type jar struct {
 	cookies []bindingCookie // newest first
 	strange []string        // names like ours, of what we cannot read
 	kept    []kept          // of all cookies, newest first, without those that open nothing any more
+	over    []binding       // those of them that a browser has forgotten: they open what has started before since
+	since   int64
 }
 
 // bindings returns the jar of r.
 func (a *Auth) bindings(r *http.Request) *jar {
-	j, n := &jar{}, 0
+	now := a.now()
+	j := &jar{since: now.Add(-bindingLife).UnixMicro()}
+	ours := func(name string) bool {
+		return strings.HasPrefix(name, a.cookies.binding) && token(name[len(a.cookies.binding):], 8)
+	}
+	n, old := 0, []kept(nil)
+	each(r, func(name, _ string) bool {
+		if ours(name) {
+			n++
+		}
+		return true
+	})
 	seen := map[string]int{}
 	each(r, func(name, value string) bool {
-		if !strings.HasPrefix(name, a.cookies.binding) || !token(name[len(a.cookies.binding):], 8) {
+		if !ours(name) {
 			return true
 		}
-		n++
+		if n--; n >= maxShown {
+			return true // browsers show first what they have had for longest: an event is not hidden by what was planted before it
+		}
 		seen[name]++
-		if c, ok := a.parseBinding(name, value); ok {
+		c, ok := a.parseBinding(name, value)
+		if ok && max(c.kept[0].stamp, c.last) >= j.since {
 			j.cookies = append(j.cookies, c)
-		} else if seen[name] == 1 {
+			return true
+		}
+		if ok { // what has retired it may be forgotten, too
+			old = append(old, c.kept...)
+		}
+		if seen[name] == 1 {
 			j.strange = append(j.strange, name)
 		}
-		return n < maxShown
+		return true
 	})
 	// Of two with one name, somebody else has planted one.
 	j.cookies = slices.DeleteFunc(j.cookies, func(c bindingCookie) bool { return seen[c.name] > 1 })
@@ -43,7 +64,15 @@ func (a *Auth) bindings(r *http.Request) *jar {
 	for i := range j.cookies {
 		j.kept = append(j.kept, j.cookies[i].kept...)
 	}
-	j.kept = live(j.kept, a.now())
+	j.kept = live(j.kept, now)
+	for _, k := range old {
+		if !slices.ContainsFunc(j.kept, func(o kept) bool { return o.binding == k.binding }) {
+			j.over = append(j.over, k.binding)
+		}
+	}
+	if len(old) > 0 {
+		j.kept = live(append(j.kept, old...), now)
+	}
 	return j
 }
 
@@ -94,6 +123,9 @@ func thin(ks []kept, now time.Time) []kept {
 // retired returns when b was retired: it opens what has started before.
 func (j *jar) retired(b *binding) int64 {
 	limit := int64(math.MaxInt64)
+	if slices.Contains(j.over, *b) {
+		limit = j.since
+	}
 	for i := range j.kept {
 		if k := &j.kept[i]; k.event && k.stamp > b.stamp {
 			limit = min(limit, k.stamp)
