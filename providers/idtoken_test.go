@@ -82,7 +82,7 @@ func TestFinish_idToken(t *testing.T) {
 		{"86 exp 1e300", claim("exp", 1e300), refused},
 		{"86 exp negative", claim("exp", -1), refused},
 		{"86 exp a fraction", claim("exp", float64(at(time.Minute))+0.5), accepted},
-		{"167 exp in 2100", claim("exp", 4102444800), accepted},
+		{"167 exp in 2100", claim("exp", int64(4102444800)), accepted},
 		{"86, 167 iat in 50 s", claim("iat", at(50*time.Second)), accepted},
 		{"86, 167 iat in 70 s", claim("iat", at(70*time.Second)), refused},
 		{"86 iat a string", claim("iat", "1"), refused},
