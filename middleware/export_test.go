@@ -60,6 +60,13 @@ func (a *Auth) SetOnLogin(f func(context.Context, *Login) error) { a.onLogin = f
 // SetNow replaces the clock.
 func (a *Auth) SetNow(now func() time.Time) { a.now = now }
 
+// ForgetLines lets the log have a whole minute's lines of visitors again.
+func (a *Auth) ForgetLines() {
+	a.lines.mu.Lock()
+	defer a.lines.mu.Unlock()
+	a.lines.kinds = nil
+}
+
 // Reopen takes [Auth.Close] back.
 func (a *Auth) Reopen() {
 	a.gate.Lock()

@@ -140,6 +140,7 @@ func told(r *http.Request) []string {
 // cookie, no gated handler called, and one event with the reason and without what r carries.
 func (k *arena) unmoved(r *http.Request, event, reason string) *http.Response {
 	k.t.Helper()
+	k.auth.ForgetLines()
 	secrets := told(r)
 	before, redeems, gated, mark := k.shelf.dump(), k.redeems(), k.gated.Load(), len(k.log.String())
 	resp := k.serve(r)
