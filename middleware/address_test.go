@@ -4,12 +4,16 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/providers/providertest"
 )
+
+// sealedNeed is another one each time.
+var sealedNeed = regexp.MustCompile(`need=[^"&]*`)
 
 // A page of ours does not stay at an address with a code in it: it loads itself again at one that has the
 // answer sealed, and a reload there does what a reload of the callback would.
@@ -39,6 +43,35 @@ func TestCallback_address(t *testing.T) {
 		{"no access", func(k *kit, b *browser) string {
 			k.auth.SetOnLogin(func(context.Context, *middleware.Login) error { return middleware.Refuse("no") })
 			return b.approve(b.start("plain", "/page"), "ada")
+		}, 403, nil, ""},
+		{"the app's own problem", func(k *kit, b *browser) string {
+			k.auth.SetOnLogin(func(context.Context, *middleware.Login) error {
+				return &middleware.Problem{Status: 451, Title: "Not here", Reason: "geo", LoginURL: "/ask"}
+			})
+			return b.approve(b.start("plain", "/page"), "ada")
+		}, 451, nil, ""},
+		{"an account that is somebody else's", func(k *kit, b *browser) string {
+			k.browser().signIn("plain", "grace", "/")
+			b.signIn("idp", "ada", "/")
+			return b.approve(k.location(b.post("/auth/plain/login?purpose=link", nil)), "grace")
+		}, 409, nil, ""},
+		{"no to one more connection", func(k *kit, b *browser) string {
+			b.signIn("idp", "ada", "/")
+			return b.deny(k.location(b.post("/auth/plain/login?purpose=link", nil)), "ada")
+		}, 403, func(k *kit, b *browser) {
+			b.signIn("plain", "grace", "/")
+		}, "/"},
+		{"no to more scopes", func(k *kit, b *browser) string {
+			b.signIn("idp", "ada", "/")
+			to := ""
+			k.within(b, func(ctx context.Context) {
+				to, _ = middleware.LoginURL(ctx, middleware.Need{Scopes: []string{"more"}}, "/page")
+			})
+			return b.deny(k.location(b.open(to)), "ada")
+		}, 403, nil, ""},
+		{"no to being somebody else", func(k *kit, b *browser) string {
+			b.signIn("idp", "ada", "/")
+			return b.deny(b.start("plain", "/page"), "ada")
 		}, 403, nil, ""},
 		{"signed in since, by other means", func(k *kit, b *browser) string { return b.deny(b.start("plain", "/page"), "ada") }, 403,
 			func(k *kit, b *browser) { b.signIn("plain", "grace", "/") }, "/page"},
@@ -73,7 +106,7 @@ func TestCallback_address(t *testing.T) {
 				redeems := k.redeems()
 				for range 2 {
 					again := b.open(to)
-					if again.StatusCode != row.status || text(again) != text(resp) {
+					if again.StatusCode != row.status || sealedNeed.ReplaceAllString(text(again), "") != sealedNeed.ReplaceAllString(text(resp), "") {
 						t.Errorf("loaded again: status %d, want %d: %s", again.StatusCode, row.status, text(again))
 					}
 					if got := again.Header.Get("Refresh"); got != "" {

@@ -31,8 +31,10 @@ func (a *Auth) outgoing(ctx context.Context) context.Context {
 func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem {
 	p := a.comeBack(w, q, name)
 	if p != nil {
-		p.told = p.Reason == q.told
-		a.moveOn(w.Header(), q, name, p.Reason)
+		if p.told = p.Reason == q.told; p.told {
+			p.found = q.found
+		}
+		a.moveOn(w.Header(), q, name, p)
 	}
 	return p
 }
@@ -354,7 +356,7 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption)
 			return a.turned(q, p, f)
 		}
 		return a.land(w, q, f, ended)
-	case red.phase == failed && q.session.Load().signedIn():
+	case red.phase == failed && q.session.Load().whose() != q.whose:
 		redirect(w, a.landing(q, f)) // signed in by other means since: an old page of the history
 		return nil
 	case red.phase == failed:

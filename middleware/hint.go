@@ -18,7 +18,7 @@ func (a *Auth) developing() bool { return loopback(a.base.Hostname()) }
 // others wrote.
 func (a *Auth) causes(p *Problem) []string {
 	if !a.developing() || p.cause == nil {
-		return nil
+		return p.found
 	}
 	if lines := providers.Explain(p.cause); len(lines) > 0 {
 		return lines
@@ -79,11 +79,11 @@ func (a *Auth) usual(p *Problem, r *http.Request) (hints []string) {
 			hints = append(hints, "Another app at this host may use the cookie "+a.cookies.session+", too, and sign people out here. Give each a Prefix of its own, below its path, or a CookieName.")
 		}
 	case ReasonUnavailable:
-		if p.cause == nil {
+		if p.cause == nil && p.found == nil {
 			hints = append(hints, "The log has the provider's error: an address that does not answer, or a discovery document of another issuer.")
 		}
 	case ReasonToken, ReasonProviderError:
-		if p.cause == nil {
+		if p.cause == nil && p.found == nil {
 			hints = append(hints, "The log has the check that failed, where this page was first shown.")
 		}
 		hints = append(hints, "Often: the wrong client secret, or a redirect URI that is not registered as "+a.redirectURIs(p.Provider)+".")

@@ -31,13 +31,27 @@ func navigate(base, target string, jar map[string]string) *http.Request {
 	return r
 }
 
+// settled returns the page that a browser ends up with: one that refuses a callback loads itself again.
+func (k *kit) settled(base string, jar map[string]string, resp *http.Response) *http.Response {
+	k.t.Helper()
+	for range 3 {
+		to, ok := strings.CutPrefix(resp.Header.Get("Refresh"), "0;url=")
+		if !ok {
+			return resp
+		}
+		resp = k.serve(navigate(base, to, jar))
+	}
+	k.t.Fatal("the page loads itself again for ever")
+	return nil
+}
+
 func keep(jar map[string]string, resp *http.Response) {
 	for _, c := range resp.Cookies() {
 		jar[c.Name] = c.Value
 	}
 }
 
-// come signs in at a provider, as far as the callback's answer.
+// come signs in at a provider, as far as the page that the callback ends in.
 func (k *kit) come(base, provider string, change func(callback *url.URL)) *http.Response {
 	k.t.Helper()
 	jar := map[string]string{}
@@ -57,7 +71,7 @@ func (k *kit) come(base, provider string, change func(callback *url.URL)) *http.
 	if change != nil {
 		change(u)
 	}
-	return k.serve(navigate(base, u.RequestURI(), jar))
+	return k.settled(base, jar, k.serve(navigate(base, u.RequestURI(), jar)))
 }
 
 // On a loopback BaseURL the page and the log name the cause that was found. Elsewhere the page has none of it.

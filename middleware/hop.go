@@ -70,26 +70,43 @@ func (a *Auth) posted(w http.ResponseWriter, q *request, name string) *Problem {
 
 // moveOn makes the page that refuses a callback load itself again, at an address that has the answer
 // sealed: no code stays in the address bar or the history. What that load finds is judged as it is then,
-// and so a reload does what one of the callback would.
-func (a *Auth) moveOn(h http.Header, q *request, name string, reason Reason) {
+// and so a reload does what one of the callback would. While developing, the causes come along: those of a
+// redemption that has failed are kept nowhere else. So does who was signed in: a page of the history is one that
+// somebody loads who has signed in since.
+func (a *Auth) moveOn(h http.Header, q *request, name string, p *Problem) {
 	v, err := url.ParseQuery(q.r.URL.RawQuery)
 	if q.r.Method != http.MethodGet || !pageLoad(q.r) || q.r.URL.RawQuery == "" || v.Has(answerParam) && len(v) == 1 {
 		return
 	}
 	to := a.prefix + "/" + name + "/callback"
 	b := packed.AppendTime([]byte("r"), a.now().Add(flowLife+redemptionRest))
-	b = packed.AppendString(packed.AppendString(b, name), string(reason))
+	b = packed.AppendString(packed.AppendString(b, name), string(p.Reason))
+	b = packed.AppendString(b, q.session.Load().whose())
+	var answer []byte
 	for _, key := range slices.Sorted(maps.Keys(v)) {
 		for _, value := range v[key] {
-			b = packed.AppendString(packed.AppendString(b, key), value)
+			answer = packed.AppendString(packed.AppendString(answer, key), value)
 		}
 	}
+	causes := a.causes(p)
+	for len(causes) > 0 && len(answer)+len(packed.AppendStrings(b, causes)) > maxPosted {
+		causes = causes[:len(causes)-1]
+	}
+	b = append(packed.AppendStrings(b, causes), answer...)
 	if sealed, failed := a.sealHop(b); err == nil && failed == nil && len(b) <= maxPosted {
 		to += "?" + answerParam + "=" + sealed
 	}
 	// A refresh at once takes the place of the page in the history.
 	// https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps
 	h.Set("Refresh", "0;url="+to)
+}
+
+// whose tells the session and its user from others; "" if nobody is signed in.
+func (s *session) whose() string {
+	if !s.signedIn() {
+		return ""
+	}
+	return hash(s.id + "." + s.meta.user)
 }
 
 // openAnswer returns what posted or moveOn has sealed.
@@ -104,7 +121,7 @@ func (a *Auth) openAnswer(q *request, s, name string) (url.Values, *Problem) {
 		return nil, problem(ReasonProviderPath, nil)
 	}
 	if plain[0] == 'r' {
-		q.told = Reason(r.String())
+		q.told, q.whose, q.found = Reason(r.String()), r.String(), r.Strings()
 	}
 	if !a.now().Before(until) {
 		return nil, problem(ReasonExpired, nil)

@@ -47,7 +47,8 @@ type Problem struct {
 	Hints []string `json:"hints,omitempty"`
 
 	cause error
-	told  bool // the log knows: see [Auth.moveOn]
+	told  bool     // the log knows: see [Auth.moveOn]
+	found []string // the causes, where the log knows them
 }
 
 // Error names the reason and the cause.

@@ -27,6 +27,9 @@ type redemption struct {
 	status  int       // failed: what the person was told, if not what the reason stands for
 	title   string
 	detail  string
+	own     Reason // the app's, which reason stands for
+	login   string // failed: where the app's problem leads
+	post    bool   // by a form
 	version uint64
 	guest   bool   // it counts as a guest's
 	claimed uint64 // the version before that, of a claim that was given up
@@ -57,7 +60,7 @@ func (f *flow) redemption() sessionstore.Key {
 
 func (r *redemption) pack() string {
 	var b packed.Builder
-	b.Grow(64 + len(r.landing) + len(r.session) + len(r.user) + len(r.reason) + len(r.code) + len(r.shown) + len(r.title) + len(r.detail))
+	b.Grow(64 + len(r.landing) + len(r.session) + len(r.user) + len(r.reason) + len(r.code) + len(r.shown) + len(r.title) + len(r.detail) + len(r.own) + len(r.login))
 	b.Byte(byte(r.phase))
 	b.Time(r.until)
 	b.Time(r.at)
@@ -71,6 +74,9 @@ func (r *redemption) pack() string {
 	b.Uint(uint64(r.status))
 	b.Text(r.title)
 	b.Text(r.detail)
+	b.Text(string(r.own))
+	b.Text(r.login)
+	b.Bool(r.post)
 	return b.String()
 }
 
@@ -94,6 +100,9 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 	}
 	if p.More() {
 		r.status, r.title, r.detail = int(p.Uint()), p.String(), p.String()
+	}
+	if p.More() {
+		r.own, r.login, r.post = Reason(p.String()), p.String(), p.Bool()
 	}
 	_, known := answers[r.reason]
 	if !ok || p.Err() != nil || r.phase < redeeming || r.phase > failed || r.phase == failed && !known {

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -22,6 +23,9 @@ func Refuse(detail string) error {
 
 // maxRefusal is how many bytes of a title or a detail a redemption keeps, for whoever loads the page again.
 const maxRefusal = 500
+
+// maxWay is how many bytes of the way on are kept: of one that moves an account, with the path to return to.
+const maxWay = 2 << 10
 
 // unwelcome judges an error of OnLogin, by which nobody was signed in. A refusal is declared; anything else is
 // a fault, and the person is not told that they have no access. Whatever it is, the code is spent.
@@ -63,7 +67,10 @@ func (r *redemption) keep(p *Problem) {
 	r.reason, r.code = p.Reason, p.ProviderCode
 	t, known := answers[p.Reason]
 	if !known { // of the app's own
-		r.reason = ReasonOnLogin
+		r.reason, r.own = ReasonOnLogin, Reason(clip(string(p.Reason), maxRefusal))
+	}
+	if len(p.LoginURL) <= maxWay { // else it starts again, as any other
+		r.login, r.post = p.LoginURL, p.LoginPost
 	}
 	if t.status == p.Status && t.title == p.Title && t.detail == p.Detail {
 		return
@@ -75,6 +82,7 @@ func (r *redemption) keep(p *Problem) {
 func (r *redemption) told() *Problem {
 	p := problem(r.reason, nil)
 	p.ProviderCode, p.RetryAfter = r.code, 0
+	p.Reason, p.LoginURL, p.LoginPost = cmp.Or(r.own, r.reason), r.login, r.post
 	if r.status >= 400 && r.status <= 599 {
 		p.Status, p.Title, p.Detail = r.status, strings.ToValidUTF8(r.title, ""), strings.ToValidUTF8(r.detail, "")
 	}

@@ -65,8 +65,11 @@ func TestRefuse(t *testing.T) {
 				})
 				b := k.browser()
 				callback := b.approve(b.start("idp", "/x"), "ada")
-				for _, when := range []string{"first", "reload", "reload"} {
+				for _, when := range []string{"first", "what it loads", "reload"} {
 					resp := b.back(callback)
+					if to, ok := strings.CutPrefix(resp.Header.Get("Refresh"), "0;url="); ok && when == "what it loads" {
+						resp = b.open(to)
+					}
 					if page := text(resp); resp.StatusCode != row.status || !strings.Contains(page, row.page) || !strings.Contains(page, "/auth/idp/login?") {
 						t.Errorf("%s: got %d, want %d and a page with %q and the way to start again; body: %s", when, resp.StatusCode, row.status, row.page, page)
 					}
@@ -76,6 +79,9 @@ func TestRefuse(t *testing.T) {
 				}
 				if got := k.redeems(); got != 1 {
 					t.Errorf("%d token requests, want 1", got)
+				}
+				if got := strings.Count(k.log.String(), "returnleg: refused"); got > 3 {
+					t.Errorf("%d lines, want one of each callback: %s", got, k.log)
 				}
 				refused := ""
 				for line := range strings.Lines(k.log.String()) {

@@ -27,6 +27,8 @@ type request struct {
 	inherited bool        // the session was taken over just now; see [Former]
 	stopped   atomic.Bool // by a gate
 	told      Reason      // of the page that has loaded itself again as this one
+	whose     string      // who was signed in there, see [session.whose]
+	found     []string    // its causes, see [Auth.causes]
 	reloaded  bool        // the page has loaded itself again: see [request.again]
 
 	mu      sync.Mutex // guards what follows, and saving
