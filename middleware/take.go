@@ -36,7 +36,13 @@ func Take(ctx context.Context, key string) (v any, ok bool, err error) {
 	if err := s.unsavable(); err != nil {
 		return nil, false, err
 	}
-	for s.writable() {
+	for {
+		if s.entitled && !s.opens() {
+			return nil, false, errReplaced // what there is may have been put since, for others
+		}
+		if !s.opens() {
+			break
+		}
 		f, stored := s.record.Field(name)
 		if !stored {
 			break
@@ -63,14 +69,14 @@ func Take(ctx context.Context, key string) (v any, ok bool, err error) {
 		if !contested(err) {
 			return nil, false, broken(fmt.Errorf("middleware: session: %w", err))
 		}
-		again, err := a.find(ctx, s.id)
+		again, err := a.load(ctx, s.id, s.secret)
 		if err != nil {
 			return nil, false, broken(err)
 		}
 		if again.born != s.born {
 			return nil, false, nil
 		}
-		again.secret, again.standing, again.entitled = s.secret, s.standing, s.entitled
+		again.entitled = true
 		s = again
 	}
 	return nil, false, nil

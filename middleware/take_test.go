@@ -324,3 +324,36 @@ func TestSlowRequest(t *testing.T) {
 		}
 	}
 }
+
+// A request whose cookie was replaced while it worked takes nothing that was put since, saved by then or not.
+func TestTake_putSince(t *testing.T) {
+	for _, saves := range []bool{false, true} {
+		t.Run(fmt.Sprint("saves before: ", saves), func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				notes(k)
+				victim, mallory := k.browser(), k.browser()
+				victim.put("gift", "old")
+				mallory.setCookie("__Host-rl", victim.session())
+				k.handle("POST /late", func(_ http.ResponseWriter, r *http.Request) {
+					victim.signIn("plain", "ada", "/")
+					victim.put("gift", "new")
+					if saves {
+						k.auth.Sessions().Put(r.Context(), "a", "1")
+						if err := middleware.Save(r.Context()); err != nil {
+							t.Error(err)
+						}
+					}
+					v, ok, err := middleware.Take(r.Context(), "gift")
+					if ok || v != nil || !errors.Is(err, middleware.ErrNotSaved) {
+						t.Errorf("it takes %v, %t, %v", v, ok, err)
+					}
+				})
+				mallory.post("/late", nil)
+				if got := victim.get("gift"); got != "new" {
+					t.Errorf("what is left is %q", got)
+				}
+			})
+		})
+	}
+}
