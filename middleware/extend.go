@@ -105,8 +105,8 @@ func (a *Auth) add(ctx context.Context, p *session, f *flow, g grant) (*extensio
 		if err != nil {
 			return nil, problem(ReasonStore, err)
 		}
-		if p.opens() && again.standing == before && again.born == p.born {
-			again.standing = previous // the request had a right to the session when it came
+		if p.opens() && again.standing == before && again.born == p.born && again.meta.renewed.Equal(p.meta.renewed) {
+			again.standing = previous // the request had a right to the session when it came, and RenewToken took it from nobody
 		}
 		p = &again
 	}

@@ -165,3 +165,24 @@ func TestSignOut_notItsOwn(t *testing.T) {
 		})
 	}
 }
+
+// A sign-out on a path without sessions is a mistake of the app, and not said to be done.
+func TestSignOut_sessionFree(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change, func(_ *kit, c *middleware.Config) {
+			c.SessionFree = func(r *http.Request) bool { return r.URL.Path != "/whoami" && r.URL.Path != "/" }
+		})
+		k.handle("/bye", func(_ http.ResponseWriter, r *http.Request) { _ = middleware.SignOut(r.Context()) })
+		k.handle("/destroy", func(_ http.ResponseWriter, r *http.Request) { _ = k.auth.Sessions().Destroy(r.Context()) })
+		b := k.browser()
+		b.signIn("plain", "ada", "/")
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			for _, path := range []string{"/bye", "/destroy"} {
+				if resp := b.do(b.request(method, path, nil)); resp.StatusCode != http.StatusInternalServerError {
+					t.Errorf("%s %s: status %d, want 500", method, path, resp.StatusCode)
+				}
+			}
+		}
+		b.is(ada)
+	})
+}

@@ -217,3 +217,110 @@ func TestRotation_raisedFromBefore(t *testing.T) {
 		thief.is(nobody)
 	})
 }
+
+// Who knows the cookie replaces it while a request is at work that asked for RenewToken. What that request
+// writes, such as who has signed in, does not become theirs.
+func TestRotation_raced(t *testing.T) {
+	rows := []struct {
+		name   string
+		method string
+		race   func(mallory *browser, callback string)
+	}{
+		{"by RenewToken", http.MethodPost, func(mallory *browser, _ string) { mallory.open("/renew") }},
+		{"by a sign-in", http.MethodPost, func(mallory *browser, callback string) { mallory.lands(callback, "/", grace) }},
+		{"a link that signs in", http.MethodGet, func(mallory *browser, _ string) { mallory.open("/renew") }},
+		{"by two", http.MethodPost, func(mallory *browser, callback string) { mallory.open("/renew"); mallory.open("/renew") }},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				password(k)
+				victim, mallory := k.browser(), k.browser()
+				victim.put("cart", "book")
+				mallory.setCookie("__Host-rl", victim.session())
+				callback := mallory.approve(mallory.start("plain", "/"), "grace")
+				k.handle("/slow", func(_ http.ResponseWriter, r *http.Request) {
+					_ = k.auth.Sessions().RenewToken(r.Context())
+					k.auth.Sessions().Put(r.Context(), "user", "ada")
+					row.race(mallory, callback)
+				})
+				resp := victim.do(victim.request(row.method, "/slow", nil))
+				if got := mallory.get("user"); got != "" {
+					t.Errorf("mallory is %q", got)
+				}
+				if resp.StatusCode != http.StatusConflict {
+					t.Errorf("status %d, want 409", resp.StatusCode)
+				}
+			})
+		})
+	}
+}
+
+// A link that signs in, which is opened in a browser whose cookie was replaced before: it hears that it was not.
+func TestRotation_linkReplaced(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k, b := limbo(t, "sign-in", change)
+		k.handle("/magic", func(w http.ResponseWriter, r *http.Request) {
+			_ = k.auth.Sessions().RenewToken(r.Context())
+			k.auth.Sessions().Put(r.Context(), "user", "ada")
+			http.Redirect(w, r, "/form", http.StatusSeeOther)
+		})
+		if resp := b.open("/magic"); resp.StatusCode != http.StatusConflict {
+			t.Errorf("status %d, want 409", resp.StatusCode)
+		}
+		k.location(b.open("/magic")) // by the button: it has a fresh session then
+		if got := b.get("user"); got != "ada" {
+			t.Errorf("signed in as %q", got)
+		}
+	})
+}
+
+// A sign-in that started before RenewToken comes to nothing, also where the clock stands still, or is ahead
+// at the replica where it started.
+func TestRotation_clock(t *testing.T) {
+	for _, ahead := range []time.Duration{0, 20 * time.Second} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				password(k)
+				now := time.Now()
+				k.auth.SetNow(func() time.Time { return now.Add(ahead) })
+				victim, mallory := k.browser(), k.browser()
+				victim.put("cart", "book")
+				mallory.setCookie("__Host-rl", victim.session())
+				callback := mallory.approve(mallory.start("plain", "/"), "grace")
+				k.auth.SetNow(func() time.Time { return now })
+				victim.post("/password", url.Values{"user": {"ada"}})
+				mallory.lands(callback, "/", grace)
+				if got := mallory.get("user"); got != "" {
+					t.Errorf("mallory is %q", got)
+				}
+			})
+		})
+	}
+}
+
+// Nor does a step-up raise what somebody has who took the cookie by RenewToken while it came back.
+func TestRotation_raisedForOthers(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change)
+		password(k)
+		k.gate("/strong", middleware.Need{Provider: "idp", ACR: []string{"gold"}})
+		victim, thief := k.browser(), k.browser()
+		victim.signIn("idp", "ada", "/")
+		callback := victim.approve(k.location(victim.open("/strong")), "ada")
+		thief.setCookie("__Host-rl", victim.session())
+		k.idp.Set(func(b *providertest.Behavior) {
+			b.Claims = func(_ *providertest.Draft, c map[string]any) {
+				c["acr"] = "gold"
+				thief.open("/renew")
+			}
+		})
+		victim.back(callback)
+		thief.is(ada)
+		if got := text(thief.open("/strong")); got == "inside" {
+			t.Error("the thief is let in")
+		}
+	})
+}

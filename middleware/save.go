@@ -62,19 +62,20 @@ func version() uint64 { return rand.Uint64() | 1 }
 
 // commit saves what the request changed, before its answer begins with that status. What cannot be saved,
 // because the session is not the request's or has ended, refuses an answer that would say that it was. One
-// to a request that asked for no change is given: a page that counts its visits is as for a visitor. So is
-// one that reports a failure, and that of a request which has signed out.
+// to a request that asked for no change, by its method, RenewToken or a sign-out, is given: a page that counts its
+// visits is as for a visitor. So is one that reports a failure, and that of a request which has signed out.
 func (q *request) commit(status int) error {
 	sn, err := q.snap()
 	if err == nil {
 		err = q.save(sn)
 	}
+	q.mu.Lock()
 	if err == nil {
-		q.mu.Lock()
 		err = q.refused
-		q.mu.Unlock()
 	}
-	if !errors.Is(err, ErrNotSaved) || status < http.StatusBadRequest && !safe(q.r.Method) && !q.left {
+	asked := !safe(q.r.Method) || q.renew || q.signOut
+	q.mu.Unlock()
+	if !errors.Is(err, ErrNotSaved) || status < http.StatusBadRequest && asked && !q.left {
 		return err
 	}
 	q.auth.visitorEvent(q, slog.LevelInfo, "session not saved", unsaved(err))
@@ -177,6 +178,9 @@ func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del
 		user:      s.meta.user,
 	}
 	for {
+		if q.renew && s.standing != current {
+			return errReplaced // whoever replaced the cookie would have what the request writes
+		}
 		now := a.now()
 		secret, m := q.amend(s, &e, now)
 		c := a.change(s, &e, m, now)
@@ -222,9 +226,7 @@ func (q *request) update(s *session, sn *snapshot, set []sessionstore.Field, del
 // amend returns the secret and the meta that s has after e.
 func (q *request) amend(s *session, e *edit, now time.Time) (secret string, m meta) {
 	secret, m = s.secret, s.meta
-	// A secret that was replaced meanwhile, by a sign-in say, makes no other one and sets no cookie:
-	// the browser may have a better one already.
-	if q.renew && s.standing == current {
+	if q.renew {
 		secret = q.auth.secrets[0].next(s.id, s.secret, m.user, s.born)
 		m.rotate(secret, false, now)
 		m.renewed = now
@@ -316,6 +318,9 @@ func (q *request) taken(key string, c sessionstore.Change) {
 // end signs out.
 func (q *request) end(s *session) error {
 	a := q.auth
+	if s.standing == withheld {
+		return errWithheld
+	}
 	if s.replaced() {
 		return nil // not its session, and the browser's cookie may be a better one by now
 	}

@@ -139,6 +139,9 @@ func (a *Auth) foresee(ctx context.Context, q *request, f *flow, user string) (f
 	return former, nil
 }
 
+// clocks is how far those of two replicas may differ where one thing is to come before another.
+const clocks = time.Minute
+
 // started returns the session in which f started, as it is now; p is the one that the callback shows. Where
 // the browser shows another, and does not know that f started there, it may be anybody's: then there is
 // none.
@@ -150,7 +153,7 @@ func (a *Auth) started(ctx context.Context, f *flow, p *session) (session, error
 		}
 		s, err = a.find(ctx, f.session)
 	}
-	if began := f.expires.Add(-flowLife); !s.opens() && s.meta.user == "" && began.Before(s.meta.renewed) {
+	if began := f.expires.Add(-flowLife); !s.opens() && s.meta.user == "" && !s.meta.renewed.IsZero() && began.Before(s.meta.renewed.Add(clocks)) {
 		return session{}, err // by whoever knew a cookie from before RenewToken
 	}
 	return s, err
