@@ -26,8 +26,7 @@ const (
 func (a *Auth) reserve(ctx context.Context, e *enrolment, value string) {
 	r := &reservation{version: e.version}
 	e.reservation = r
-	var again func()
-	again = func() {
+	again := func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		defer func() { _ = recover() }() // of a store of the app's: no server is there to catch it

@@ -52,10 +52,7 @@ func TestEncode(t *testing.T) {
 // What Encode makes acceptable leads nowhere else, to the browsers' parser and to one that decodes first.
 func TestEncode_135_Combinations(t *testing.T) {
 	pieces := []string{"/", ".", ";", "%2f", "%09", "?", "#", "@", ":", " ", "\u00a0", "\u3000", "ü", "。", "．", "／", "＼", "〱", "\xc0\xaf", "\xff", "\u202e", "evil.example"}
-	var in []string
-	for _, s := range corpus(t) {
-		in = append(in, s)
-	}
+	in := corpus(t)
 	var combine func(s string, left int)
 	combine = func(s string, left int) {
 		in = append(in, s)
