@@ -51,9 +51,9 @@ type departure struct {
 // it says what to ask for, not for whom. Where n leaves the provider open, and there are several, it is that of a page which lists them.
 //
 // returnTo is an address of this site, such as r.URL.RequestURI(). A path that is decoded, as r.URL.Path is,
-// comes back, too: spaces and what is not ASCII are encoded, while "%", "?" and "#" mean what they do in a URL.
-// It is [ErrReturnTo] if it leaves the site or lies below Prefix, or has a control character, a backslash, a quote,
-// an angle bracket, a dot segment, or a "%" that begins no escape. "" is the page that the link is on.
+// comes back, too: spaces, quotes, angle brackets and what is not ASCII are encoded, while "%", "?" and "#" mean what
+// they do in a URL. It is [ErrReturnTo] if it leaves the site or lies below Prefix, or has a control character, a
+// backslash, a dot segment, or a "%" that begins no escape. "" is the page that the link is on.
 //
 // For somebody who is signed in, a Need of the same provider asks for the step-up; one of another
 // provider signs in with that instead. To connect it as well, POST to the same path with the

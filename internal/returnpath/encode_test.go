@@ -24,6 +24,9 @@ func TestEncode(t *testing.T) {
 		{"Latin-1", "/caf\xe9", "/caf%E9"},
 		{"a slash of another script is a letter", "/a／b", "/a%EF%BC%8Fb"},
 
+		{"quote", `/say "hi"?q="a"#"b"`, "/say%20%22hi%22?q=%22a%22#%22b%22"},
+		{"angle brackets", "/a<b>c", "/a%3Cb%3Ec"},
+
 		{"a percent sign alone", "/100%", ""},
 		{"TAB", "/a\tb", ""},
 		{"NUL", "/a\x00b", ""},
@@ -79,7 +82,7 @@ func TestEncode_135_Combinations(t *testing.T) {
 	}
 }
 
-// Only spaces and bytes that are not ASCII change, a decoder gives them back, and nothing is encoded twice.
+// Only spaces, quotes, angle brackets and bytes that are not ASCII change, a decoder gives them back, and nothing is encoded twice.
 func FuzzEncode(f *testing.F) {
 	for _, s := range corpus(f) {
 		f.Add(s)
@@ -90,7 +93,7 @@ func FuzzEncode(f *testing.F) {
 		if again := returnpath.Encode(got); again != got {
 			t.Fatalf("Encode(%q) = %q, and of that %q", s, got, again)
 		}
-		if strings.ContainsFunc(got, func(r rune) bool { return r == ' ' || r >= 0x80 }) {
+		if strings.ContainsFunc(got, func(r rune) bool { return strings.ContainsRune(" \"<>", r) || r >= 0x80 }) {
 			t.Fatalf("Encode(%q) = %q", s, got)
 		}
 		if !strings.Contains(s, "%") {

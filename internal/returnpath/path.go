@@ -76,7 +76,7 @@ func Clean(base *url.URL, prefix, s string) (string, bool) {
 	return s, true
 }
 
-// Encode returns s with spaces and what is not ASCII percent-encoded, as a browser does before it sends an
+// Encode returns s with spaces, quotes, angle brackets and what is not ASCII percent-encoded, as a browser does before it sends an
 // address: a handler that has a path at hand, [url.URL.Path] say, has it decoded. "%", "?" and "#" keep the
 // meaning that they have in an address. [Clean] judges what it returns.
 func Encode(s string) string {
@@ -102,7 +102,7 @@ func Encode(s string) string {
 	return string(b)
 }
 
-func encoded(c byte) bool { return c == ' ' || c >= 0x80 }
+func encoded(c byte) bool { return c == ' ' || c == '"' || c == '<' || c == '>' || c >= 0x80 }
 
 // visible reports whether s has only bytes that stand for themselves in an address, to a URL
 // parser and in a header.
