@@ -100,13 +100,13 @@ func (p *party) denial(answer url.Values, f *Flow) error {
 	if answer.Get("error") == "" {
 		return p.unacceptable("empty error")
 	}
-	return &Error{
+	return hushed(&Error{
 		Provider:    p.name,
 		Endpoint:    "authorization",
 		Code:        clean(answer.Get("error"), 64),
-		Description: clean(without(answer.Get("error_description"), f.State, f.Nonce, f.Verifier), 512),
+		Description: clean(answer.Get("error_description"), 512),
 		URI:         clean(answer.Get("error_uri"), 512),
-	}
+	}, f.State, f.Nonce, f.Verifier)
 }
 
 // sane reports whether a parameter's value is text without control characters, of bearable length.

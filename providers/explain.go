@@ -114,11 +114,24 @@ func without(text string, secrets ...string) string {
 	return text
 }
 
+// cutEnd takes the beginning of secret from the end of text, which may have been cut there.
+func cutEnd(text, secret string) string {
+	for n := min(len(secret)-1, len(text)); n >= 4; n-- {
+		if strings.HasSuffix(text, secret[:n]) {
+			return text[:len(text)-n] + redacted
+		}
+	}
+	return text
+}
+
 // hushed takes the secrets of a request from the refusal that answered it.
 func hushed(err error, secrets ...string) error {
 	var e *Error
 	if errors.As(err, &e) {
 		e.Description, e.URI = without(e.Description, secrets...), without(e.URI, secrets...)
+		for _, s := range secrets {
+			e.Description, e.URI = cutEnd(e.Description, s), cutEnd(e.URI, s)
+		}
 		if without(e.Code, secrets...) != e.Code {
 			e.Code = ""
 		}

@@ -57,6 +57,31 @@ func TestExplain_transport(t *testing.T) {
 	}
 }
 
+// A provider that repeats what it was sent does not get it into an error, also where the words are cut off in the
+// middle of it.
+func TestExplain_repeated(t *testing.T) {
+	const secret = "client-secret-of-the-app"
+	for _, before := range []string{"", strings.Repeat("x", 490), strings.Repeat("x", 500)} {
+		for name, form := range map[string]func(r *http.Request) string{
+			"code":   func(*http.Request) string { return "code-of-the-provider" },
+			"secret": func(*http.Request) string { return secret },
+			"header": func(r *http.Request) string { return strings.TrimPrefix(r.Header.Get("Authorization"), "Basic ") },
+		} {
+			sent := ""
+			p, s := tokenServer(func(r *http.Request) *http.Response {
+				sent = form(r)
+				return always(400, "application/json", fmt.Sprintf(`{"error":"invalid_grant","error_description":"%s"}`, before+sent))(r)
+			})
+			p.ClientSecret, p.AuthMethod = secret, providers.ClientSecretBasic
+			_, _, err := p.Finish(with(t.Context(), s), newFlow(), good("code", "code-of-the-provider"))
+			lines := strings.Join(providers.Explain(err), "")
+			if len(sent) < 8 || !strings.Contains(lines, "invalid_grant") || strings.Contains(lines, sent[:8]) {
+				t.Errorf("%s after %d: %q", name, len(before), lines)
+			}
+		}
+	}
+}
+
 type failing struct{ err error }
 
 func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }

@@ -2,6 +2,7 @@ package providers
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -95,7 +96,8 @@ func (p *party) grant(ctx context.Context, endpoint string, form url.Values, ask
 
 // secrets returns what of form nobody may see.
 func (p *party) secrets(form url.Values) []string {
-	return []string{string(p.secret), form.Get("code"), form.Get("refresh_token"), form.Get("code_verifier"), form.Get("token")}
+	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(p.id) + ":" + url.QueryEscape(string(p.secret))))
+	return []string{string(p.secret), basic, form.Get("code"), form.Get("refresh_token"), form.Get("code_verifier"), form.Get("token")}
 }
 
 // object returns the members of an answer in one of the formats that this provider answers in.
