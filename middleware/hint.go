@@ -83,10 +83,16 @@ func (a *Auth) usual(p *Problem, r *http.Request) (hints []string) {
 			hints = append(hints, "The log has the provider's error: an address that does not answer, or a discovery document of another issuer.")
 		}
 	case ReasonToken, ReasonProviderError:
-		if p.cause == nil && p.found == nil {
-			hints = append(hints, "The log has the check that failed, where this page was first shown.")
+		uri := a.redirectURIs(p.Provider)
+		switch {
+		case len(a.causes(p)) == 0:
+			hints = append(hints, "The log has the check that failed, where this page was first shown.",
+				"Often: the wrong client secret, or a redirect URI that is not registered as "+uri+".")
+		case p.Reason == ReasonProviderError:
+			hints = append(hints, "The redirect URI that it was sent is "+uri+".")
 		}
-		hints = append(hints, "Often: the wrong client secret, or a redirect URI that is not registered as "+a.redirectURIs(p.Provider)+".")
+	case ReasonAppFailed:
+		hints = append(hints, "OnLogin returned an error that is no refusal; the log has it. One of middleware.Refuse says that somebody may not sign in.")
 	case ReasonNotFound:
 		hints = append(hints, "The address to register at a provider is "+a.redirectURIs(p.Provider)+".")
 		if _, ours := a.below(r.URL.Path); !ours {

@@ -1,7 +1,9 @@
 package middleware_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
@@ -217,6 +219,27 @@ func TestHints_secrets(t *testing.T) {
 		u.RawQuery = url.Values{"state": {state}, "iss": {q.Get("iss")}, "error": {"invalid_request"}, "error_description": {"state " + state + " is unknown"}}.Encode()
 	})
 	if page := text(resp); strings.Contains(page, state) || strings.Contains(k.log.String(), state) || !strings.Contains(page, "state [redacted] is unknown") {
+		t.Error(page)
+	}
+}
+
+// Beside a cause that was found stands no guess.
+func TestHints_noGuess(t *testing.T) {
+	k := newKit(t, local)
+	k.idp.Set(func(b *providertest.Behavior) { b.Claims = providertest.With("iat", time.Now().Add(time.Hour).Unix()) })
+	if page := text(k.come(localURL, "idp", nil)); !strings.Contains(page, "Cause: ") || strings.Contains(page, "Often") || strings.Contains(page, "The log has") {
+		t.Error(page)
+	}
+	k.plain.Set(func(b *providertest.Behavior) {
+		b.Token = providertest.Respond(400, "application/json", `{"error":"invalid_grant"}`)
+	})
+	page := html.UnescapeString(text(k.come(localURL, "plain", nil)))
+	if !strings.Contains(page, "Cause: ") || strings.Contains(page, "Often") || !strings.Contains(page, "http://127.0.0.1:8080/auth/plain/callback") {
+		t.Error(page)
+	}
+	k.plain.Set(func(b *providertest.Behavior) { b.Token = nil })
+	k.auth.SetOnLogin(func(context.Context, *middleware.Login) error { return errors.New("pq: secret-1") })
+	if page := text(k.come(localURL, "plain", nil)); !strings.Contains(page, "OnLogin") || strings.Contains(page, "secret-1") {
 		t.Error(page)
 	}
 }

@@ -92,7 +92,7 @@ var answers = map[Reason]struct {
 	ReasonIdentitySize:   {http.StatusBadGateway, "More than we can keep", "The provider sent more about you than this site can keep, so nothing was changed. Please tell the people who run it."},
 	ReasonConnections:    {http.StatusConflict, "That is one account too many", "You have connected as many as we keep at a time. Nothing was changed. Disconnect one that you do not need, then connect this one."},
 	ReasonOnLogin:        {http.StatusForbidden, "You cannot sign in here", "We know who you are, but this account has no access."},
-	ReasonAppFailed:      {http.StatusInternalServerError, "Something went wrong", "We could not finish your sign-in, and it cannot be continued. Nothing was changed. Please try again: start again from the beginning."},
+	ReasonAppFailed:      {http.StatusInternalServerError, "Something went wrong", "We could not finish your sign-in, and it cannot be continued. Please start again."},
 	ReasonPending:        {http.StatusAccepted, "One moment, please", "Your sign-in is under way. This page goes on by itself."},
 	ReasonInterrupted:    {http.StatusServiceUnavailable, "That was cut off", "The sign-in stopped half way, and cannot be continued. Please start again."},
 	ReasonStore:          {http.StatusServiceUnavailable, "One moment, please", "We cannot reach what we keep your session in. Please try again shortly; you will not have to sign in again."},
