@@ -186,3 +186,62 @@ func TestSignOut_sessionFree(t *testing.T) {
 		b.is(ada)
 	})
 }
+
+// What a request puts in after it has signed out is kept, although the session that ended had the same: a
+// language, say.
+func TestSignOut_sameAgain(t *testing.T) {
+	ways := map[string]func(k *kit, r *http.Request){
+		"read before": func(k *kit, r *http.Request) {
+			lang := k.auth.Sessions().GetString(r.Context(), "lang")
+			_ = middleware.SignOut(r.Context())
+			k.auth.Sessions().Put(r.Context(), "lang", lang)
+		},
+		"not read": func(k *kit, r *http.Request) {
+			_ = middleware.SignOut(r.Context())
+			k.auth.Sessions().Put(r.Context(), "lang", "de")
+		},
+		"saved before": func(k *kit, r *http.Request) {
+			k.auth.Sessions().Put(r.Context(), "lang", "de")
+			_ = middleware.Save(r.Context())
+			_ = middleware.SignOut(r.Context())
+			k.auth.Sessions().Put(r.Context(), "lang", "de")
+		},
+		"with a new token": func(k *kit, r *http.Request) {
+			_ = middleware.SignOut(r.Context())
+			_ = k.auth.Sessions().RenewToken(r.Context())
+			k.auth.Sessions().Put(r.Context(), "lang", "de")
+		},
+		"after another change": func(k *kit, r *http.Request) {
+			k.auth.Sessions().Put(r.Context(), "a", "1")
+			k.auth.Sessions().RememberMe(r.Context(), true)
+			_ = middleware.SignOut(r.Context())
+			k.auth.Sessions().Put(r.Context(), "lang", "de")
+		},
+	}
+	befores := map[string]func(b *browser){
+		"a visitor": func(b *browser) {}, "signed in": func(b *browser) { b.signIn("plain", "ada", "/") },
+	}
+	for name, way := range ways {
+		for who, before := range befores {
+			t.Run(name+", "+who, func(t *testing.T) {
+				eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+					k := newKit(t, change)
+					notes(k)
+					k.handle("POST /leave", func(_ http.ResponseWriter, r *http.Request) { way(k, r) })
+					b := k.browser()
+					before(b)
+					b.put("lang", "de")
+					b.put("secret", "1")
+					old := b.session()
+					if resp := b.post("/leave", nil); resp.StatusCode != http.StatusOK {
+						t.Errorf("status %d", resp.StatusCode)
+					}
+					if got := b.get("lang"); got != "de" || b.get("secret") != "" || b.session() == old {
+						t.Errorf("lang is %q, secret %q", got, b.get("secret"))
+					}
+					b.is(nobody)
+				})
+			})
+		}
+	}
+}

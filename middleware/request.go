@@ -164,6 +164,33 @@ func decode(s *session) (map[string]any, []frame) {
 	return m, frames
 }
 
+// empty takes the values of the session out of the manager, but for those that this request has put. What it puts
+// from now on is told from them by that, although it may be the same.
+func (q *request) empty() {
+	a := q.auth
+	if s := q.session.Load(); q.elsewhere() || !q.loaded() && !s.opens() {
+		return
+	}
+	_ = q.scs()
+	sn, err := q.snap()
+	if err != nil {
+		return // nor can it be saved, which the request hears then
+	}
+	q.mu.Lock()
+	q.signOut, q.renew = q.signOut || sn.ended, q.renew || sn.renewed
+	base := q.data.base
+	if base == nil && !sn.ended {
+		base = q.data.baseline(q.session.Load())
+	}
+	q.data.base = map[string]string{}
+	q.mu.Unlock()
+	for key, frame := range base {
+		if !sn.modified || sn.frames[key] == frame {
+			a.sessions.Remove(q, key)
+		}
+	}
+}
+
 // left notes that the session is over, whose values are still in the manager unless it has emptied them.
 // Nobody who comes next is given any: what is saved from now on is what this request itself has put.
 func (d *scsData) left(s *session, emptied bool) {

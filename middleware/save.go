@@ -44,12 +44,13 @@ func Save(ctx context.Context) error {
 
 // SignOut ends the session of this request, in the store and in the browser, when the answer
 // begins. Nobody signed in is no error. Where the answer has begun, call [Save] next. Nothing that
-// was in the session stays; what this request puts in is kept for whoever is there now.
+// was in the session stays, nor is it read any more; what this request puts in is kept for whoever is there now.
 func SignOut(ctx context.Context) error {
 	q, err := from(ctx)
 	if err != nil {
 		return err
 	}
+	q.empty()
 	q.mu.Lock()
 	q.signOut = true
 	q.mu.Unlock()
