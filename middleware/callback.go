@@ -64,7 +64,11 @@ func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem
 	}
 	f, ok := a.openFlow(answer.Get("state"), j)
 	if !ok {
-		return a.astray(w, q, problem(ReasonState, nil), name, "")
+		landing := ""
+		if f != nil && f.provider == name { // it started when what it started with was worth nothing any more
+			landing = a.landing(q, f)
+		}
+		return a.astray(w, q, problem(ReasonState, nil), name, landing)
 	}
 	if f.provider != name {
 		return problem(ReasonProviderPath, nil)

@@ -122,7 +122,8 @@ func raw(s string) []byte {
 	return b
 }
 
-// openFlow returns the flow of a state, if one of the bindings opens it.
+// openFlow returns the flow of a state, if one of the bindings opens it. One of a binding that was retired
+// before the flow started comes with false: of that, nobody may use more than where it was to lead.
 func (a *Auth) openFlow(state string, j *jar) (*flow, bool) {
 	if len(state) > maxState {
 		return nil, false

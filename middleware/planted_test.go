@@ -103,3 +103,36 @@ func TestBinding_manyPlanted(t *testing.T) {
 		})
 	}
 }
+
+// A tab that starts while the answer of another tab's sign-in is on its way shows the binding from before. Its
+// own sign-in is not finished, and it comes to its page all the same.
+func TestBinding_startMeanwhile(t *testing.T) {
+	for _, order := range []string{"the sign-in's answer first", "the start's answer first"} {
+		for _, out := range []bool{false, true} {
+			t.Run(fmt.Sprint(order, ", signed out: ", out), func(t *testing.T) {
+				eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+					k := newKit(t, change)
+					b := k.browser()
+					first := b.approve(b.start("plain", "/one"), "ada")
+					start := b.request(http.MethodGet, "/auth/plain/login?return_to=/two", nil)
+					answers := []*http.Response{k.serve(b.callback(first)), k.serve(start)}
+					second := b.approve(k.location(answers[1]), "ada")
+					if order == "the start's answer first" {
+						slices.Reverse(answers)
+					}
+					for _, answer := range answers {
+						b.keep(answer)
+					}
+					if out {
+						b.post("/auth/logout", nil)
+						if page := text(b.back(second)); !strings.Contains(page, "return_to=%2Ftwo") {
+							t.Errorf("the page does not lead on to /two: %s", page)
+						}
+						return
+					}
+					b.lands(second, "/two", ada)
+				})
+			})
+		}
+	}
+}
