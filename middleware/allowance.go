@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 )
@@ -18,15 +19,30 @@ type allowance struct {
 
 const (
 	maxLines   = 100
-	maxKinds   = 256 // an app may have reasons of its own; the last of them are counted as one
+	maxKinds   = 512 // in a minute; an app may have reasons of its own, and the last of them are counted as one
 	lineWindow = time.Minute
 )
 
-// A lineKind is what lines have in common that are counted together.
+// A lineKind is what lines have in common that are counted together. A flood of made-up codes at one provider
+// hides nothing about another one, nor about what the app itself is refused with.
 type lineKind struct {
-	level  slog.Level
-	what   string
-	reason Reason
+	level          slog.Level
+	what           string
+	reason         Reason
+	provider, code string
+}
+
+func kindOf(level slog.Level, what string, reason Reason, attrs []slog.Attr) lineKind {
+	k := lineKind{level: level, what: what, reason: reason}
+	for _, attr := range attrs {
+		switch attr.Key {
+		case "provider":
+			k.provider = attr.Value.String()
+		case "provider_code":
+			k.code = attr.Value.String()
+		}
+	}
+	return k
 }
 
 type lineCount struct {
@@ -41,7 +57,10 @@ func (l *allowance) take(k lineKind, now time.Time) (kind lineKind, write, first
 	defer l.mu.Unlock()
 	c, ok := l.kinds[k]
 	if !ok && len(l.kinds) >= maxKinds {
-		k.what, k.reason = "other", ""
+		maps.DeleteFunc(l.kinds, func(_ lineKind, c *lineCount) bool { return c.left == 0 && now.Sub(c.began).Abs() >= lineWindow })
+	}
+	if !ok && len(l.kinds) >= maxKinds {
+		k = lineKind{level: k.level, what: "other"}
 		c, ok = l.kinds[k]
 	}
 	if !ok {
@@ -82,7 +101,7 @@ func (a *Auth) visitorEvent(ctx context.Context, level slog.Level, what string, 
 		a.event(ctx, level, what, reason, attrs...)
 		return
 	}
-	k, write, first, before := a.lines.take(lineKind{level, what, reason}, a.now())
+	k, write, first, before := a.lines.take(kindOf(level, what, reason, attrs), a.now())
 	a.leftOut(k, before)
 	if first {
 		time.AfterFunc(lineWindow, func() { a.leftOut(k, a.lines.rest(k)) }) // nobody may come who tells
@@ -94,9 +113,17 @@ func (a *Auth) visitorEvent(ctx context.Context, level slog.Level, what string, 
 
 // leftOut tells how many lines of a kind were not written.
 func (a *Auth) leftOut(k lineKind, n int) {
-	if n > 0 {
-		a.event(context.Background(), k.level, "more of an event in the last minute", k.reason, slog.String("event", k.what), slog.Int("count", n))
+	if n == 0 {
+		return
 	}
+	attrs := []slog.Attr{slog.String("event", k.what), slog.Int("count", n)}
+	if k.provider != "" {
+		attrs = append(attrs, slog.String("provider", k.provider))
+	}
+	if k.code != "" {
+		attrs = append(attrs, slog.String("provider_code", k.code))
+	}
+	a.event(context.Background(), k.level, "more of an event in the last minute", k.reason, attrs...)
 }
 
 // allLeftOut tells what was left out so far.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers/providertest"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -169,7 +170,7 @@ func TestLog_kinds(t *testing.T) {
 	for range 2000 {
 		b.open("/odd")
 	}
-	if n := strings.Count(k.log.String(), "reason=odd-"); n < 200 || n > 400 {
+	if n := strings.Count(k.log.String(), "reason=odd-"); n < 400 || n > 650 {
 		t.Errorf("%d lines, want as many as there are kinds, and a hundred", n)
 	}
 	if err := k.auth.Close(context.Background()); err != nil {
@@ -177,5 +178,32 @@ func TestLog_kinds(t *testing.T) {
 	}
 	if got := strings.Count(k.log.String(), "reason=odd-") + leftOut(k); got != 2000 {
 		t.Errorf("%d written or counted, want 2000", got)
+	}
+}
+
+// A flood at one provider, or of codes that were made up, leaves the lines about another provider, and about the
+// app's own credentials, in the log.
+func TestLog_flooded(t *testing.T) {
+	k := newKit(t)
+	refuse := func(code string) {
+		for _, s := range []*providertest.Server{k.plain, k.idp} {
+			s.Set(func(b *providertest.Behavior) {
+				b.Token = providertest.Respond(400, "application/json", `{"error":"`+code+`"}`)
+			})
+		}
+	}
+	b := k.browser()
+	come := func(provider string) { b.back(b.approve(b.start(provider, "/"), "ada")) }
+	refuse("invalid_grant")
+	for range 101 {
+		come("plain")
+	}
+	for _, row := range []struct{ provider, code string }{{"idp", "invalid_grant"}, {"plain", "invalid_client"}} {
+		refuse(row.code)
+		before := len(k.log.String())
+		come(row.provider)
+		if added := k.log.String()[before:]; !strings.Contains(added, "reason=provider_error") || !strings.Contains(added, row.code) {
+			t.Errorf("%s, %s: not in the log: %s", row.provider, row.code, added)
+		}
 	}
 }
