@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -222,11 +223,11 @@ func TestSessionsOf_entryWithoutSession(t *testing.T) {
 		k.browser().signIn("idp", "ada", "/")
 		b := k.browser()
 		callback := b.approve(b.start("idp", "/"), "ada")
-		store.kind = "session"
+		store.kind.Store("session")
 		if resp := b.back(callback); resp.StatusCode != http.StatusServiceUnavailable {
 			t.Fatalf("status %d, want 503", resp.StatusCode)
 		}
-		store.kind = ""
+		store.kind.Store("")
 		if all, err := k.auth.SessionsOf(t.Context(), adaUser); err != nil || len(all) != 1 {
 			t.Errorf("got %+v, %v, want one session", all, err)
 		}
@@ -242,11 +243,11 @@ func TestSessionsOf_entryWithoutSession(t *testing.T) {
 // failing is a store that cannot change records of a kind.
 type failing struct {
 	sessionstore.Store
-	kind string
+	kind atomic.Value // a string; the kit tries some changes again in the background
 }
 
 func (f *failing) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
-	if k.Kind == f.kind {
+	if k.Kind == f.kind.Load() {
 		return fmt.Errorf("store is broken")
 	}
 	return f.Store.Update(ctx, k, c)
