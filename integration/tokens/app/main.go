@@ -132,15 +132,15 @@ func (s *watched) Update(ctx context.Context, k sessionstore.Key, c sessionstore
 	return err
 }
 
-// written returns what a change writes: "mark", or "grant" in the place of its mark, by the names that
-// package middleware gives to these fields.
+// written returns what a change writes: "mark", or "grant" in the place of its mark, with what its ID token
+// says of the person beside it, by the names that package middleware gives to these fields.
 func written(c sessionstore.Change) string {
-	if len(c.Set) != 1 {
+	if len(c.Set) == 0 {
 		return ""
 	}
 	name := c.Set[0].Name
 	switch {
-	case strings.HasPrefix(name, "r:"):
+	case strings.HasPrefix(name, "r:") && len(c.Set) == 1:
 		return "mark"
 	case strings.HasPrefix(name, "g:") && len(c.Delete) == 1 && strings.HasPrefix(c.Delete[0], "r:"):
 		return "grant"
