@@ -9,7 +9,7 @@ import (
 )
 
 // An allowance bounds the lines that anybody can have written who sends requests: maxLines of one kind in a
-// minute. What is left out is counted, and told when the minute is over, so that the log never says less than
+// minute. The rest is counted, and told when the minute is over, so that the log never says less than
 // how often it happened. Events of people who are signed in, and of what the app does in the background, do not
 // come here.
 type allowance struct {

@@ -340,7 +340,7 @@ func (a *Auth) revoke(ctx context.Context, p providers.Provider, t *providers.To
 	}()
 }
 
-// land sends the person where a redemption says, once it has ended. Whoever loads the page while
+// land sends the person where a redemption says, once it has ended. A person who loads the page while
 // another request is at it, or was killed in the middle, does not look at an empty tab until that is
 // known: what they get asks again.
 func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption) *Problem {

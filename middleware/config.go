@@ -88,7 +88,7 @@ type Config struct {
 	// may set Account.ID to the app's own user id. An error of [Refuse], or a [*Problem], refuses: 403. One that
 	// wraps [sessionstore.ErrUnavailable], or says that the time is up, is a store that is down: 503. Any other is
 	// a fault of the app: 500, at level error. The person starts again in each case, because the provider's code
-	// is spent, and a reload says the same. What it
+	// is spent, and a reload says the same. All that it
 	// puts into the session is saved with the sign-in, or not at all. The session that it sees is the
 	// one that the sign-in ends in, never that of somebody else who was signed in in this browser.
 	// Nil lets everybody in.
@@ -107,8 +107,8 @@ type Config struct {
 	// CookieName is the name of the session cookie, of 1 to 32 letters, digits, dots and underscores;
 	// with https, "__Host-" stands before it, and a port behind it if BaseURL has one. Other cookies
 	// of ours begin like it. The default follows Prefix: "rl" for "/auth", "rl.shop.auth" for
-	// "/shop/auth". Set it where two apps at one host have the same Prefix. Whoever is signed in while it
-	// changes has to sign in again.
+	// "/shop/auth". Set it where two apps at one host have the same Prefix. People who are signed in while it
+	// changes have to sign in again.
 	CookieName string
 
 	// Home is the path where a sign-in without a return address lands, and a sign-out. The
@@ -152,9 +152,9 @@ type Config struct {
 	// nine eighths of AnonymousIdle: with the defaults, 50,000 within 34 minutes. Past it, what a
 	// handler keeps for somebody new, a page state included, is not saved, and the answer is 503
 	// with [ReasonFull] in the log; that ends when the next window begins, or the one after it.
-	// Who has a session keeps and uses it, requests that keep nothing are served, and people sign
+	// Somebody who has a session keeps and uses it, requests that keep nothing are served, and people sign
 	// in as ever. It bounds the number of sessions, not their bytes, which are the app's choice.
-	// Who comes back with a refusal, and is not signed in, counts as one.
+	// A refusal that comes back to somebody who is not signed in counts as one.
 	//
 	// Give it and AnonymousIdle the same value everywhere. Where MaxGuests differs the largest one
 	// holds; processes whose AnonymousIdle differs count apart. It holds as long as no process's
@@ -222,7 +222,7 @@ func (c *Config) sessions() *scs.SessionManager {
 
 // forgetful returns a warning if sessions are kept in memory where the rest of c speaks for more than
 // one process: keys are for processes that share something, and a public address without a word about
-// the store is seldom meant. Who names a Memory, and no keys, is believed.
+// the store is seldom meant. An app that names a Memory, and no keys, is believed.
 func (c *Config) forgetful(base *url.URL) string {
 	const told = "sessions are kept in the memory of this process: a second one would not know them, and a restart ends them"
 	switch _, memory := c.Store.(*sessionstore.Memory); {

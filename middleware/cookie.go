@@ -145,7 +145,7 @@ func (c *cookies) set(h http.Header, k *http.Cookie) {
 }
 
 // uncached makes h that of an answer which no cache keeps, of whatever vendor: a shared one must not hand
-// one person's cookie to another. What a header for one kind of cache says goes before Cache-Control
+// one person's cookie to another. A header for one kind of cache goes before Cache-Control
 // (RFC 9213), and is taken out.
 func uncached(h http.Header) {
 	for name := range h {

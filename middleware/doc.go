@@ -1,7 +1,7 @@
 // Package middleware signs people in with OAuth 2.0 and OpenID Connect, and makes the way back
 // boring. A person may come back in a new tab, twice, with the back button, after lunch, or to
 // another replica: they land in the session that left, on the page where they were, with what they
-// had filled in. Whoever comes back and is not the one who left is refused. It wraps any
+// had filled in. A person who comes back and is not the one who left is refused. It wraps any
 // [net/http.Handler].
 //
 //	auth, err := middleware.New(middleware.Config{
@@ -13,12 +13,12 @@
 //
 // # In a handler
 //
-// What concerns this request is a function of its context, so that a library deep down needs
+// Calls about one request are functions of its context, so that a library deep down needs
 // nothing else: [User] is who is signed in, [Client] calls a provider's API as that person,
 // [LoginURL] is where a link to sign in goes, [SignOut] ends the session. [SavePage] keeps what a
 // page holds before somebody leaves it, and [Returned] gives it to the tab that comes back.
 //
-// What concerns everybody is a method of [Auth]: [Auth.Require] protects handlers,
+// Calls about everybody are methods of [Auth]: [Auth.Require] protects handlers,
 // [Auth.Sessions] is the scs manager through which handlers keep data of their own.
 //
 // # In a script

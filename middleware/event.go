@@ -59,7 +59,7 @@ func explained(attrs []slog.Attr) []slog.Attr {
 	return attrs
 }
 
-// sealed returns the store to use for s, which may be nil. What never leaves the process is no safer for
+// sealed returns the store to use for s, which may be nil. A value that never leaves the process is no safer for
 // being sealed with a key beside it.
 func (a *Auth) sealed(s sessionstore.Store, keys sessionstore.Keyring) sessionstore.Store {
 	if s == nil {

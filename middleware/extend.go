@@ -12,7 +12,7 @@ import (
 )
 
 // extend adds what came back from a step-up or link to the session that it left. The person stays
-// who they are. What can say no comes first; then the session is written; then the account changes
+// who they are. The steps that can say no come first; then the session is written; then the account changes
 // hands, if it does. When that fails the session gets back what it had.
 func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *providers.Identity) (*outcome, *Problem) {
 	p := *q.session.Load()

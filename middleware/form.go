@@ -17,7 +17,7 @@ const bodyTime = 10 * time.Second
 
 var errSlow = errors.New("middleware: the body did not come in time")
 
-// hurry gives the body of r its time. What nobody reads counts, too: before it answers, net/http waits for some of
+// hurry gives the body of r its time. A body that nobody reads counts, too: before it answers, net/http waits for some of
 // it. The connection's next request has the server's own deadlines.
 func hurry(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {

@@ -24,7 +24,7 @@ const (
 	maxPosted   = 4 << 10 // of what is taken on
 )
 
-// answerParams are those that a response may have. What else was posted is not ours.
+// answerParams are those that a response may have. Other parameters that were posted are not ours.
 // RFC 6749, sections 4.1.2 and 4.1.2.1; RFC 9207; OpenID Connect Session Management 1.0.
 var answerParams = []string{
 	"code", "state", "iss", "error", "error_description", "error_uri", "session_state",
@@ -69,7 +69,7 @@ func (a *Auth) posted(w http.ResponseWriter, q *request, name string) *Problem {
 }
 
 // moveOn makes the page that refuses a callback load itself again, at an address that has the answer
-// sealed: no code stays in the address bar or the history. What that load finds is judged as it is then,
+// sealed: no code stays in the address bar or the history. That load is judged by what it finds then,
 // and so a reload does what one of the callback would. While developing, the causes come along: those of a
 // redemption that has failed are kept nowhere else. So does who was signed in: a page of the history is one that
 // somebody loads who has signed in since.

@@ -40,7 +40,7 @@ func pageLoad(r *http.Request) bool {
 // destination. In WebKit all else is then the worker's: Sec-Fetch-Site is same-origin whoever the navigation
 // came from, and where that told no referrer, Referer is the worker's script and Origin is ours. In Firefox,
 // Sec-Fetch-Site is, too, and the mode is same-origin, of which no page of another origin makes a request; what
-// it accepts is left. What holds is SameSite: another site's form has no cookie of ours, and its link no
+// it accepts is left. SameSite holds: another site's form has no cookie of ours, and its link no
 // Strict one.
 func passedOn(r *http.Request) bool {
 	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "empty" {

@@ -185,7 +185,7 @@ func (a *Auth) conclusion(r *redemption) sessionstore.Change {
 }
 
 // conclude says how r ended. If the store does not take it now it is told later, for as long as somebody
-// may ask. What failed becomes a guest's record, unless the store has no room for one: anybody can make up
+// may ask. A redemption that failed becomes a guest's record, unless the store has no room for one: anybody can make up
 // codes. It lasts as long as it did, so that no code is sent twice.
 func (a *Auth) conclude(ctx context.Context, f *flow, r *redemption) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime) // that of the sign-in may be over

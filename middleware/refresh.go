@@ -18,7 +18,7 @@ type TokenChange struct {
 	Token           *providers.Token // the new one; nil: the provider has ended the connection
 }
 
-// flight is the one refresh of a grant in this process. Whoever needs its result waits for it.
+// flight is the one refresh of a grant in this process. A request that needs its result waits for it.
 type flight struct {
 	about uint64        // version of the grant that it began with
 	done  chan struct{} // closed when the others are set

@@ -90,7 +90,7 @@ func (q *request) callbackKeptBack(bound bool) bool {
 // again answers with a page that loads the same address once more, from our own site this time, so
 // that the browser sends the Strict cookie along. A redirect would not do: to the browser it is
 // still the other site's navigation. If to is not empty it is loaded instead, a URL of ours. again
-// reports whether it did: not when q is that second load already. What is said to come from another site
+// reports whether it did: not when q is that second load already. A request that is said to come from another site
 // needs no cookie to tell: the second load is same-origin, in every engine.
 func (q *request) again(w http.ResponseWriter, to string) bool {
 	crossSite := q.r.Header.Get("Sec-Fetch-Site") == "cross-site"

@@ -17,7 +17,7 @@ import (
 // A browser whose session cookie was replaced may never get the answer with the new one. The cookie that it
 // goes on to show opens nothing, and what such a request changes cannot be kept. A page load gives the
 // browser a fresh session, but not the first one: the answer with the new cookie may be on its way still,
-// and a cookie that came after it would undo it. What tells the browser of it, a page that says "not saved"
+// and a cookie that came after it would undo it. The answer that tells the browser of it, a page that says "not saved"
 // or one that loads itself again, leaves a mark. A page load that shows the mark, and the same cookie still,
 // is of a browser that really has it.
 

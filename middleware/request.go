@@ -164,7 +164,7 @@ func decode(s *session) (map[string]any, []frame) {
 	return m, frames
 }
 
-// empty takes the values of the session out of the manager, but for those that this request has put. What it puts
+// empty takes the values of the session out of the manager, but for those that this request has put. A value that it puts
 // from now on is told from them by that, although it may be the same.
 func (q *request) empty() {
 	a := q.auth

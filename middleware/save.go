@@ -22,7 +22,7 @@ const storeTime = 5 * time.Second
 // if the session ended meanwhile, if the request never had a right to it, or if it would need a
 // cookie and the answer's header has left. [Answer] makes 409 of that, and a page that offers the form again.
 //
-// What is not saved refuses the handler's answer, whether or not it asked: an answer below 400 is replaced
+// A change that is not saved refuses the handler's answer, whether or not it asked: an answer below 400 is replaced
 // by 409 with [ReasonNotSaved]. GET, HEAD, OPTIONS and TRACE are answered as for a visitor, and nothing is kept.
 func Save(ctx context.Context) error {
 	q, err := from(ctx)
@@ -61,7 +61,7 @@ func SignOut(ctx context.Context) error {
 // deleted and made again is not mistaken for its predecessor.
 func version() uint64 { return rand.Uint64() | 1 }
 
-// commit saves what the request changed, before its answer begins with that status. What cannot be saved,
+// commit saves what the request changed, before its answer begins with that status. A change that cannot be saved,
 // because the session is not the request's or has ended, refuses an answer that would say that it was. One
 // to a request that asked for no change, by its method, RenewToken or a sign-out, is given: a page that counts its
 // visits is as for a visitor. So is one that reports a failure, and that of a request which has signed out.

@@ -252,7 +252,7 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 			}
 			return nil, fmt.Errorf("middleware: session: %w", err)
 		}
-		// Another request was first. What it made of the session decides anew.
+		// Another request was first. The session that it made decides anew.
 		if p.id != "" {
 			if p, err = a.load(ctx, p.id, p.secret); err != nil {
 				return nil, err

@@ -9,7 +9,7 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// A site is what sessions, accounts and sign-outs belong to. Two sites may share a store and its keys. What one
+// A site is what sessions, accounts and sign-outs belong to. Two sites may share a store and its keys. A record that one
 // of them stores has a name that the other does not compute, what one gives to browsers is derived from
 // another key, and a session, whose id anybody may show, says in its record whose it is.
 type site struct {

@@ -12,7 +12,7 @@ import (
 
 // Take removes the session value of key and returns it, in one step: of several requests that take
 // one value at one moment, in any process, at most one gets it. Pop of the scs manager cannot
-// promise that. A value that is not there is ok false. What this request has put itself and not
+// promise that. A value that is not there is ok false. A value that this request has put itself and not
 // saved yet is taken as it is. Where the cookie of the request has been replaced, or the path is free of
 // sessions, the error wraps [ErrNotSaved].
 func Take(ctx context.Context, key string) (v any, ok bool, err error) {
@@ -96,7 +96,7 @@ func (q *request) elsewhere() bool {
 }
 
 // unsaved returns what the manager holds for key, and whether that is this request's own doing: it
-// has put it, or removed it. What was only loaded is not its to give.
+// has put it, or removed it. A value that was only loaded is not its to give.
 func (q *request) unsaved(s *session, key string) (v any, here, own bool) {
 	v, here = q.auth.sessions.Get(q, key), q.auth.sessions.Exists(q, key)
 	f, stored := s.record.Field(prefixApp + key)

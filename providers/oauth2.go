@@ -16,8 +16,8 @@ import (
 	"github.com/returnleg/returnleg/internal/strictjson"
 )
 
-// OAuth2 is a provider that speaks OAuth 2.0 and not OpenID Connect: RFC 6749 with RFC 9700. Who
-// signed in is read from its API, by Identify. [GitHub] and [Vimeo] are OAuth2 values.
+// OAuth2 is a provider that speaks OAuth 2.0 and not OpenID Connect: RFC 6749 with RFC 9700. Identify reads from
+// the answer of its API who signed in. [GitHub] and [Vimeo] are OAuth2 values.
 //
 // Use it as a pointer. Its fields may be changed until it is first used, and not afterwards.
 type OAuth2 struct {

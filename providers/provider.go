@@ -5,7 +5,7 @@
 // [OAuth2] and [OIDC] cover nearly every service; [GitHub], [Google] and [Vimeo] fill one of them
 // in. Implement [Provider] for a service that speaks neither.
 //
-// Package middleware drives a provider. Whoever does so without it makes a [Flow] with a State,
+// Package middleware drives a provider. A program that does so without it makes a [Flow] with a State,
 // Verifier and Nonce that nobody can guess, keeps it where only the browser that left finds it, and
 // calls Begin, Check and Finish with it, in this order, Finish at most once.
 package providers

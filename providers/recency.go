@@ -24,7 +24,7 @@ func ProvedAt(authTime, now time.Time, skew time.Duration) time.Time {
 }
 
 // Recent reports whether what [ProvedAt] returned is at most maxAge ago at now. Providers count in whole seconds, and so
-// does Recent; a part of a second in maxAge counts as a whole one, as in the request. What is not known is not
+// does Recent; a part of a second in maxAge counts as a whole one, as in the request. A time that is not known is not
 // recent. It is the one judgment of [Flow].MaxAge, here and in package middleware.
 func Recent(proved, now time.Time, maxAge time.Duration) bool {
 	return !proved.IsZero() && now.Truncate(time.Second).Sub(proved.Truncate(time.Second)) <= time.Duration(WholeSeconds(maxAge))*time.Second

@@ -18,8 +18,8 @@ var _ Reidentifier = (*OIDC)(nil)
 // section 12.2.
 var ofSignIn = []string{"auth_time", "acr", "amr"}
 
-// Reidentify returns id with the claims of the ID token that came with now. What the ID token before it
-// said, and this one does not, is gone; what only the userinfo endpoint told stays. When and how the
+// Reidentify returns id with the claims of the ID token that came with now. A claim that the ID token
+// before it had, and this one has not, is gone; one that only the userinfo endpoint told stays. When and how the
 // person signed in does not change.
 func (o *OIDC) Reidentify(id Identity, was, now *Token) (Identity, bool) {
 	if now.ID == "" || now.ID == was.ID {
