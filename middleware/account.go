@@ -77,19 +77,30 @@ func (acc *Account) pack() string {
 }
 
 func unpackAccount(s string) (Account, error) {
+	acc, claims, err := readAccount(s)
+	if claims != "" {
+		acc.Identity.Claims = json.RawMessage(claims)
+	}
+	return acc, err
+}
+
+// readAccount is unpackAccount without a copy of anything: the claims are what it returns beside the account.
+func readAccount(s string) (acc Account, claims string, err error) {
 	r := packed.Read(s)
-	acc := Account{ID: r.String(), FirstSeen: r.Time(), LastSeen: r.Time()}
+	acc = Account{ID: r.String(), FirstSeen: r.Time(), LastSeen: r.Time()}
 	acc.Identity = providers.Identity{
 		Issuer: r.String(), Subject: r.String(), Email: r.String(), EmailVerified: r.Bool(),
 		Name: r.String(), Username: r.String(), Picture: r.String(),
 		AuthTime: r.Time(), ACR: r.String(),
 	}
-	if claims := r.String(); claims != "" {
-		acc.Identity.Claims = json.RawMessage(claims)
+	claims, acc.Provider = r.String(), r.String()
+	if err = r.Err(); err == nil && acc.ID == "" {
+		err = errNobody
 	}
-	acc.Provider = r.String()
-	return acc, r.Err()
+	return acc, claims, err
 }
+
+var errNobody = errors.New("middleware: account: no ID")
 
 // An account is stored with one field. While its first sign-in is not through, the field holds no
 // account but the time until which that sign-in has it for itself: so that of two sign-ins of a new
@@ -104,6 +115,60 @@ const (
 	forGood       = 100 * 365 * 24 * time.Hour
 )
 
+// entered is what the record of an account holds.
+type entered struct {
+	version uint64
+	account *Account  // nil: none that can be read
+	held    bool      // a sign-in has it for itself, or had
+	until   time.Time // held: when that must be over
+	lost    bool      // there is an account that cannot be read, or was before it was held
+	unread  string    // lost: its value; "" if it does not open
+}
+
+// entered reads the record of an account. One that cannot be read was written by a version that is no neighbor
+// of this one, or its key was taken out of the ring. To refuse its person would keep them out for good: they
+// begin anew, as somebody who is new to the app. An attempt that fails leaves it as it was.
+func (a *Auth) entered(ctx context.Context, rec sessionstore.Record) entered {
+	e := entered{version: versionOf(rec, fieldAccount)}
+	f, opened := rec.Field(fieldAccount)
+	v := f.Value
+	switch {
+	case !opened: // which the log says
+		e.lost = true
+		return e
+	case v != "" && v[0] == 0:
+		r := packed.Read(v[1:])
+		e.held, e.until = true, r.Time()
+		if r.More() {
+			e.lost, e.unread = true, r.String()
+		}
+		return e
+	case v != "" && v[0] == 1:
+		acc, err := unpackAccount(v[1:])
+		if err == nil {
+			e.account = &acc
+			return e
+		}
+		a.unread(ctx, kindAccount, fieldAccount, err)
+	default:
+		a.unread(ctx, kindAccount, fieldAccount, errLayout)
+	}
+	e.lost, e.unread = true, v
+	return e
+}
+
+var errLayout = errors.New("middleware: account: of another layout")
+
+// hold returns the value of the record while a sign-in has it for itself until then. What cannot be read
+// stays in it.
+func (e *entered) hold(until time.Time) string {
+	b := packed.AppendTime([]byte{0}, until)
+	if e.lost {
+		b = packed.AppendString(b, e.unread)
+	}
+	return string(b)
+}
+
 // enrolment is a person between proving who they are and being signed in.
 type enrolment struct {
 	key     sessionstore.Key
@@ -113,6 +178,8 @@ type enrolment struct {
 	kept    uint64 // version that the account may have by a change of which nobody knows; 0: none
 	account *Account
 	isNew   bool
+	lost    bool   // isNew, in the place of an account that cannot be read: nobody knows whose that was
+	unread  string // lost: its value; "" if it does not open
 
 	reservation *reservation // of a new account; nil: none, or it has ended
 }
@@ -128,38 +195,30 @@ func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*
 		next := version()
 
 		rec, err := a.read(ctx, e.key)
-		f, ok := rec.Field(fieldAccount)
-		var c sessionstore.Change
-		switch {
-		case errors.Is(err, sessionstore.ErrNotFound):
-			c = sessionstore.Change{Mode: sessionstore.MustNotExist, Tier: sessionstore.Member}
-		case err != nil:
+		none := errors.Is(err, sessionstore.ErrNotFound)
+		if err != nil && !none {
 			return nil, fmt.Errorf("middleware: account: %w", err)
-		case !ok:
-			// Sealed by a key that is gone, which the log says. Whoever took it away wants people to
-			// sign in again, not to be kept out: they begin anew.
-			if err := a.erase(ctx, e.key); err != nil {
-				return nil, fmt.Errorf("middleware: account: %w", err)
-			}
-			continue
-		case ok && f.Value != "" && f.Value[0] == 1:
-			old, err := unpackAccount(f.Value[1:])
-			if err != nil {
-				return nil, fmt.Errorf("middleware: account: %w", err)
-			}
-			e.account.ID, e.account.FirstSeen, e.version = old.ID, old.FirstSeen, f.Version
+		}
+		var there entered
+		c := sessionstore.Change{Mode: sessionstore.MustNotExist, Tier: sessionstore.Member}
+		if !none {
+			there = a.entered(ctx, rec)
+			c = sessionstore.Change{If: []sessionstore.Match{{Name: fieldAccount, Version: there.version}}}
+		}
+		if old := there.account; old != nil {
+			e.account.ID, e.account.FirstSeen, e.version = old.ID, old.FirstSeen, there.version
 			e.was = old.ID
 			return e, nil
-		case ok && f.Value != "" && heldUntil(f.Value).After(now) && !seen.idle(f.Version):
+		}
+		if there.until.After(now) && !seen.idle(there.version) {
 			if err := pause(ctx, wait); err != nil {
 				return nil, err
 			}
 			wait = min(2*wait, maxEnrolPause)
 			continue
-		default: // its holder is gone
-			c = sessionstore.Change{If: []sessionstore.Match{{Name: fieldAccount, Version: f.Version}}}
 		}
-		held := string(packed.AppendTime([]byte{0}, now.Add(enrolHold(ctx))))
+		e.lost, e.unread = there.lost, there.unread
+		held := there.hold(now.Add(enrolHold(ctx)))
 		c.Set, c.Expires = []sessionstore.Field{{Name: fieldAccount, Value: held, Version: next}}, now.Add(forGood)
 		err = a.write(ctx, e.key, c)
 		if err == nil || !decided(err) {
@@ -185,11 +244,6 @@ func enrolHold(ctx context.Context) time.Duration {
 		return enrolTime
 	}
 	return min(time.Until(deadline)-enrolRest, enrolTime)
-}
-
-func heldUntil(value string) time.Time {
-	r := packed.Read(value[1:])
-	return r.Time()
 }
 
 // keep saves the account as it is now.
@@ -226,15 +280,14 @@ func (a *Auth) unchanged(ctx context.Context, e *enrolment) error {
 	if err != nil {
 		return err
 	}
-	f, _ := rec.Field(fieldAccount)
-	if f.Value == "" || f.Value[0] != 1 {
+	now := a.entered(ctx, rec).account
+	if now == nil {
 		return errors.New("given up meanwhile")
 	}
-	now, err := unpackAccount(f.Value[1:])
-	if err == nil && now.ID != e.was && now.ID != e.account.ID {
-		err = errors.New("somebody else's meanwhile")
+	if now.ID != e.was && now.ID != e.account.ID {
+		return errors.New("somebody else's meanwhile")
 	}
-	return err
+	return nil
 }
 
 // drop gives up an enrolment that came to nothing. While the store does not take it, the next sign-in of
@@ -251,14 +304,17 @@ func (a *Auth) drop(ctx context.Context, e *enrolment) {
 	}
 }
 
-// free makes the account of e, which is new, nobody's: whether it is still held, or was kept and the
-// answer lost.
+// free makes the account of e, which is new, nobody's, or what it was if that could not be read: whether it
+// is still held, or was kept and the answer lost.
 func (a *Auth) free(ctx context.Context, e *enrolment) error {
 	c := sessionstore.Change{
 		If:  []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
 		Set: []sessionstore.Field{{Name: fieldAccount, Value: "\x00\x00", Version: version()}},
 		// Nobody came to be known: let the record go with the attempt.
 		Expires: a.now().Add(enrolTime),
+	}
+	if e.lost {
+		c.Set[0].Value, c.Expires = e.unread, a.now().Add(forGood)
 	}
 	err := a.write(ctx, e.key, c)
 	if contested(err) && e.kept != 0 {

@@ -97,8 +97,16 @@ func (l *allowance) rest(k lineKind) int {
 
 // visitorEvent is event for what a request can cause in which nobody is signed in.
 func (a *Auth) visitorEvent(ctx context.Context, level slog.Level, what string, reason Reason, attrs ...slog.Attr) {
-	if q, err := from(ctx); err == nil && q.session.Load().signedIn() || !a.log.Enabled(ctx, level) {
+	if q, err := from(ctx); err == nil && q.session.Load().signedIn() {
 		a.event(ctx, level, what, reason, attrs...)
+		return
+	}
+	a.boundedEvent(ctx, level, what, reason, attrs...)
+}
+
+// boundedEvent is event for what may come back with every request, whoever sends it.
+func (a *Auth) boundedEvent(ctx context.Context, level slog.Level, what string, reason Reason, attrs ...slog.Attr) {
+	if !a.log.Enabled(ctx, level) {
 		return
 	}
 	k, write, first, before := a.lines.take(kindOf(level, what, reason, attrs), a.now())

@@ -112,6 +112,7 @@ func New(cfg Config) (*Auth, error) {
 		a.queues[p.Name()] = newQueue()
 	}
 	a.namespaces = newNamespaces(cfg.Providers)
+	a.tally.unread = a.unread
 	a.warn(&cfg)
 	a.store = a.sealed(cfg.Store, keys)
 	a.cookies = newCookies(base, a.prefix, cfg.CookieName, a.sessions.Cookie.SameSite, a.sessions.Cookie.Persist)

@@ -323,7 +323,7 @@ func (t *apiTransport) grant(ctx context.Context) (session, grant, error) {
 	if l, ok := ctx.Value(connectionKey{}).(string); ok {
 		label = l
 	}
-	g, err := s.connection(t.provider.Name(), label)
+	g, err := a.connection(ctx, &s, t.provider.Name(), label)
 	if err == nil && g.due(a.now()) {
 		g, err = a.current(ctx, &s, g)
 	}

@@ -292,15 +292,12 @@ func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
 		if err != nil {
 			return err
 		}
-		f, _ := rec.Field(fieldAccount)
-		if f.Value == "" || f.Value[0] != 1 {
+		there := a.entered(ctx, rec)
+		if there.held || there.account != nil && there.account.ID != acc.ID {
 			return nil
 		}
-		if old, err := unpackAccount(f.Value[1:]); err != nil || old.ID != acc.ID {
-			return err
-		}
 		err = a.write(ctx, key, sessionstore.Change{
-			If: []sessionstore.Match{{Name: fieldAccount, Version: f.Version}}, Expires: time.Unix(0, 0),
+			If: []sessionstore.Match{{Name: fieldAccount, Version: there.version}}, Expires: time.Unix(0, 0),
 		})
 		if contested(err) {
 			continue // somebody has signed in by it

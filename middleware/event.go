@@ -59,6 +59,13 @@ func explained(attrs []slog.Attr) []slog.Attr {
 	return attrs
 }
 
+// unread logs that a stored value opens and cannot be read: it is in words of another version, or of a type that
+// this build does not know. Like one that does not open it is not there for anybody, and it stays where it is.
+func (a *Auth) unread(ctx context.Context, kind, field string, err error) {
+	a.boundedEvent(ctx, slog.LevelWarn, "value not read", ReasonValue,
+		slog.String("kind", kind), slog.String("field", field), slog.Any("error", err))
+}
+
 // sealed returns the store to use for s, which may be nil. A value that never leaves the process is no safer for
 // being sealed with a key beside it.
 func (a *Auth) sealed(s sessionstore.Store, keys sessionstore.Keyring) sessionstore.Store {

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -233,17 +234,28 @@ func (s *session) grants(yield func(grant) bool) {
 	}
 }
 
+// unreadGrant logs that s holds a grant of that id which cannot be read, if it does.
+func (a *Auth) unreadGrant(ctx context.Context, s *session, id string) {
+	if _, there := s.record.Field(prefixGrant + id); there {
+		a.unread(ctx, kindSession, prefixGrant+id, errGrant)
+	}
+}
+
+var errGrant = errors.New("middleware: grant: malformed")
+
 // connection returns a grant of s, or why there is none. provider "" is the one of the sign-in.
-func (s *session) connection(provider, label string) (grant, error) {
+func (a *Auth) connection(ctx context.Context, s *session, provider, label string) (grant, error) {
 	if !s.signedIn() {
 		return grant{}, ErrSignedOut
 	}
 	if provider == "" {
 		provider = s.meta.provider
 	}
-	g, ok := s.grant(connected(provider, label))
+	id := connected(provider, label)
+	g, ok := s.grant(id)
 	if !ok {
-		return grant{}, notConnected(connected(provider, label))
+		a.unreadGrant(ctx, s, id)
+		return grant{}, notConnected(id)
 	}
 	return g, nil
 }
@@ -288,7 +300,7 @@ func tokenOf(ctx context.Context, provider string, force bool) (*providers.Token
 		return nil, err
 	}
 	s := q.view()
-	g, err := s.connection(provider, labelOf(ctx))
+	g, err := q.auth.connection(ctx, s, provider, labelOf(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -67,11 +67,14 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 		if !isEntry(f.Name) {
 			continue
 		}
-		until, was, listed := unpackEntry(f.Value)
+		until, was, listed, ok := unpackEntry(f.Value)
+		if !ok {
+			a.unread(ctx, kindIndex, f.Name, errEntry)
+		}
 		if f.Name == sid && device == "" {
 			c.Set[0].Value = entryValue(deadline, was, now)
 		}
-		if f.Name != sid && until.Add(indexRest).Before(now) {
+		if f.Name != sid && ok && until.Add(indexRest).Before(now) {
 			c.Delete = append(c.Delete, f.Name)
 			continue
 		}
@@ -183,10 +186,17 @@ func entryValue(deadline time.Time, device string, listed time.Time) string {
 	return string(packed.AppendTime(packed.AppendString(b, device), listed))
 }
 
-func unpackEntry(s string) (deadline time.Time, device string, listed time.Time) {
+// unpackEntry reads an entry. One that cannot be read is one all the same: its session is found by its name.
+func unpackEntry(s string) (deadline time.Time, device string, listed time.Time, ok bool) {
 	r := packed.Read(s)
-	return r.Time(), r.String(), r.Time()
+	deadline, device, listed = r.Time(), r.String(), r.Time()
+	if r.Err() != nil {
+		return time.Time{}, "", time.Time{}, false
+	}
+	return deadline, device, listed, true
 }
+
+var errEntry = errors.New("middleware: index: malformed entry")
 
 // listed reports whether a session that was just saved is still in the index, and nobody has signed
 // the person out everywhere since enlist returned mark.
@@ -288,7 +298,7 @@ func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 		var ids, devices []string
 		for f := range rec.All() {
 			if isEntry(f.Name) {
-				_, device, _ := unpackEntry(f.Value)
+				_, device, _, _ := unpackEntry(f.Value)
 				ids, devices = append(ids, f.Name), append(devices, device)
 			}
 		}

@@ -68,6 +68,9 @@ func (q *request) check(n Need) error {
 	if n.Provider == "" {
 		n.Provider = s.meta.provider
 	}
+	if l == lacksProvider {
+		q.auth.unreadGrant(q, s, connected(n.Provider, n.Label))
+	}
 	n.again = l != lacksProvider
 	return &StepUpError{Need: n, lacks: l}
 }

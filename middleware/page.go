@@ -142,6 +142,9 @@ func (q *request) pageState() (id string, p pageState, ok bool) {
 		return "", p, false
 	}
 	p, err = unpackPage(f.Value)
+	if err != nil {
+		q.auth.unread(q, kindSession, prefixPage, err)
+	}
 	if err != nil || !q.auth.now().Before(p.until) || p.user != "" && p.user != s.meta.user {
 		return "", p, false
 	}

@@ -37,7 +37,7 @@ const (
 	ReasonPending        Reason = "pending"             // another request is at this sign-in; the answer asks again by itself
 	ReasonInterrupted    Reason = "interrupted"         // the sign-in was cut off half way
 	ReasonStore          Reason = "store"               // the store failed
-	ReasonValue          Reason = "value"               // a session value is of a type that cannot be stored: register it with encoding/gob
+	ReasonValue          Reason = "value"               // a session value is of a type that cannot be stored, or a stored value opens and cannot be read: register its type with encoding/gob
 	ReasonFull           Reason = "store_full"          // the store has no room
 	ReasonSessionUnknown Reason = "session_unknown"     // a browser shows a session that the store does not have
 	ReasonNotSaved       Reason = "not_saved"           // what a handler changed in the session cannot be kept: the cookie was replaced, or the session has ended

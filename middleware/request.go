@@ -134,7 +134,11 @@ func (q *request) scs() any {
 			s = q.data.shown
 		}
 		q.data.seen = s
-		q.data.values, q.data.frames = decode(s)
+		var unread error
+		q.data.values, q.data.frames, unread = decode(s)
+		if unread != nil {
+			q.notes = append(q.notes, func() { q.auth.unread(q, kindSession, prefixApp, unread) })
+		}
 		q.data.loaded = q.auth.present(s, q.data.values)
 	}
 	return q.data.loaded
@@ -144,10 +148,11 @@ func (q *request) scs() any {
 type frame struct{ key, bytes string }
 
 // decode returns the app's values, and what they were decoded from. One that cannot be decoded is
-// lost to this request, and stays as it is in the store: a later version of the app may have written it.
-func decode(s *session) (map[string]any, []frame) {
+// lost to this request, and stays as it is in the store: a later version of the app may have written it. unread
+// is about one of those.
+func decode(s *session) (_ map[string]any, _ []frame, unread error) {
 	if !s.opens() {
-		return map[string]any{}, nil
+		return map[string]any{}, nil, nil
 	}
 	frames := make([]frame, 0, s.record.Len())
 	for f := range s.record.Prefix(prefixApp) {
@@ -158,10 +163,12 @@ func decode(s *session) (map[string]any, []frame) {
 		v, err := values.Decode(f.bytes)
 		if err == nil {
 			m[f.key] = v
+		} else {
+			unread = fmt.Errorf("middleware: session value %q: %w", f.key, err)
 		}
 		return err != nil
 	})
-	return m, frames
+	return m, frames, unread
 }
 
 // empty takes the values of the session out of the manager, but for those that this request has put. A value that it puts
@@ -206,7 +213,7 @@ func (d *scsData) left(s *session, emptied bool) {
 func (d *scsData) baseline(s *session) map[string]string {
 	frames := d.frames
 	if d.seen != s { // it has changed since
-		_, frames = decode(s)
+		_, frames, _ = decode(s)
 	}
 	base := make(map[string]string, len(frames))
 	for _, f := range frames {

@@ -133,10 +133,10 @@ func (s *session) lineage() sessionstore.Match {
 }
 
 // find loads the record of id. A record that lacks its own fields, as when the key that sealed
-// them is gone, is as good as none.
+// them is gone, or in which they cannot be read, is as good as none.
 func (a *Auth) find(ctx context.Context, id string) (session, error) {
 	rec, err := a.read(ctx, sessionstore.Key{Kind: kindSession, ID: id})
-	return a.view(id, rec, err)
+	return a.view(ctx, id, rec, err)
 }
 
 // findAll is find for many.
@@ -155,7 +155,7 @@ func (a *Auth) findAll(ctx context.Context, ids []string) ([]session, error) {
 		if rec.Expires.IsZero() {
 			none = sessionstore.ErrNotFound
 		}
-		if ss[i], err = a.view(ids[i], rec, none); err != nil {
+		if ss[i], err = a.view(ctx, ids[i], rec, none); err != nil {
 			return nil, err
 		}
 	}
@@ -163,7 +163,7 @@ func (a *Auth) findAll(ctx context.Context, ids []string) ([]session, error) {
 }
 
 // view returns the session of id that a load has found. One of another site is none.
-func (a *Auth) view(id string, rec sessionstore.Record, err error) (session, error) {
+func (a *Auth) view(ctx context.Context, id string, rec sessionstore.Record, err error) (session, error) {
 	s := session{id: id}
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return s, nil
@@ -173,7 +173,14 @@ func (a *Auth) view(id string, rec sessionstore.Record, err error) (session, err
 	}
 	s.taken = true
 	born, ok := rec.Field(fieldBorn)
-	if !ok || !a.site.bore(born) {
+	if !ok {
+		return s, nil
+	}
+	ours, err := a.site.bore(born)
+	if err != nil {
+		a.unread(ctx, kindSession, fieldBorn, err)
+	}
+	if !ours {
 		return s, nil
 	}
 	f, ok := rec.Field(fieldMeta)
@@ -181,12 +188,21 @@ func (a *Auth) view(id string, rec sessionstore.Record, err error) (session, err
 		return s, nil
 	}
 	m, err := unpackMeta(f.Value)
-	if err != nil || !a.now().Before(m.deadline) {
+	if err != nil {
+		a.unread(ctx, kindSession, fieldMeta, err)
+		return s, nil
+	}
+	if !a.now().Before(m.deadline) {
 		return s, nil
 	}
 	if m.user != "" {
 		// Nobody is half signed in: who it is that a gate lets through has to be readable, too.
-		if _, ok := rec.Field(fieldUser); !ok {
+		f, ok := rec.Field(fieldUser)
+		if !ok {
+			return s, nil
+		}
+		if _, _, err := readAccount(f.Value); err != nil {
+			a.unread(ctx, kindSession, fieldUser, err)
 			return s, nil
 		}
 	}
@@ -199,7 +215,7 @@ func (a *Auth) view(id string, rec sessionstore.Record, err error) (session, err
 // load returns the session that a cookie with these parts stands for.
 func (a *Auth) load(ctx context.Context, sid, secret string) (session, error) {
 	rec, err := a.store.Load(ctx, sessionstore.Key{Kind: kindSession, ID: sid})
-	s, err := a.view(sid, rec, err)
+	s, err := a.view(ctx, sid, rec, err)
 	if err != nil {
 		return session{}, err
 	}

@@ -82,7 +82,8 @@ func (s *site) born(version uint64) sessionstore.Field {
 }
 
 // bore reports that born is of a session of the site.
-func (s *site) bore(born sessionstore.Field) bool {
+func (s *site) bore(born sessionstore.Field) (bool, error) {
 	r := packed.Read(born.Value)
-	return r.String() == s.tag && r.Err() == nil
+	tag := r.String()
+	return tag == s.tag, r.Err()
 }

@@ -12,7 +12,9 @@ import (
 
 // Take removes the session value of key and returns it, in one step: of several requests that take
 // one value at one moment, in any process, at most one gets it. Pop of the scs manager cannot
-// promise that. A value that is not there is ok false. A value that this request has put itself and not
+// promise that. A value that is not there is ok false, and so is one that cannot be read: it stays, because
+// another version of the app may be able to. A value that this request has put itself
+// and not
 // saved yet is taken as it is. Where the cookie of the request has been replaced, or the path is free of
 // sessions, the error wraps [ErrNotSaved].
 func Take(ctx context.Context, key string) (v any, ok bool, err error) {
@@ -48,8 +50,9 @@ func Take(ctx context.Context, key string) (v any, ok bool, err error) {
 			break
 		}
 		v, err := values.Decode(f.Value)
-		if err != nil { // another version of the app may be able to: it stays
-			return nil, false, fmt.Errorf("middleware: session value %q: %w", key, err)
+		if err != nil {
+			a.unread(ctx, kindSession, name, err)
+			return nil, false, nil
 		}
 		c := sessionstore.Change{
 			If:     []sessionstore.Match{s.lineage(), {Name: name, Version: f.Version}},

@@ -33,6 +33,7 @@ type tally struct {
 	budget uint64
 	idle   time.Duration
 	length time.Duration // of a window
+	unread func(ctx context.Context, kind, field string, err error)
 
 	mu     sync.Mutex
 	purses [2]purse // by charge
@@ -218,7 +219,11 @@ func (t *tally) load(ctx context.Context, store sessionstore.Store) (count, time
 	if !ok { // sealed with a key that is gone: it counts anew
 		return count{}, time.Time{}, store.Delete(ctx, t.key())
 	}
-	return unpackCount(f), rec.Expires, nil
+	n, err := unpackCount(f)
+	if err != nil {
+		t.unread(ctx, kindTally, fieldCount, err)
+	}
+	return n, rec.Expires, nil
 }
 
 // change is that of the record, which ends then, into n. The record is of use until both its windows
@@ -289,11 +294,11 @@ func (c *count) field() sessionstore.Field {
 }
 
 // unpackCount returns the count in f. One of another layout counts anew.
-func unpackCount(f sessionstore.Field) count {
+func unpackCount(f sessionstore.Field) (count, error) {
 	r := packed.Read(f.Value)
 	c := count{window: int64(r.Uint()), before: r.Uint(), paid: r.Uint(), born: r.Uint(), version: f.Version}
-	if r.Err() != nil {
-		return count{version: f.Version}
+	if err := r.Err(); err != nil {
+		return count{version: f.Version}, err
 	}
-	return c
+	return c, nil
 }

@@ -132,8 +132,8 @@ func (a *Auth) listings(ctx context.Context, key sessionstore.Key, user, except 
 			continue
 		}
 		l := listing{sid: id, listed: a.now(), session: found[i]}
-		if f, ok := entries[id]; ok {
-			l.until, _, l.listed = unpackEntry(f.Value)
+		if until, _, listed, ok := unpackEntry(entries[id].Value); ok {
+			l.until, l.listed = until, listed
 		}
 		all = append(all, l)
 	}

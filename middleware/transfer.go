@@ -39,10 +39,11 @@ func (a *Auth) own(ctx context.Context, p *session, f *flow, g *grant, id *provi
 		return nil, problem(ReasonStore, err)
 	}
 	h := &transfer{enrolment: e, before: e.account.ID}
-	if e.isNew {
+	if e.isNew && !e.lost { // one that cannot be read was somebody's: it takes the button, and their sessions end
 		h.before = self.ID
 	}
 	if h.before != self.ID && f.takes != e.key.ID {
+		a.drop(ctx, e)
 		taken := problem(ReasonIdentityTaken, nil)
 		taken.Provider = g.provider
 		return nil, a.move(taken, p, f, e.key.ID, a.landing(ctx, f))

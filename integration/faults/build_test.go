@@ -43,7 +43,7 @@ var nextEdits = []edit{
 	{"middleware/session.go", `b = packed.AppendBool(b, m.unseen)`, `…` + appendFurther},
 	{"middleware/session.go", `m.renewed, m.unseen = r.Time(), r.Bool()`, "…\n\t\tr.Further()"},
 	{"middleware/site.go", `b := packed.AppendString(nil, s.tag)`, `…` + appendFurther},
-	{"middleware/site.go", `return r.String() == s.tag && r.Err() == nil`, "ours := r.String() == s.tag && r.Err() == nil\n\tif ours {\n\t\tr.Further()\n\t}\n\treturn ours"},
+	{"middleware/site.go", `return tag == s.tag, r.Err()`, "if tag == s.tag {\n\t\tr.Further()\n\t}\n\t…"},
 	{"middleware/settle.go", `Value: e.packed[1:]})`, "Value: e.packed[1:]},\n\t\tsessionstore.Field{Name: \"further\", Value: packed.Further})"},
 	{"middleware/settle.go", `"github.com/returnleg/returnleg/providers"`, "\"github.com/returnleg/returnleg/internal/packed\"\n\t…"},
 	{"middleware/guest.go", `a.site.born(n.born),`, "…\n\t\t\t{Name: \"further\", Value: packed.Further},"},
@@ -72,12 +72,10 @@ var nextEdits = []edit{
 		return addr`},
 	// The person, and where they are signed in.
 	{"middleware/account.go", `b.Text(acc.Provider)`, `…` + textFurther},
-	{"middleware/account.go", `acc.Provider = r.String()`, "…\n\tr.Further()"},
+	{"middleware/account.go", `claims, acc.Provider = r.String(), r.String()`, "…\n\tr.Further()"},
 	{"middleware/index.go", `return string(packed.AppendTime(packed.AppendString(b, device), listed))`, `b = packed.AppendTime(packed.AppendString(b, device), listed)
 	return string(packed.AppendString(b, packed.Further))`},
-	{"middleware/index.go", `return r.Time(), r.String(), r.Time()`, `deadline, device, listed = r.Time(), r.String(), r.Time()
-	r.Further()
-	return deadline, device, listed`},
+	{"middleware/index.go", `deadline, device, listed = r.Time(), r.String(), r.Time()`, "…\n\tr.Further()"},
 	{"middleware/index.go", `{Name: account, Version: version()}`, `{Name: account, Value: packed.Further, Version: version()}`},
 	{"middleware/tombstone.go", `{Name: fieldMark, Version: version()}`, `{Name: fieldMark, Value: packed.Further, Version: version()}`},
 	{"middleware/tombstone.go", `"github.com/returnleg/returnleg/sessionstore"`, "\"github.com/returnleg/returnleg/internal/packed\"\n\t…"},
@@ -91,7 +89,7 @@ var nextEdits = []edit{
 	{"middleware/connection.go", `b = packed.AppendString(b, s.meta.user)`, `…` + appendFurther},
 	{"middleware/connection.go", `ok = r.String() == s.id && r.String() == s.meta.user && s.signedIn()`, "…\n\tr.Further()"},
 	{"middleware/hop.go", `"access_token", "id_token", "token_type", "response",`, `… "further",`},
-	{"middleware/redemption.go", `b.Text(r.detail)`, `…` + textFurther},
+	{"middleware/redemption.go", `b.Bool(r.post)`, `…` + textFurther},
 	{"middleware/redemption.go", `_, known := answers[r.reason]`, "p.Further()\n\t…"},
 	{"middleware/callback.go", `reason = ReasonDenied`, `reason = "declined"`},
 	{"middleware/reason.go", `var answers = map[Reason]struct {

@@ -99,7 +99,11 @@ func TestVersions(t *testing.T) {
 	u.onceOnly()
 	for _, r := range u.replicas {
 		for _, bad := range []string{"panic", "reason=store ", "reason=unsealed", "reason=value"} {
-			if n := strings.Count(r.Output(), bad); n > 0 {
+			n := strings.Count(r.Output(), bad)
+			if bad == "reason=value" && !r.next { // it says that it cannot read the value of a later kind, and of nothing else
+				n -= strings.Count(r.Output(), "reason=value kind=session field=v: ")
+			}
+			if n > 0 {
 				t.Errorf("%q is %d times in the log of a replica, next: %v", bad, n, r.next)
 			}
 		}
