@@ -159,7 +159,7 @@ func (a *Auth) entered(ctx context.Context, rec sessionstore.Record) entered {
 
 var errLayout = errors.New("middleware: account: of another layout")
 
-// hold returns the value of the record while a sign-in has it for itself until then. What cannot be read
+// hold returns the value of the record while a sign-in has it for itself until then. A value that cannot be read
 // stays in it.
 func (e *entered) hold(until time.Time) string {
 	b := packed.AppendTime([]byte{0}, until)

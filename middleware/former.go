@@ -27,10 +27,14 @@ import (
 // cookie brought, and no proof of who it is: see there before an account is linked by them.
 //
 // Only a request that shows the old cookie, and none of ours that opens a session, reads the old
-// store. If that fails the answer is 503, and everything is as it was. A session that cannot be
-// decoded, because a type in it is not registered with encoding/gob say, is answered with 500 and
-// [ReasonValue] in the log, and stays where it is for a build that can; so it is with a value that
-// cannot be stored here. To give such sessions up, hand in a Codec that returns no error for them.
+// store. If that fails the answer is 503, and everything is as it was. A request with a session that cannot be
+// decoded, because a type in it is not registered with encoding/gob say, is served as a visitor, and the log
+// says why with [ReasonValue]; so it is with a value that cannot be stored here. That session and its cookie stay
+// where they are, for a build that can read it: it is taken over by the first request to that one which shows no
+// session of ours. To give such sessions up, hand in a Codec that returns no error for them.
+//
+// A sign-out ends what is left of before as well: the old session that the browser shows is deleted, and so is
+// its cookie.
 //
 // Replicas that still run the app as it was do not see sessions that were taken over, and may write
 // to one that is being so: have none of them left when the first new one starts, or accept that.
@@ -176,7 +180,7 @@ func (q *request) inherit(h http.Header) *Problem {
 		return p
 	}
 	if s.standing == absent {
-		return nil // a cookie that is too old, or made up
+		return nil // a cookie that is too old, made up, or of what this build cannot read
 	}
 	// One that has been replaced since opens nothing; the browser has a better one by now.
 	q.first = s
@@ -188,6 +192,26 @@ func (q *request) inherit(h http.Header) *Problem {
 	a.cookies.setSession(h, s.id, s.secret, s.meta.deadline, a.cookies.persist || s.meta.persist)
 	a.former.clear(&a.cookies, h)
 	a.event(q, slog.LevelInfo, "former session taken over", "")
+	return nil
+}
+
+// disinherit ends the session of before that the request shows, if it does, at a sign-out: what could not be
+// taken over is not to come back for whoever uses the browser next.
+func (q *request) disinherit(ctx context.Context) error {
+	a := q.auth
+	if a.former == nil {
+		return nil
+	}
+	token, ok := a.former.token(q.r)
+	if !ok {
+		return nil
+	}
+	if err := a.former.delete(ctx, token); err != nil {
+		return err
+	}
+	if h := q.writer.open(); h != nil {
+		a.former.clear(&a.cookies, h)
+	}
 	return nil
 }
 
@@ -205,7 +229,8 @@ func (a *Auth) takeOver(ctx context.Context, token string) (session, *Problem) {
 	}
 	fields, deadline, persist, err := a.former.values(old)
 	if err != nil {
-		return session{}, problem(ReasonValue, err)
+		a.unread(ctx, "former", "", err)
+		return session{}, nil
 	}
 	if !a.now().Before(deadline) {
 		return session{}, nil

@@ -178,7 +178,8 @@ func TestFormer_rotation(t *testing.T) {
 
 type formerValue struct{ Apples int }
 
-// A session with a value that this build does not know is nobody's loss: it is reported, and waits.
+// A session with a value that this build does not know is nobody's loss, and nobody is kept out by it: the request
+// is a visitor's, the log says why, and the session waits.
 func TestFormer_unreadable(t *testing.T) {
 	gob.Register(formerValue{})
 	f := newFormerApp(t)
@@ -197,16 +198,16 @@ func TestFormer_unreadable(t *testing.T) {
 		name   string
 		stored []byte
 		codec  scs.Codec
-		status int
 		cart   string // as the handler sees it
 		left   int
+		unread bool // it is in the log, and as it was
 	}{
-		{"a type of the app's", known, nil, http.StatusOK, "{3}", 0},
-		{"a type that nobody registered", unknown, nil, http.StatusInternalServerError, "", 1},
-		{"cut off", known[:len(known)-3], nil, http.StatusInternalServerError, "", 1},
-		{"a key that is too long", long, nil, http.StatusInternalServerError, "", 1},
-		{"given up by a codec", unknown, lenient{}, http.StatusOK, "<nil>", 0},
-		{"a deadline that has passed", past, nil, http.StatusOK, "<nil>", 1},
+		{"a type of the app's", known, nil, "{3}", 0, false},
+		{"a type that nobody registered", unknown, nil, "<nil>", 1, true},
+		{"cut off", known[:len(known)-3], nil, "<nil>", 1, true},
+		{"a key that is too long", long, nil, "<nil>", 1, true},
+		{"given up by a codec", unknown, lenient{}, "<nil>", 0, false},
+		{"a deadline that has passed", past, nil, "<nil>", 1, false},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -220,17 +221,75 @@ func TestFormer_unreadable(t *testing.T) {
 			}
 			b := k.browser().brings(cookie)
 			resp := b.open("/cart")
-			if resp.StatusCode != row.status || row.status == http.StatusOK && text(resp) != row.cart {
-				t.Errorf("status %d, %q, want %d, %q", resp.StatusCode, text(resp), row.status, row.cart)
+			if resp.StatusCode != http.StatusOK || text(resp) != row.cart {
+				t.Errorf("status %d, %q, want 200, %q", resp.StatusCode, text(resp), row.cart)
 			}
-			if row.status != http.StatusOK && (len(resp.Cookies()) != 0 || !strings.Contains(k.log.String(), "reason=value ")) {
-				t.Errorf("cookies %v; log:\n%s", resp.Cookies(), k.log)
+			if got := strings.Contains(k.log.String(), "reason=value kind=former "); got != row.unread {
+				t.Errorf("the log says so: %v; log:\n%s", got, k.log)
 			}
 			if f.store.left() != row.left {
 				t.Errorf("%d old sessions, want %d", f.store.left(), row.left)
 			}
+			if !row.unread {
+				return
+			}
+			now, _, _ := f.store.Find(cookie.Value)
+			if len(resp.Cookies()) != 0 || !bytes.Equal(now, row.stored) {
+				t.Errorf("cookies %v; the old session is another", resp.Cookies())
+			}
+			b.signIn("idp", "ada", "/") // and all is well
+			b.is(ada)
+			if strings.Contains(k.log.String(), cookie.Value) || b.cookies()["session"] != cookie.Value {
+				t.Errorf("the old cookie is gone, or in the log:\n%s", k.log)
+			}
+			b.setCookie("__Host-rl", "")
+			if err := f.store.Commit(cookie.Value, known, time.Now().Add(time.Hour)); err != nil { // a build that knows more
+				t.Fatal(err)
+			}
+			if got := text(b.open("/cart")); got != "{3}" || f.store.left() != 0 {
+				t.Errorf("read by another build: %q, %d old sessions", got, f.store.left())
+			}
 		})
 	}
+}
+
+// A sign-out ends what is left of before, whether or not it could be read: whoever uses the browser next does not
+// get it from a build that can.
+func TestFormer_signOut(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		for _, by := range []string{"page", "handler", "visitor"} {
+			f := newFormerApp(t)
+			cookie := f.cart()
+			if err := f.store.Commit(cookie.Value, []byte("what another build wrote"), time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			k := newKit(t, change, f.with)
+			notes(k)
+			k.handle("/out", func(_ http.ResponseWriter, r *http.Request) { _ = middleware.SignOut(r.Context()) })
+			b := k.browser().brings(cookie)
+			if by != "visitor" {
+				b.signIn("idp", "ada", "/")
+			}
+			out := func() *http.Response { return b.post("/auth/logout", nil) }
+			if by == "handler" {
+				out = func() *http.Response { return b.open("/out") }
+			}
+			f.store.on(func(op, _ string) error {
+				if op == "delete" {
+					return errors.New("the store is down")
+				}
+				return nil
+			})
+			if resp := out(); resp.StatusCode != http.StatusServiceUnavailable || len(resp.Cookies()) != 0 || f.store.left() != 1 {
+				t.Errorf("%s: the old store fails: status %d, cookies %v", by, resp.StatusCode, resp.Cookies())
+			}
+			f.store.on(nil)
+			out()
+			if b.is(nobody); f.store.left() != 0 || b.cookies()["session"] != "" {
+				t.Errorf("%s: %d old sessions, cookies %v", by, f.store.left(), b.cookies())
+			}
+		}
+	})
 }
 
 // lenient gives up what it cannot read.

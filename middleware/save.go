@@ -325,9 +325,12 @@ func (q *request) end(s *session) error {
 	if s.replaced() {
 		return nil // not its session, and the browser's cookie may be a better one by now
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context), storeTime)
+	defer cancel()
+	if err := q.disinherit(ctx); err != nil {
+		return err
+	}
 	if s.writable() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context), storeTime)
-		defer cancel()
 		if err := a.store.Delete(ctx, s.key()); err != nil {
 			return fmt.Errorf("middleware: session: %w", err)
 		}

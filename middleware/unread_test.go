@@ -87,7 +87,7 @@ func (u *unreadable) signedIn() {
 	u.b.is(ada)
 }
 
-// What opens and cannot be read is not there. Whatever it is, the request is served, the person gets in, nobody
+// A value that opens and cannot be read is absent. Whatever it is, the request is served, the person gets in, nobody
 // gets anything of somebody else's, and the log says so, within bounds.
 func TestUnread(t *testing.T) {
 	long := "/linked?" + strings.Repeat("x", 1500)
@@ -254,7 +254,7 @@ func (w *watched) fields(t *testing.T, kind, name string) (fs []sessionstore.Fie
 }
 
 // An account that cannot be read is kept for the version that can: by an attempt that the app refuses, and by one
-// whose process dies. Whoever signs in is new once, and in place of nobody else.
+// whose process dies. The person who signs in is new once, and in place of nobody else.
 func TestUnread_accountKept(t *testing.T) {
 	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
 		for name, garbage := range garbages {
@@ -399,7 +399,7 @@ func TestUnread_accountUnlinked(t *testing.T) {
 	})
 }
 
-// What cannot be read comes back with every request; the log does not.
+// A value that cannot be read comes back with every request; the line in the log does not.
 func TestUnread_bounded(t *testing.T) {
 	k := newKit(t)
 	w := watch(k)
