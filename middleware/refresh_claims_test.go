@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,6 +101,35 @@ func TestRefresh_claims(t *testing.T) {
 					t.Error("userinfo was asked")
 				}
 			})
+		}
+	})
+}
+
+// Of more claims than are kept, those from before are not kept either: what they granted may be gone.
+func TestRefresh_claimsTooMany(t *testing.T) {
+	eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		k := newKit(t, change, func(k *kit, c *middleware.Config) {
+			p := k.idp.OIDC("idp")
+			p.UserInfo = true
+			c.Providers = []providers.Provider{p, k.plain.OAuth2("plain")}
+		})
+		k.idp.Set(claims(providertest.With("groups", []string{"admin"})))
+		k.idp.Set(func(b *providertest.Behavior) {
+			b.UserInfo = providertest.RewriteBody(func(body string) string { return `{"bio":"` + strings.Repeat("x", 110<<10) + `",` + body[1:] })
+		})
+		b := k.browser()
+		b.signIn("idp", "ada", "/")
+		if got, _ := k.told(b, "groups"); !strings.Contains(got, "[admin]") {
+			t.Fatalf("at the sign-in: %s", got)
+		}
+		k.idp.Set(claims(providertest.With("filler", strings.Repeat("x", 30<<10))))
+		k.within(b, func(ctx context.Context) {
+			if _, err := middleware.Refresh(ctx, ""); err != nil {
+				t.Error(err)
+			}
+		})
+		if got, _ := k.told(b, "groups", "bio"); strings.Contains(got, "admin") || strings.Contains(got, "xxx") {
+			t.Errorf("after the refresh: %.100s", got)
 		}
 	})
 }

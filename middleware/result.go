@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -94,8 +95,9 @@ func (r *renewal) reidentify(ctx context.Context, s *session, g *grant, t *provi
 		return nil
 	}
 	if err := bound(t, &id); err != nil {
-		r.auth.event(ctx, slog.LevelWarn, "refreshed claims ignored", ReasonIdentity, slog.String("connection", r.key.id), slog.Any("error", err))
-		return nil
+		// What they said before may be what they say no more: nothing of it is kept.
+		r.auth.event(ctx, slog.LevelWarn, "refreshed claims not kept", ReasonIdentitySize, slog.String("connection", r.key.id), slog.Any("error", err))
+		id = providers.Identity{Issuer: acc.Identity.Issuer, Subject: acc.Identity.Subject, AuthTime: acc.Identity.AuthTime, ACR: acc.Identity.ACR, Claims: json.RawMessage("{}")}
 	}
 	acc.Identity = id
 	return &acc
