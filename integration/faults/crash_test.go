@@ -89,9 +89,15 @@ func (b *browser) settles(t testing.TB, target string) answer {
 	began := time.Now()
 	for {
 		a := b.open(target)
-		if a.header.Get("Refresh") == "" {
+		refresh := a.header.Get("Refresh")
+		if refresh == "" {
 			a.took = time.Since(began)
 			return a
+		}
+		// A page about a callback that was refused goes on to an address without the code.
+		if _, to, ok := strings.Cut(refresh, ";url="); ok {
+			target = to
+			continue
 		}
 		if a.status != http.StatusAccepted || len(a.cleared) > 0 || a.took > 10*time.Second+slack {
 			t.Errorf("a page that asks again: %v after %v", a, a.took)

@@ -128,7 +128,7 @@ func TestKeys(t *testing.T) {
 }
 
 // TestMemoryTwice gives each of two replicas a memory of its own, by mistake: F25. People bounce to
-// the provider, and a gate stops that after one automatic sign-in.
+// the provider, and a gate stops that after a few automatic sign-ins.
 func TestMemoryTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -168,8 +168,8 @@ func TestMemoryTwice(t *testing.T) {
 	if n := strings.Count(log, "reason=session_unknown"); n < 5 {
 		t.Errorf("%d events of an unknown session, want some", n)
 	}
-	if starts > 2 {
-		t.Errorf("the gates started %d sign-ins within a minute, want one or two", starts)
+	if starts > 3 { // one, and two more once the gate has let the person through
+		t.Errorf("the gates started %d sign-ins within a minute, want at most three", starts)
 	}
 	w.onceOnly()
 }

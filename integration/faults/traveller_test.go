@@ -278,5 +278,5 @@ func (v *traveller) renew() {
 	v.lands(v.here, v.departs(v.here, "/auth/idp/login?return_to=/who", v.who, nil), "/who")
 }
 
-// lease is how long who waits for a renewal sees no sign of life before they take it over.
-const lease = 3 * time.Second
+// lease is how long a request that waits for a renewal sees no sign of life before it takes over.
+const lease = 45 * time.Second
