@@ -63,7 +63,7 @@ func TestSwitch_strict(t *testing.T) {
 	resp := fromElsewhere(`/auth/plain/login?return_to=/x%3Fa%3D%22%3E%26b&x="><script>`)
 	page := text(resp)
 	k.rejected(resp, "switch")
-	if b.whoami() != ada || !strings.Contains(page, `href="/auth/plain/login?return_to=%2F"`) {
+	if b.whoami() != ada || !strings.Contains(page, `href="/auth/plain/login?return_to=%2Fx%3Fa%3D%2522%253E%26b"`) || strings.Contains(page, "<script") {
 		t.Errorf("signed in as %s, page: %s", b.whoami(), page)
 	}
 	k.location(b.open("/auth/plain/login?return_to=/x"))   // the button
