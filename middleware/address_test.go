@@ -55,24 +55,6 @@ func TestCallback_address(t *testing.T) {
 			b.signIn("idp", "ada", "/")
 			return b.approve(k.location(b.post("/auth/plain/login?purpose=link", nil)), "grace")
 		}, 409, nil, ""},
-		{"no to one more connection", func(k *kit, b *browser) string {
-			b.signIn("idp", "ada", "/")
-			return b.deny(k.location(b.post("/auth/plain/login?purpose=link", nil)), "ada")
-		}, 403, func(k *kit, b *browser) {
-			b.signIn("plain", "grace", "/")
-		}, "/"},
-		{"no to more scopes", func(k *kit, b *browser) string {
-			b.signIn("idp", "ada", "/")
-			to := ""
-			k.within(b, func(ctx context.Context) {
-				to, _ = middleware.LoginURL(ctx, middleware.Need{Scopes: []string{"more"}}, "/page")
-			})
-			return b.deny(k.location(b.open(to)), "ada")
-		}, 403, nil, ""},
-		{"no to being somebody else", func(k *kit, b *browser) string {
-			b.signIn("idp", "ada", "/")
-			return b.deny(b.start("plain", "/page"), "ada")
-		}, 403, nil, ""},
 		{"signed in since, by other means", func(k *kit, b *browser) string { return b.deny(b.start("plain", "/page"), "ada") }, 403,
 			func(k *kit, b *browser) { b.signIn("plain", "grace", "/") }, "/page"},
 		{"the server is about to stop", func(k *kit, b *browser) string {
@@ -149,4 +131,44 @@ func TestCallback_addressIsSealed(t *testing.T) {
 	to, _ := strings.CutPrefix(b.back(b.deny(b.start("plain", "/"), "ada")).Header.Get("Refresh"), "0;url=")
 	k.rejected(b.open(strings.Replace(to, "/plain/", "/idp/", 1)), "provider_path")
 	k.rejected(b.open(to[:len(to)-2]+"AA"), "state")
+}
+
+// A no to somebody who is signed in has no code: its page stays where it is, and loaded again, by Back say, it
+// leads on to where they were.
+func TestCallback_noWhileSignedIn(t *testing.T) {
+	rows := []struct {
+		name, landing string
+		auth          func(k *kit, b *browser) string
+	}{
+		{"one more connection", "/", func(k *kit, b *browser) string {
+			return k.location(b.post("/auth/plain/login?purpose=link", nil))
+		}},
+		{"more scopes", "/page", func(k *kit, b *browser) string {
+			to := ""
+			k.within(b, func(ctx context.Context) {
+				to, _ = middleware.LoginURL(ctx, middleware.Need{Scopes: []string{"more"}}, "/page")
+			})
+			return k.location(b.open(to))
+		}},
+		{"somebody else", "/page", func(_ *kit, b *browser) string { return b.start("plain", "/page") }},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				b := k.browser()
+				b.signIn("idp", "ada", "/")
+				callback := b.deny(row.auth(k, b), "ada")
+				resp := b.back(callback)
+				if got := resp.Header.Get("Refresh"); resp.StatusCode != http.StatusForbidden || got != "" || strings.Contains(callback, "code=") {
+					t.Errorf("status %d, goes on to %q", resp.StatusCode, got)
+				}
+				for range 2 {
+					if got := k.location(b.back(callback)); got != row.landing {
+						t.Errorf("loaded again: at %q, want %q", got, row.landing)
+					}
+				}
+			})
+		})
+	}
 }

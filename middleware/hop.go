@@ -68,6 +68,10 @@ func (a *Auth) posted(w http.ResponseWriter, q *request, name string) *Problem {
 	return nil
 }
 
+// credentials are the parameters of an answer that no page stays at the address of. An answer without them, such
+// as a no, stays where it is for somebody who is signed in: loaded again, it leads on to where they were.
+var credentials = []string{"code", "access_token", "id_token", "response"}
+
 // moveOn makes the page that refuses a callback load itself again, at an address that has the answer
 // sealed: no code stays in the address bar or the history. That load is judged by what it finds then,
 // and so a reload does what one of the callback would. While developing, the causes come along: those of a
@@ -76,6 +80,9 @@ func (a *Auth) posted(w http.ResponseWriter, q *request, name string) *Problem {
 func (a *Auth) moveOn(h http.Header, q *request, name string, p *Problem) {
 	v, err := url.ParseQuery(q.r.URL.RawQuery)
 	if q.r.Method != http.MethodGet || !pageLoad(q.r) || q.r.URL.RawQuery == "" || v.Has(answerParam) && len(v) == 1 {
+		return
+	}
+	if err == nil && q.session.Load().signedIn() && !slices.ContainsFunc(credentials, v.Has) {
 		return
 	}
 	to := a.prefix + "/" + name + "/callback"
