@@ -243,7 +243,7 @@ func (v *traveller) renew() {
 		}
 	})
 	defer v.w.idp.Set(func(b *providertest.Behavior) { b.Token = nil })
-	answers := make(chan answer, 2)
+	answers, began := make(chan answer, 2), time.Now()
 	ask := func(at replica) {
 		r := v.request(http.MethodGet, "/token", nil)
 		v.to(at.addr)
@@ -258,9 +258,9 @@ func (v *traveller) renew() {
 		return
 	}
 	v.store.look() // while the mark is there
-	loads, began := v.w.redis.Commands(v.t)["HGETALL"], time.Now()
+	loads := v.w.redis.Commands(v.t)["HGETALL"]
 	ask(v.there)
-	// Who waits for the mark reads it again and again. Who does not understand it asks the provider.
+	// A request that waits for the mark reads it again and again. One that does not understand it asks the provider.
 	await(v.t, "the one who waits", func() bool { return v.w.redis.Commands(v.t)["HGETALL"] > loads+3 || len(asked) > 0 })
 	goOn()
 	one, two := <-answers, <-answers
@@ -269,14 +269,14 @@ func (v *traveller) renew() {
 		v.gets(v.here, "/access", one.body)
 		return
 	}
-	if waited := time.Since(began); waited < lease {
+	if waited := time.Since(began); waited < answerTime {
 		v.errorf("got %v and %v by %d requests to the provider, want one token by one", one, two, 1+len(asked))
 		return
 	}
-	// The machine stood still for so long that whoever waits may have taken the other for dead, and there
-	// is nothing wrong with that. The connection may be over: they connect it anew.
+	// The machine stood still for so long that the first replica gave the provider up, and the second asked it again.
+	// Nothing is wrong with that. The connection may be over: they connect it anew.
 	v.lands(v.here, v.departs(v.here, "/auth/idp/login?return_to=/who", v.who, nil), "/who")
 }
 
-// lease is how long a request that waits for a renewal sees no sign of life before it takes over.
-const lease = 45 * time.Second
+// answerTime is how long a replica waits for the provider's answer.
+const answerTime = 10 * time.Second
