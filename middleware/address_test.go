@@ -24,46 +24,47 @@ func TestCallback_address(t *testing.T) {
 		status int
 		mend   func(k *kit, b *browser) // and what lets it through
 		lands  string                   // then
+		once   bool                     // somebody is signed in: they see it once
 	}{
 		{"another browser's", func(k *kit, b *browser) string {
 			o := k.browser()
 			return o.approve(o.start("plain", "/page"), "ada")
-		}, 400, nil, ""},
-		{"denied", func(k *kit, b *browser) string { return b.deny(b.start("plain", "/page"), "ada") }, 403, nil, ""},
+		}, 400, nil, "", false},
+		{"denied", func(k *kit, b *browser) string { return b.deny(b.start("plain", "/page"), "ada") }, 403, nil, "", false},
 		{"a code that is spent", func(k *kit, b *browser) string {
 			callback := b.approve(b.start("plain", "/page"), "ada")
 			return strings.Replace(callback, "code=", "code=x", 1)
-		}, 502, nil, ""},
+		}, 502, nil, "", false},
 		{"a parameter twice", func(k *kit, b *browser) string {
 			return b.approve(b.start("plain", "/page"), "ada") + "&code=twice-and-more"
-		}, 400, nil, ""},
+		}, 400, nil, "", false},
 		{"another provider's", func(k *kit, b *browser) string {
 			return strings.Replace(b.approve(b.start("plain", "/page"), "ada"), "/plain/", "/idp/", 1)
-		}, 400, nil, ""},
+		}, 400, nil, "", false},
 		{"no access", func(k *kit, b *browser) string {
 			k.auth.SetOnLogin(func(context.Context, *middleware.Login) error { return middleware.Refuse("no") })
 			return b.approve(b.start("plain", "/page"), "ada")
-		}, 403, nil, ""},
+		}, 403, nil, "", false},
 		{"the app's own problem", func(k *kit, b *browser) string {
 			k.auth.SetOnLogin(func(context.Context, *middleware.Login) error {
 				return &middleware.Problem{Status: 451, Title: "Not here", Reason: "geo", LoginURL: "/ask"}
 			})
 			return b.approve(b.start("plain", "/page"), "ada")
-		}, 451, nil, ""},
+		}, 451, nil, "", false},
 		{"an account that is somebody else's", func(k *kit, b *browser) string {
 			k.browser().signIn("plain", "grace", "/")
 			b.signIn("idp", "ada", "/")
 			return b.approve(k.location(b.post("/auth/plain/login?purpose=link", nil)), "grace")
-		}, 409, nil, ""},
+		}, 409, nil, "", true},
 		{"signed in since, by other means", func(k *kit, b *browser) string { return b.deny(b.start("plain", "/page"), "ada") }, 403,
-			func(k *kit, b *browser) { b.signIn("plain", "grace", "/") }, "/page"},
+			func(k *kit, b *browser) { b.signIn("plain", "grace", "/") }, "/page", false},
 		{"the server is about to stop", func(k *kit, b *browser) string {
 			callback := b.approve(b.start("plain", "/page"), "ada")
 			if err := k.auth.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
 			return callback
-		}, 503, func(k *kit, b *browser) { k.auth.Reopen() }, "/page"},
+		}, 503, func(k *kit, b *browser) { k.auth.Reopen() }, "/page", false},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -86,8 +87,14 @@ func TestCallback_address(t *testing.T) {
 					}
 				}
 				redeems := k.redeems()
-				for range 2 {
+				for load := range 2 {
 					again := b.open(to)
+					if row.once && load > 0 { // Back
+						if got := k.location(again); got != "/" {
+							t.Errorf("loaded once more: at %q", got)
+						}
+						continue
+					}
 					if again.StatusCode != row.status || sealedNeed.ReplaceAllString(text(again), "") != sealedNeed.ReplaceAllString(text(resp), "") {
 						t.Errorf("loaded again: status %d, want %d: %s", again.StatusCode, row.status, text(again))
 					}

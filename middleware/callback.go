@@ -3,11 +3,9 @@ package middleware
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -17,9 +15,8 @@ import (
 )
 
 const (
-	maxAnswer  = 16 << 10 // bytes of query
-	checkTime  = 15 * time.Second
-	revokeTime = 10 * time.Second
+	maxAnswer = 16 << 10 // bytes of query
+	checkTime = 15 * time.Second
 )
 
 // outgoing returns ctx with the client that providers use.
@@ -73,7 +70,10 @@ func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem
 	if f.provider != name {
 		return problem(ReasonProviderPath, nil)
 	}
-	red, p := a.redeem(q, f, answer)
+	red, p := a.redeemInTime(q, f, answer)
+	if red == nil && p != nil && p.Reason == ReasonPending {
+		return p
+	}
 	if red == nil {
 		red, p = a.known(q, f, p)
 	}
@@ -140,8 +140,8 @@ func (a *Auth) turned(q *request, p *Problem, f *flow) *Problem {
 
 // redeem takes an answer through every check, then redeems it. The redemption that it returns has
 // ended. There is none if the answer was refused before that, or, without a problem, if f was redeemed
-// already: see [Auth.known].
-func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Problem) {
+// already: see [Auth.known]. Until it is recorded, ctx ends it.
+func (a *Auth) redeem(ctx context.Context, q *request, f *flow, answer url.Values) (*redemption, *Problem) {
 	if !a.now().Before(f.expires) {
 		return nil, problem(ReasonExpired, nil)
 	}
@@ -154,15 +154,15 @@ func (a *Auth) redeem(q *request, f *flow, answer url.Values) (*redemption, *Pro
 	}
 	visit := a.visit(f, answer.Get("state"), s)
 	provider := a.providers[f.provider]
-	ctx := within(a.outgoing(q), checkTime)
-	defer ctx.release()
-	err := provider.Check(ctx, visit, answer)
+	check := within(a.outgoing(ctx), checkTime)
+	defer check.release()
+	err := provider.Check(check, visit, answer)
 	if err != nil {
 		return a.unchecked(q, f, err)
 	}
 	turn := a.queues[f.provider]
-	if !turn.enter(q) {
-		return nil, problem(ReasonBusy, q.Err())
+	if !turn.enter(ctx) {
+		return nil, problem(ReasonBusy, ctx.Err())
 	}
 	defer turn.leave()
 	if !a.enter() {
@@ -317,29 +317,6 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 	return nil
 }
 
-// revoke gives back a token that came to nothing. It does not keep the person waiting.
-func (a *Auth) revoke(ctx context.Context, p providers.Provider, t *providers.Token) {
-	r, ok := p.(providers.Revoker)
-	if !ok || t == nil {
-		return
-	}
-	a.callbacks.Add(1) // its caller holds one already
-	go func() {
-		defer a.callbacks.Done()
-		defer func() {
-			if v := recover(); v != nil { // in a Provider of the app's: no server is there to catch it
-				a.event(ctx, slog.LevelError, "revocation panicked", ReasonUnavailable, slog.String("provider", p.Name()),
-					slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
-			}
-		}()
-		ctx, cancel := context.WithTimeout(a.outgoing(context.WithoutCancel(ctx)), revokeTime)
-		defer cancel()
-		if err := r.Revoke(ctx, t); err != nil {
-			a.event(ctx, slog.LevelWarn, "token not revoked", ReasonUnavailable, slog.String("provider", p.Name()), slog.Any("error", err))
-		}
-	}()
-}
-
 // land sends the person where a redemption says, once it has ended. A person who loads the page while
 // another request is at it, or was killed in the middle, does not look at an empty tab until that is
 // known: what they get asks again.
@@ -363,7 +340,13 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption)
 	case red.phase == failed && q.session.Load().whose() != q.whose:
 		redirect(w, a.landing(q, f)) // signed in by other means since: an old page of the history
 		return nil
+	case red.phase == failed && red.seen && q.repeats():
+		redirect(w, a.landing(q, f))
+		return nil
 	case red.phase == failed:
+		if q.repeats() {
+			a.noteSeen(q, f, red)
+		}
 		p := red.told()
 		p.Provider = f.provider
 		return a.turned(q, p, f)

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -218,8 +219,27 @@ func (k *kit) at(authURL string) *providertest.Server {
 	return k.idp
 }
 
-// back opens a callback URL, as a navigation that comes from the provider's page.
-func (b *browser) back(callback string) *http.Response { return b.do(b.callback(callback)) }
+// back opens a callback URL, as a navigation that comes from the provider's page, and stays for as long as the page
+// loads itself again.
+func (b *browser) back(callback string) *http.Response {
+	resp := b.do(b.callback(callback))
+	for resp.StatusCode == http.StatusAccepted {
+		callback = pendingAt(resp, callback)
+		resp = b.open(callback)
+	}
+	return resp
+}
+
+// pendingAt waits for as long as a page does before it loads itself again, and returns where that is.
+func pendingAt(resp *http.Response, target string) string {
+	rest, to, elsewhere := strings.Cut(resp.Header.Get("Refresh"), ";url=")
+	seconds, _ := strconv.Atoi(rest)
+	time.Sleep(time.Duration(seconds) * time.Second)
+	if elsewhere {
+		return to
+	}
+	return target
+}
 
 func (b *browser) callback(callback string) *http.Request {
 	r := b.request(http.MethodGet, callback, nil)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,25 +17,27 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// stays loads a page as often as it asks for that, and returns the answer that does not, how often it
-// was loaded, and the longest time that the tab was empty.
+// stays loads a page as often as it asks for that, where it asks for it, and returns the answer that does not, how
+// often it was loaded, and the longest time that the tab was empty.
 func (b *browser) stays(target string) (resp *http.Response, loads int, longest time.Duration) {
 	for {
 		began := time.Now()
-		resp = b.back(target)
+		resp = b.do(b.callback(target))
 		loads++
 		longest = max(longest, time.Since(began))
-		again, err := strconv.Atoi(resp.Header.Get("Refresh"))
-		if err != nil {
+		if resp.StatusCode != http.StatusAccepted {
 			return resp, loads, longest
 		}
-		if body := text(resp); resp.StatusCode != http.StatusAccepted || !strings.Contains(body, "goes on by itself") {
-			b.k.t.Errorf("status %d and Refresh; body: %s", resp.StatusCode, body)
+		if body := text(resp); resp.Header.Get("Refresh") == "" || !strings.Contains(body, "goes on by itself") {
+			b.k.t.Errorf("Refresh %q; body: %s", resp.Header.Get("Refresh"), body)
 		}
 		if len(resp.Cookies()) > 0 || resp.Header.Get("Cache-Control") != "no-store" {
 			b.k.t.Errorf("header %v", resp.Header)
 		}
-		time.Sleep(time.Duration(again) * time.Second)
+		target = pendingAt(resp, target)
+		if query(b.k.t, target).Has("code") {
+			b.k.t.Error("the page stays at an address with a code in it")
+		}
 	}
 }
 
@@ -64,6 +66,101 @@ func TestCallback_pending(t *testing.T) {
 			}
 		})
 	})
+}
+
+// A person whose provider takes its time, or whose app does, gets a page after three seconds, and in the end lands: one
+// request redeems the code, and it goes on when its own tab has left.
+func TestCallback_slow(t *testing.T) {
+	rows := []struct {
+		name string
+		slow func(k *kit) // for eight seconds
+	}{
+		{"the token endpoint", func(k *kit) {
+			k.idp.Set(func(b *providertest.Behavior) { b.Token = providertest.Linger(8 * time.Second) })
+		}},
+		{"OnLogin", func(k *kit) {
+			k.auth.SetOnLogin(func(context.Context, *middleware.Login) error {
+				time.Sleep(8 * time.Second)
+				return nil
+			})
+		}},
+		{"OnLogin of two tabs of a new person", func(k *kit) {
+			k.auth.SetOnLogin(func(context.Context, *middleware.Login) error {
+				time.Sleep(8 * time.Second)
+				return nil
+			})
+			go func() {
+				b := k.browser()
+				b.back(b.approve(b.start("idp", "/"), "ada"))
+			}()
+			synctest.Wait()
+		}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				synctest.Test(t, func(t *testing.T) {
+					k := newKit(t, change)
+					b := k.browser()
+					callback := b.approve(b.start("idp", "/whoami"), "ada")
+					row.slow(k)
+					redeems := k.redeems()
+					resp, loads, longest := b.stays(callback)
+					if got := k.location(resp); got != "/whoami" || b.whoami() != "Ada Lovelace" {
+						t.Errorf("landed at %q as %s", got, b.whoami())
+					}
+					if loads < 2 || longest > 4*time.Second {
+						t.Errorf("%d loads, the longest took %v", loads, longest)
+					}
+					if n := k.redeems() - redeems; n != 1 {
+						t.Errorf("%d token requests, want 1", n)
+					}
+					synctest.Wait()
+				})
+			})
+		})
+	}
+}
+
+// What OnLogin does when its request has been answered is the sign-in's: a no is told, a panic is an error of the
+// log, and neither signs anybody in.
+func TestCallback_slowFailure(t *testing.T) {
+	rows := []struct {
+		name    string
+		onLogin func()
+		status  int
+		log     string
+	}{
+		{"a no", func() {}, 403, "reason=refused_by_app"},
+		{"a panic", func() { panic("of the app") }, 503, "sign-in panicked"},
+		{"the end of its goroutine", runtime.Goexit, 503, "reason=interrupted"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				synctest.Test(t, func(t *testing.T) {
+					k := newKit(t, change)
+					k.auth.SetOnLogin(func(context.Context, *middleware.Login) error {
+						time.Sleep(8 * time.Second)
+						row.onLogin()
+						return middleware.Refuse("")
+					})
+					b := k.browser()
+					resp, _, longest := b.stays(b.approve(b.start("idp", "/"), "ada"))
+					if resp.StatusCode != row.status || longest > 4*time.Second || b.whoami() != "nobody" {
+						t.Errorf("status %d after %v, want %d: %s", resp.StatusCode, longest, row.status, text(resp))
+					}
+					synctest.Wait()
+					if !strings.Contains(k.log.String(), row.log) {
+						t.Errorf("the log does not say %q", row.log)
+					}
+					if got := k.idp.Count("revoke"); got == 0 {
+						t.Error("the token was not revoked")
+					}
+				})
+			})
+		})
+	}
 }
 
 // dying is a store that loses every change after the first of a kind: as if its process had died.

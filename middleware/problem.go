@@ -156,7 +156,11 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if p.Status >= 500 {
 		level = slog.LevelError
 	}
-	if !p.told {
+	switch {
+	case p.told:
+	case p.Reason == ReasonPending:
+		a.visitorEvent(r.Context(), level, "sign-in still under way", p.Reason, attrs...)
+	default:
 		a.visitorEvent(r.Context(), level, "refused", p.Reason, attrs...)
 	}
 
@@ -165,7 +169,7 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(p.RetryAfter.Seconds())))
 	}
-	if p.Reason == ReasonPending {
+	if p.Reason == ReasonPending && h.Get("Refresh") == "" {
 		// Whatever page the app shows, it loads itself again.
 		// https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps
 		h.Set("Refresh", "1")

@@ -34,7 +34,7 @@ const (
 	ReasonConnections    Reason = "connections_full"    // the session has no room for one more account
 	ReasonOnLogin        Reason = "refused_by_app"      // OnLogin said no
 	ReasonAppFailed      Reason = "app_failed"          // OnLogin failed, without saying no: a database that is down, say
-	ReasonPending        Reason = "pending"             // another request is at this sign-in; the answer asks again by itself
+	ReasonPending        Reason = "pending"             // the sign-in is still under way; the answer asks again by itself
 	ReasonInterrupted    Reason = "interrupted"         // the sign-in was cut off half way
 	ReasonStore          Reason = "store"               // the store failed
 	ReasonValue          Reason = "value"               // a session value is of a type that cannot be stored, or a stored value opens and cannot be read: register its type with encoding/gob

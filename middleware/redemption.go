@@ -30,6 +30,7 @@ type redemption struct {
 	own     Reason // the app's, which reason stands for
 	login   string // failed: where the app's problem leads
 	post    bool   // by a form
+	seen    bool   // failed: the page about it was shown to somebody who is signed in
 	version uint64
 	guest   bool   // it counts as a guest's
 	claimed uint64 // the version before that, of a claim that was given up
@@ -77,6 +78,7 @@ func (r *redemption) pack() string {
 	b.Text(string(r.own))
 	b.Text(r.login)
 	b.Bool(r.post)
+	b.Bool(r.seen)
 	return b.String()
 }
 
@@ -103,6 +105,9 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 	}
 	if p.More() {
 		r.own, r.login, r.post = Reason(p.String()), p.String(), p.Bool()
+	}
+	if p.More() {
+		r.seen = p.Bool()
 	}
 	_, known := answers[r.reason]
 	if !ok || p.Err() != nil || r.phase < redeeming || r.phase > failed || r.phase == failed && !known {
@@ -207,6 +212,24 @@ func (a *Auth) conclude(ctx context.Context, f *flow, r *redemption) {
 	if err := conclude(ctx); err != nil && !contested(err) {
 		a.after(ctx, redemptionRest, "redemption not concluded", err, conclude)
 	}
+}
+
+// repeats reports that the page about a failed sign-in loads itself at the address of [Auth.moveOn], for somebody
+// who is signed in. They see it once: loaded again, by Back say, it leads on to where they were.
+func (q *request) repeats() bool {
+	return q.told != "" && q.session.Load().signedIn() && pageLoad(q.r)
+}
+
+// noteSeen notes that the page about r is shown. If it cannot be noted, the page is shown once more.
+func (a *Auth) noteSeen(ctx context.Context, f *flow, r *redemption) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	n := *r
+	n.seen, n.version = true, version()
+	_ = a.store.Update(ctx, f.redemption(), sessionstore.Change{
+		If:  []sessionstore.Match{{Name: fieldPhase, Version: r.version}},
+		Set: []sessionstore.Field{{Name: fieldPhase, Value: n.pack(), Version: n.version}},
+	})
 }
 
 // blank is how long somebody looks at an empty tab. Then they get a page that asks again by itself.

@@ -35,7 +35,7 @@ func TestReservation(t *testing.T) {
 		news        int32         // calls of OnLogin for somebody who is new
 	}{
 		{"killed", true, 2 * time.Second, 4 * time.Second, 2},
-		{"at it", false, 5 * time.Second, 7 * time.Second, 1},
+		{"at it", false, 5 * time.Second, 9 * time.Second, 1},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestReservation(t *testing.T) {
 				})
 				b, ended := first.browser(), make(chan *http.Response)
 				callback := b.approve(b.start("idp", "/"), "ada")
-				go func() { ended <- first.serve(b.callback(callback)) }()
+				go func() { ended <- b.back(callback) }()
 				<-entered
 				if !row.killed {
 					time.AfterFunc(6*time.Second, func() { close(over) })

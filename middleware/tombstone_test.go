@@ -33,7 +33,10 @@ func TestSignOutUser_heldUp(t *testing.T) {
 				time.Sleep(2 * time.Hour) // of the bubble's clock
 			})
 			k.auth.SetStore(onTheWay{store})
-			resp := b.back(callback)
+			r := b.callback(callback)
+			r.Header.Set("Sec-Fetch-Dest", "empty")
+			r.Header.Set("Sec-Fetch-Mode", "cors")
+			resp := b.do(r) // no page load: it waits for as long as that takes
 			if got := b.whoami(); resp.StatusCode != http.StatusConflict || got != "nobody" {
 				t.Errorf("status %d, signed in as %s, want 409 and nobody", resp.StatusCode, got)
 			}

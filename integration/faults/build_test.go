@@ -89,7 +89,7 @@ var nextEdits = []edit{
 	{"middleware/connection.go", `b = packed.AppendString(b, s.meta.user)`, `…` + appendFurther},
 	{"middleware/connection.go", `ok = r.String() == s.id && r.String() == s.meta.user && s.signedIn()`, "…\n\tr.Further()"},
 	{"middleware/hop.go", `"access_token", "id_token", "token_type", "response",`, `… "further",`},
-	{"middleware/redemption.go", `b.Bool(r.post)`, `…` + textFurther},
+	{"middleware/redemption.go", `b.Bool(r.seen)`, `…` + textFurther},
 	{"middleware/redemption.go", `_, known := answers[r.reason]`, "p.Further()\n\t…"},
 	{"middleware/callback.go", `reason = ReasonDenied`, `reason = "declined"`},
 	{"middleware/reason.go", `var answers = map[Reason]struct {

@@ -1,0 +1,94 @@
+package middleware
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"runtime"
+	"runtime/debug"
+	"time"
+)
+
+// A redeemed is how one call of [Auth.redeem] ended.
+type redeemed struct {
+	red      *redemption
+	problem  *Problem
+	returned bool   // else it panicked, or ended its goroutine
+	panicked any    // what OnLogin panicked with
+	stack    []byte // where
+}
+
+// redeemInTime is [Auth.redeem] for a request that answers after three seconds if it loads a page. The redemption
+// goes on then, apart from its request, and the answer is a page that asks for its end: see [Auth.land].
+func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption, *Problem) {
+	if !pageLoad(q.r) {
+		return a.redeem(q, q, f, answer)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(q))
+	keep := context.AfterFunc(q, cancel)
+	apart := q.apart()
+	ended, late := make(chan redeemed), make(chan struct{})
+	go func() {
+		var end redeemed
+		defer cancel()
+		defer func() {
+			if !end.returned {
+				end.panicked, end.stack = recover(), debug.Stack()
+			}
+			select {
+			case ended <- end:
+			case <-late:
+				a.fellApart(apart, f, &end)
+			}
+		}()
+		end.red, end.problem = a.redeem(ctx, apart, f, answer)
+		end.returned = true
+	}()
+	enough := time.NewTimer(blank)
+	defer enough.Stop()
+	select {
+	case end := <-ended:
+		keep()
+		q.joins(apart)
+		switch {
+		case end.panicked != nil:
+			panic(end.panicked)
+		case !end.returned:
+			runtime.Goexit()
+		}
+		return end.red, end.problem
+	case <-enough.C:
+		keep() // the client is about to get its answer, and that is no reason to stop
+		apart.mu.Lock()
+		apart.writer.begun.Store(true) // the header is this request's now
+		apart.mu.Unlock()
+		close(late)
+		p := problem(ReasonPending, nil)
+		p.Provider = f.provider
+		return nil, a.turned(q, p, f)
+	}
+}
+
+// apart returns a request for the redemption of q, which may last for longer than q.
+func (q *request) apart() *request {
+	n := &request{Context: q.Context, auth: q.auth, first: *q.session.Load()}
+	n.writer = writer{ResponseWriter: q.writer.ResponseWriter, q: n}
+	n.session.Store(&n.first)
+	n.r = q.r.WithContext(n)
+	return n
+}
+
+// joins gives q what its redemption has made of the session.
+func (q *request) joins(apart *request) {
+	q.settled = apart.settled
+	q.session.Store(apart.session.Load())
+}
+
+// fellApart tells the log of a panic in OnLogin that no request waits for, and no server recovers from.
+func (a *Auth) fellApart(q *request, f *flow, end *redeemed) {
+	if end.panicked != nil {
+		a.event(q, slog.LevelError, "sign-in panicked", ReasonAppFailed, slog.String("provider", f.provider),
+			slog.String("type", fmt.Sprintf("%T", end.panicked)), slog.String("stack", string(end.stack)))
+	}
+}

@@ -1,0 +1,36 @@
+package middleware
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/returnleg/returnleg/providers"
+)
+
+const revokeTime = 10 * time.Second
+
+// revoke gives back a token that came to nothing. It does not keep the person waiting.
+func (a *Auth) revoke(ctx context.Context, p providers.Provider, t *providers.Token) {
+	r, ok := p.(providers.Revoker)
+	if !ok || t == nil {
+		return
+	}
+	a.callbacks.Add(1) // its caller holds one already
+	go func() {
+		defer a.callbacks.Done()
+		defer func() {
+			if v := recover(); v != nil { // in a Provider of the app's: no server is there to catch it
+				a.event(ctx, slog.LevelError, "revocation panicked", ReasonUnavailable, slog.String("provider", p.Name()),
+					slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
+			}
+		}()
+		ctx, cancel := context.WithTimeout(a.outgoing(context.WithoutCancel(ctx)), revokeTime)
+		defer cancel()
+		if err := r.Revoke(ctx, t); err != nil {
+			a.event(ctx, slog.LevelWarn, "token not revoked", ReasonUnavailable, slog.String("provider", p.Name()), slog.Any("error", err))
+		}
+	}()
+}
