@@ -172,16 +172,18 @@ func (a *Auth) view(ctx context.Context, id string, rec sessionstore.Record, err
 		return s, err
 	}
 	s.taken = true
-	born, ok := rec.Field(fieldBorn)
-	if !ok {
-		return s, nil
-	}
-	ours, err := a.site.bore(born)
-	if err != nil {
-		a.unread(ctx, kindSession, fieldBorn, err)
-	}
+	born, ours := rec.Holds(fieldBorn, a.site.own)
 	if !ours {
-		return s, nil
+		f, ok := rec.Field(fieldBorn)
+		if !ok {
+			return s, nil
+		}
+		if ours, err = a.site.bore(f); err != nil {
+			a.unread(ctx, kindSession, fieldBorn, err)
+		}
+		if !ours {
+			return s, nil
+		}
 	}
 	f, ok := rec.Field(fieldMeta)
 	if !ok {
@@ -206,7 +208,7 @@ func (a *Auth) view(ctx context.Context, id string, rec sessionstore.Record, err
 			return s, nil
 		}
 	}
-	s.record, s.meta, s.born, s.metaVersion = rec, m, born.Version, f.Version
+	s.record, s.meta, s.born, s.metaVersion = rec, m, born, f.Version
 	s.taken = false
 	s.standing = stale // until a secret says otherwise
 	return s, nil

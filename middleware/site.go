@@ -15,13 +15,14 @@ import (
 type site struct {
 	name string
 	tag  string // of 8 bytes, for records
+	own  string // the value of the field that makes a record a session of the site
 }
 
 const maxSite = 200 // bytes
 
 func newSite(name string) site {
 	h := sha256.Sum256(packed.AppendString([]byte("site"), name))
-	return site{name: name, tag: string(h[:8])}
+	return site{name: name, tag: string(h[:8]), own: string(packed.AppendString(nil, string(h[:8])))}
 }
 
 // site returns the name in c, or that of base. A name that is a base URL stands for its origin, however it
@@ -77,11 +78,11 @@ func (s *site) providerSession(issuer, sid string) sessionstore.Key {
 
 // born is the field that makes a record a session of the site.
 func (s *site) born(version uint64) sessionstore.Field {
-	b := packed.AppendString(nil, s.tag)
-	return sessionstore.Field{Name: fieldBorn, Value: string(b), Version: version}
+	return sessionstore.Field{Name: fieldBorn, Value: s.own, Version: version}
 }
 
-// bore reports that born is of a session of the site.
+// bore reports that born is of a session of the site. Most are s.own, which [sessionstore.Record.Holds] knows
+// without opening it into a string; a later version may say more behind it.
 func (s *site) bore(born sessionstore.Field) (bool, error) {
 	r := packed.Read(born.Value)
 	tag := r.String()

@@ -37,6 +37,14 @@ func (o *opener) openTo(b *strings.Builder, f Field) (v string, ok bool) {
 	return v, ok
 }
 
+// holds reports whether the plaintext of f's value is value.
+func (o *opener) holds(f Field, value string) bool {
+	d := desks.Get().(*desk)
+	defer d.back()
+	plain, err := o.tryOpen(d, f)
+	return err == nil && string(plain) == value
+}
+
 // with calls use with the plaintext of f's value, which is gone when use returns.
 func (o *opener) with(f Field, use func(plain []byte)) {
 	d := desks.Get().(*desk)

@@ -44,6 +44,25 @@ func (r Record) Field(name string) (f Field, ok bool) {
 	return Field{}, false
 }
 
+// Holds reports whether the field of that name has this value, and returns the field's version. It does what
+// [Record.Field] and a comparison do, without an allocation for a value that has to be opened. One that does
+// not open equals nothing, and Unopened of the [SealedStore] is not called for it.
+func (r Record) Holds(name, value string) (version uint64, ok bool) {
+	for i, fields := range [...]string{r.packed, r.clear} {
+		for fields != "" {
+			var f Field
+			if f, fields = next(fields); f.Name != name {
+				continue
+			}
+			if i == 0 && r.opener != nil {
+				return f.Version, r.opener.holds(f, value)
+			}
+			return f.Version, f.Value == value
+		}
+	}
+	return 0, false
+}
+
 // All yields the fields in the order in which they were first set. A store that keeps fields in
 // no order, as a hash does, yields them in any.
 func (r Record) All() iter.Seq[Field] {

@@ -51,8 +51,8 @@ func TestRedisAllocations(t *testing.T) {
 		"Load, plain":                                         10, // 74 by redigo's reader
 		"Load, sealed, one value opened":                      15,
 		"Load, sealed, eleven values opened":                  26,
-		"returnleg, session untouched":                        26, // one is the name of the site, opened
-		"returnleg, User read":                                30,
+		"returnleg, session untouched":                        25,
+		"returnleg, User read":                                29,
 		"returnleg, one of ten scs keys read":                 51,
 		"returnleg, idle timeout, one of ten scs keys read":   51,
 		"returnleg, one of ten scs keys written":              135,
