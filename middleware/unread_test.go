@@ -10,6 +10,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/alexedwards/scs/v2/memstore"
 
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/sessionstore"
@@ -441,4 +444,30 @@ func TestUnread_amongMany(t *testing.T) {
 			}
 		}
 	})
+}
+
+// In a store for scs a value holds a whole record. One that is garbage is no error for as long as it is there.
+func TestUnread_scs(t *testing.T) {
+	for name, garbage := range garbages {
+		t.Run(name, func(t *testing.T) {
+			m := memstore.NewWithCleanupInterval(0)
+			k := newKit(t, func(_ *kit, c *middleware.Config) {
+				c.Store, c.Keys = sessionstore.FromSCS(m), sessionstore.NewKeyring()
+			})
+			b := k.browser()
+			b.signIn("idp", "ada", "/")
+			all, err := m.All()
+			if err != nil || len(all) == 0 {
+				t.Fatalf("%d values, %v", len(all), err)
+			}
+			for token, value := range all {
+				if err := m.Commit(token, []byte(garbage(string(value))), time.Now().Add(time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.is(nobody)
+			b.signIn("idp", "ada", "/")
+			b.is(ada)
+		})
+	}
 }

@@ -28,6 +28,10 @@ type scsCtx interface {
 
 // An SCSStore is a [Store] on top of a store written for scs. See [FromSCS].
 type SCSStore struct {
+	// Unread, if it is not nil, is called for each value that is found and is no record; the error tells nothing
+	// of what is in it. Set it before the store is used. It may be called by several goroutines at once.
+	Unread func(k Key, err error)
+
 	store   scsCtx
 	seed    maphash.Seed
 	stripes [scsStripes]chan struct{} // each a lock that a context can stop waiting for
@@ -46,6 +50,12 @@ const (
 	// its wait for the record with any other; and once more for a change that has begun to write,
 	// whatever becomes of its caller.
 	scsTimeout = 5 * time.Second
+
+	// lastLayout is the last first byte of a record that a later version may write.
+	lastLayout = 15
+
+	// scsUnread is how long a record that cannot be read lasts as far as anybody is told: only s knows.
+	scsUnread = time.Hour
 )
 
 // FromSCS keeps each record as one value of s, under the token "kind:id". It uses the methods of
@@ -62,6 +72,11 @@ const (
 // clock or by the store's, whichever comes first. If s has the methods of scs.CtxStore, a Load has five
 // seconds, an Update ten, and a Delete five for each key; or else s must see to it itself that it
 // returns in time.
+//
+// A value that is no record, because it was cut off, or another program keeps its own under the same tokens, is a
+// record without fields: an error would be there for as long as the value. Nothing is created in its place
+// ([ErrExists]) and no condition on what was in it holds; any other change replaces it. One that a later version
+// of this package wrote is not replaced, only ended or deleted: such a change is [ErrMisconfigured].
 //
 // What s keeps must fit: tokens of 81 bytes, compared byte by byte; ends in a hundred years; and values
 // as large as a record, all fields together. scs's own stores for MySQL and SQL Server, with the tables
@@ -89,7 +104,8 @@ func (s *SCSStore) Load(ctx context.Context, k Key) (Record, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, scsTimeout)
 	defer cancel()
-	return s.find(ctx, k)
+	r, _, err := s.find(ctx, k)
+	return r, err
 }
 
 // Update implements [Store]. Once it has begun to write it is not canceled, for at most five
@@ -108,7 +124,7 @@ func (s *SCSStore) Update(ctx context.Context, k Key, c Change) error {
 		return err
 	}
 	defer unlock()
-	before, err := s.find(reading, k)
+	before, later, err := s.find(reading, k)
 	if err != nil && err != ErrNotFound {
 		return err
 	}
@@ -121,6 +137,9 @@ func (s *SCSStore) Update(ctx context.Context, k Key, c Change) error {
 	}
 	if len(c.Set)+len(c.Delete) == 0 && c.Expires.IsZero() {
 		return nil
+	}
+	if later && !ended(after) {
+		return fmt.Errorf("sessionstore: scs: update: %w: a later version wrote this value", ErrMisconfigured)
 	}
 	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), scsTimeout)
 	defer end()
@@ -186,24 +205,31 @@ func scsFailed(what string, err error) error {
 	return fmt.Errorf("sessionstore: scs: %s: %w: %w", what, ErrUnavailable, err)
 }
 
-// find returns the record of k as it is, or [ErrNotFound] itself.
-func (s *SCSStore) find(ctx context.Context, k Key) (Record, error) {
+// find returns the record of k as it is, or [ErrNotFound] itself. One that cannot be read has no fields; later
+// says that it is a later version's.
+func (s *SCSStore) find(ctx context.Context, k Key) (r Record, later bool, err error) {
 	b, found, err := s.store.FindCtx(ctx, scsToken(k))
 	if err != nil {
-		return Record{}, scsFailed("find", err)
+		return Record{}, false, scsFailed("find", err)
 	}
 	if !found {
-		return Record{}, ErrNotFound
+		return Record{}, false, ErrNotFound
 	}
-	r, err := Unpack(string(b))
+	r, err = Unpack(string(b))
 	if err != nil {
-		return Record{}, fmt.Errorf("sessionstore: scs: find: %w", err)
+		if s.Unread != nil {
+			s.Unread(k, err)
+		}
+		return NewRecord(time.Now().Add(scsUnread)), ofLater(b), nil
 	}
 	if ended(r) {
-		return Record{}, ErrNotFound
+		return Record{}, false, ErrNotFound
 	}
-	return r, nil
+	return r, false, nil
 }
+
+// ofLater reports that b, which this version cannot read, says that a later one wrote it.
+func ofLater(b []byte) bool { return len(b) > 0 && layout < b[0] && b[0] <= lastLayout }
 
 // lock waits for the stripe of k, and returns what gives it back.
 func (s *SCSStore) lock(ctx context.Context, k Key) (unlock func(), err error) {

@@ -134,16 +134,83 @@ func TestFromSCSFailure(t *testing.T) {
 	}
 }
 
-// TestFromSCSForeign checks that a value that a record never had is an error, not absence.
-func TestFromSCSForeign(t *testing.T) {
-	m := memstore.NewWithCleanupInterval(0)
-	k := sessionKey(1)
-	if err := m.Commit(k.Kind+":"+k.ID, []byte("gob of some other program"), time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
+// A value that is no record of ours is a record without fields: nothing is created in its place, nobody finds
+// in it what they ask for, and a change that asks for nothing in it replaces it. One of a later version stays,
+// until its record is deleted or ended.
+func TestFromSCSUnread(t *testing.T) {
+	whole := sessionstore.NewRecord(aTime, f("a", "1", 7)).Pack()
+	values := []struct {
+		name, value string
+		later       bool
+	}{
+		{"another program's", "gob of some other program", false},
+		{"nothing", "", false},
+		{"cut off", whole[:len(whole)-1], false},
+		{"too long", whole + "x", false},
+		{"the layout before ours", "\x00" + whole[1:], false},
+		{"the next layout", "\x02" + whole[1:], true},
+		{"a later layout", "\x0f" + whole[1:], true},
+		{"behind any layout", "\x10" + whole[1:], false},
 	}
-	_, err := sessionstore.FromSCS(m).Load(t.Context(), k)
-	if err == nil || errors.Is(err, sessionstore.ErrNotFound) || strings.Contains(err.Error(), "gob") {
-		t.Errorf("got error %v, want one that tells nothing of the value, and not %v", err, sessionstore.ErrNotFound)
+	set := []sessionstore.Field{f("b", "2", 1)}
+	hour := time.Now().Add(time.Hour)
+	rows := []struct {
+		name        string
+		c           sessionstore.Change
+		want, later error // of a value of a later version
+		left        int   // fields; -1: no record
+	}{
+		{"create", sessionstore.Change{Mode: sessionstore.MustNotExist, Set: set, Expires: hour}, sessionstore.ErrExists, sessionstore.ErrExists, 0},
+		{"on what was there", sessionstore.Change{If: []sessionstore.Match{{Name: "a", Version: 7}}, Set: set, Expires: hour}, sessionstore.ErrConflict, sessionstore.ErrConflict, 0},
+		{"on nothing", sessionstore.Change{Mode: sessionstore.MayExist, If: []sessionstore.Match{{Name: "a"}}, Set: set, Expires: hour}, nil, sessionstore.ErrMisconfigured, 1},
+		{"whatever was there", sessionstore.Change{Mode: sessionstore.MayExist, Set: set, Expires: hour}, nil, sessionstore.ErrMisconfigured, 1},
+		{"without an end", sessionstore.Change{Set: set}, nil, sessionstore.ErrMisconfigured, 1},
+		{"prolong", sessionstore.Change{Expires: hour}, nil, sessionstore.ErrMisconfigured, 0},
+		{"nothing", sessionstore.Change{}, nil, nil, 0},
+		{"end", sessionstore.Change{Expires: time.Unix(0, 0)}, nil, nil, -1},
+	}
+	k := sessionKey(1)
+	for _, v := range values {
+		for _, row := range rows {
+			t.Run(v.name+", "+row.name, func(t *testing.T) {
+				m, unread := memstore.NewWithCleanupInterval(0), 0
+				if err := m.Commit(k.Kind+":"+k.ID, []byte(v.value), hour); err != nil {
+					t.Fatal(err)
+				}
+				s := sessionstore.FromSCS(m)
+				s.Unread = func(_ sessionstore.Key, err error) {
+					if unread++; strings.Contains(err.Error(), "gob") {
+						t.Errorf("%v tells of the value", err)
+					}
+				}
+				r, err := s.Load(t.Context(), k)
+				if err != nil || r.Len() != 0 || time.Until(r.Expires) <= 0 || unread != 1 {
+					t.Errorf("Load: got %d fields until %v, %v; told %d times; want an empty record that has not ended, and to be told", r.Len(), r.Expires, err, unread)
+				}
+				want, left := row.want, row.left
+				if v.later {
+					if want = row.later; want != nil {
+						left = 0
+					}
+				}
+				if err := s.Update(t.Context(), k, row.c); !errors.Is(err, want) {
+					t.Errorf("Update: got error %v, want %v", err, want)
+				}
+				b, found, _ := m.Find(k.Kind + ":" + k.ID)
+				if (want != nil || row.name == "nothing") && string(b) != v.value {
+					t.Error("the value has changed")
+				}
+				if r, err := s.Load(t.Context(), k); found && (err != nil || r.Len() != left) || found != (left >= 0) {
+					t.Errorf("afterwards: got %d fields, %v, want %d", r.Len(), err, left)
+				}
+				if err := s.Delete(t.Context(), k); err != nil {
+					t.Error(err)
+				}
+				if _, err := s.Load(t.Context(), k); !errors.Is(err, sessionstore.ErrNotFound) {
+					t.Errorf("deleted: got error %v, want %v", err, sessionstore.ErrNotFound)
+				}
+			})
+		}
 	}
 }
 
