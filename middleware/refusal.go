@@ -35,11 +35,20 @@ func unwelcome(err error) *Problem {
 	case errors.As(err, &declared):
 		return refusal(declared, err)
 	case errors.Is(err, sessionstore.ErrFull):
-		return problem(ReasonFull, err)
+		return noRoom(err)
 	case errors.Is(err, sessionstore.ErrUnavailable), errors.Is(err, sessionstore.ErrOverloaded), errors.Is(err, context.DeadlineExceeded):
 		return problem(ReasonInterrupted, err)
 	}
 	return problem(ReasonAppFailed, err)
+}
+
+// noRoom is the answer to err, a [sessionstore.ErrFull] that ends a sign-in. The page of a request that may be
+// repeated as it is would say to wait, which does not help: the code is spent.
+func noRoom(err error) *Problem {
+	p := problem(ReasonFull, err)
+	p.Title, p.RetryAfter = answers[ReasonInterrupted].title, 0
+	p.Detail = "We have no room for another session right now, and this sign-in cannot be continued. Please start again in a moment."
+	return p
 }
 
 // refusal is the answer to err, in which OnLogin has returned p.
@@ -49,6 +58,9 @@ func refusal(p *Problem, err error) *Problem {
 	}
 	if p.Reason == ReasonStore { // of Take and the like: their page says that nobody has to sign in again
 		return problem(ReasonInterrupted, err)
+	}
+	if p.Reason == ReasonFull && (p.Detail == "" || p.Detail == answers[ReasonFull].detail) { // ours, which says to wait
+		return noRoom(err)
 	}
 	own := *p
 	if own.Reason == "" {

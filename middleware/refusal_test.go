@@ -44,7 +44,9 @@ func TestRefuse(t *testing.T) {
 		{"a store that is overloaded", fmt.Errorf("users: %w", sessionstore.ErrOverloaded), 503, "interrupted", "start again", "ERROR"},
 		{"out of time", fmt.Errorf("users: %w", context.DeadlineExceeded), 503, "interrupted", "start again", "ERROR"},
 		{"what Take says", &middleware.Problem{Reason: middleware.ReasonStore}, 503, "interrupted", "start again", "ERROR"},
-		{"no room", fmt.Errorf("users: %w", sessionstore.ErrFull), 503, "store_full", "no room", "ERROR"},
+		{"no room", fmt.Errorf("users: %w", sessionstore.ErrFull), 503, "store_full", "cannot be continued", "ERROR"},
+		{"what SignOutUser says of no room", &middleware.Problem{Reason: middleware.ReasonFull}, 503, "store_full", "cannot be continued", "ERROR"},
+		{"a problem of no room, in the app's words", &middleware.Problem{Reason: middleware.ReasonFull, Detail: "Come back tomorrow."}, 503, "store_full", "Come back tomorrow.", "ERROR"},
 		{"no id", nil, 500, "app_failed", "start again", "ERROR"},
 	}
 	for _, row := range rows {
