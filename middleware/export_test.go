@@ -57,6 +57,12 @@ func Choose(p, f Side, user string) Choice {
 // SetOnLogin replaces Config.OnLogin.
 func (a *Auth) SetOnLogin(f func(context.Context, *Login) error) { a.onLogin = f }
 
+// AddUnsaved counts so many renewed tokens more that are not saved, and returns how many may be.
+func (a *Auth) AddUnsaved(n int) (most int) {
+	a.flights.unsaved.Add(int32(n))
+	return maxUnsaved
+}
+
 // SetNow replaces the clock.
 func (a *Auth) SetNow(now func() time.Time) { a.now = now }
 

@@ -219,7 +219,10 @@ func TestRefresh_storeAnswerLost(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
 				synctest.Test(t, func(t *testing.T) {
-					k := newKit(t, change, withShared)
+					var told atomic.Int64
+					k := newKit(t, change, withShared, func(_ *kit, c *middleware.Config) {
+						c.OnToken = func(context.Context, *middleware.TokenChange) { told.Add(1) }
+					})
 					next := k.beside()
 					b := k.browser()
 					b.signIn("plain", "ada", "/")
@@ -238,10 +241,43 @@ func TestRefresh_storeAnswerLost(t *testing.T) {
 					if n := k.refreshes(k.plain); n != 1 || time.Since(began) > 10*time.Second {
 						t.Errorf("%d refreshes in %v, want 1", n, time.Since(began))
 					}
+					if err := k.auth.Close(t.Context()); err != nil || told.Load() != 1 {
+						t.Errorf("OnToken was told %d times, %v, want once", told.Load(), err)
+					}
 				})
 			})
 		})
 	}
+}
+
+// A process that keeps as many renewed tokens as it may renews no others: what it cannot save it would throw away.
+func TestRefresh_unsavedMost(t *testing.T) {
+	eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+		synctest.Test(t, func(t *testing.T) {
+			k := newKit(t, change)
+			b := k.browser()
+			b.signIn("plain", "ada", "/")
+			most := k.auth.AddUnsaved(0)
+			k.auth.AddUnsaved(most)
+			first := k.token(b, "")
+			time.Sleep(time.Hour - 30*time.Second)
+			if got := k.token(b, ""); got.err != nil || got.access != first.access {
+				t.Errorf("while its token is good: error %v, or another token", got.err)
+			}
+			time.Sleep(time.Hour)
+			var p *middleware.Problem
+			if got := k.token(b, ""); !errors.As(got.err, &p) || p.Reason != middleware.ReasonStore {
+				t.Errorf("once it has ended: error %v, want the store's", got.err)
+			}
+			if n := k.refreshes(k.plain); n != 0 {
+				t.Errorf("%d refreshes, want none", n)
+			}
+			k.auth.AddUnsaved(-1)
+			if got := k.token(b, ""); got.err != nil {
+				t.Errorf("when one is saved: %v", got.err)
+			}
+		})
+	})
 }
 
 // A mark that could not be given back, because the store was down, is given back when it is there again:
