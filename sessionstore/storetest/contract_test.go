@@ -284,9 +284,6 @@ func rounded(b *broken, ctx context.Context, k sessionstore.Key, c sessionstore.
 
 // TestRun waits in real time, as the tests of a store with a clock of its own do.
 func TestRun(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a second")
-	}
 	storetest.Run(t, func(*testing.T) sessionstore.Store { return new(sessionstore.Memory) })
 }
 
