@@ -334,11 +334,17 @@ const reissueLife = 2 * time.Minute
 // nobody has shown the new cookie. It is nil for any other, if another cookie has followed, or if
 // somebody else has signed in since: a reload does not change who that is.
 func (a *Auth) reissue(ctx context.Context, q *request, red *redemption) (*outcome, error) {
-	p := q.session.Load()
-	if p.standing == current && p.id == red.session || a.now().Sub(red.at) > reissueLife {
+	if a.now().Sub(red.at) > reissueLife || !same(red.shown, a.cookies.shown(q.r)) {
 		return nil, nil
 	}
-	if !same(red.shown, a.cookies.shown(q.r)) || p.signedIn() && p.meta.user != red.user {
+	p := *q.session.Load()
+	if p.id != "" { // as it is now: this request may have come before the sign-in ended, and have waited for it
+		var err error
+		if p, err = a.load(ctx, p.id, p.secret); err != nil {
+			return nil, err
+		}
+	}
+	if p.standing == current && p.id == red.session || p.signedIn() && p.meta.user != red.user {
 		return nil, nil
 	}
 	s, err := a.find(ctx, red.session)
