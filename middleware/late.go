@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"runtime"
 	"runtime/debug"
@@ -14,9 +15,8 @@ import (
 type redeemed struct {
 	red      *redemption
 	problem  *Problem
-	returned bool   // else it panicked, or ended its goroutine
-	panicked any    // what OnLogin panicked with
-	stack    []byte // where
+	returned bool // else it panicked, or ended its goroutine
+	panicked any  // what OnLogin panicked with
 }
 
 // redeemInTime is [Auth.redeem] for a request that answers after three seconds if it loads a page. The redemption
@@ -34,12 +34,13 @@ func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption
 		defer cancel()
 		defer func() {
 			if !end.returned {
-				end.panicked, end.stack = recover(), debug.Stack()
+				end.panicked = recover()
+				a.fell(apart, f, end.panicked)
 			}
 			select {
 			case ended <- end:
 			case <-late:
-				a.fellApart(apart, f, &end)
+				a.failedLate(apart, f, &end)
 			}
 		}()
 		end.red, end.problem = a.redeem(ctx, apart, f, answer)
@@ -85,10 +86,26 @@ func (q *request) joins(apart *request) {
 	q.session.Store(apart.session.Load())
 }
 
-// fellApart tells the log of a panic in OnLogin that no request waits for, and no server recovers from.
-func (a *Auth) fellApart(q *request, f *flow, end *redeemed) {
-	if end.panicked != nil {
-		a.event(q, slog.LevelError, "sign-in panicked", ReasonAppFailed, slog.String("provider", f.provider),
-			slog.String("type", fmt.Sprintf("%T", end.panicked)), slog.String("stack", string(end.stack)))
+// fell tells the log where a sign-in panicked. Who recovers from that, such as the server, sees no more than that a
+// request has waited for it; and nobody does if none waits any more.
+func (a *Auth) fell(q *request, f *flow, with any) {
+	if with == nil || with == http.ErrAbortHandler {
+		return
 	}
+	a.event(q, slog.LevelError, "sign-in panicked", ReasonAppFailed, slog.String("provider", f.provider),
+		slog.String("type", fmt.Sprintf("%T", with)), slog.String("stack", string(debug.Stack())))
+}
+
+// failedLate tells the log why a sign-in failed whose request has been answered. The answer to the one that finds it so
+// does not know: the redemption keeps no cause.
+func (a *Auth) failedLate(q *request, f *flow, end *redeemed) {
+	p := end.problem
+	if end.red == nil || p == nil || p.cause == nil {
+		return
+	}
+	level := slog.LevelInfo
+	if p.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	a.visitorEvent(q, level, "sign-in failed", p.Reason, slog.String("provider", f.provider), slog.Any("error", p.cause))
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -218,6 +219,10 @@ func TestPanic_hook(t *testing.T) {
 					}
 					if strings.Contains(k.log.String(), "of the app") {
 						t.Error("the log repeats what a panic says")
+					}
+					told := strings.Contains(k.log.String(), "sign-in panicked") && strings.Contains(k.log.String(), "TestPanic_hook")
+					if apart := slices.Contains([]string{"Device", "OnLogin", "Check", "Finish"}, row.hook); told != (apart && value != http.ErrAbortHandler) {
+						t.Errorf("the log says where the sign-in panicked: %v", told)
 					}
 					if err := k.auth.Close(t.Context()); err != nil {
 						t.Error(err)

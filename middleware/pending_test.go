@@ -122,18 +122,20 @@ func TestCallback_slow(t *testing.T) {
 	}
 }
 
-// What OnLogin does when its request has been answered is the sign-in's: a no is told, a panic is an error of the
-// log, and neither signs anybody in.
+// What OnLogin does when its request has been answered is the sign-in's: a no is told, the log says why, a panic is an
+// error of the log, and none of them signs anybody in.
 func TestCallback_slowFailure(t *testing.T) {
 	rows := []struct {
 		name    string
-		onLogin func()
+		onLogin func() error
 		status  int
 		log     string
 	}{
-		{"a no", func() {}, 403, "reason=refused_by_app"},
-		{"a panic", func() { panic("of the app") }, 503, "sign-in panicked"},
-		{"the end of its goroutine", runtime.Goexit, 503, "reason=interrupted"},
+		{"a no", func() error { return middleware.Refuse("") }, 403, "reason=refused_by_app"},
+		{"a no with a cause", func() error { return fmt.Errorf("not on the list: %w", middleware.Refuse("")) }, 403, "not on the list"},
+		{"a fault", func() error { return errors.New("no such table") }, 500, "no such table"},
+		{"a panic", func() error { panic("of the app") }, 503, "sign-in panicked"},
+		{"the end of its goroutine", func() error { runtime.Goexit(); return nil }, 503, "reason=interrupted"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -142,8 +144,7 @@ func TestCallback_slowFailure(t *testing.T) {
 					k := newKit(t, change)
 					k.auth.SetOnLogin(func(context.Context, *middleware.Login) error {
 						time.Sleep(8 * time.Second)
-						row.onLogin()
-						return middleware.Refuse("")
+						return row.onLogin()
 					})
 					b := k.browser()
 					resp, _, longest := b.stays(b.approve(b.start("idp", "/"), "ada"))
