@@ -77,12 +77,19 @@ var credentials = []string{"code", "access_token", "id_token", "response"}
 // and so a reload does what one of the callback would. While developing, the causes come along: those of a
 // redemption that has failed are kept nowhere else. So does who was signed in: a page of the history is one that
 // somebody loads who has signed in since.
+//
+// A page that asks again until the sign-in has ended needs all of that, and an address that is good for as long. One
+// whose answer does not fit stays where it is: without it, the person would never come to what they asked for.
 func (a *Auth) moveOn(h http.Header, q *request, name string, p *Problem) {
 	v, err := url.ParseQuery(q.r.URL.RawQuery)
+	pending := p.Reason == ReasonPending
+	if pending && q.posted != nil {
+		v = q.posted
+	}
 	if q.r.Method != http.MethodGet || !pageLoad(q.r) || q.r.URL.RawQuery == "" || v.Has(answerParam) && len(v) == 1 {
 		return
 	}
-	if err == nil && q.session.Load().signedIn() && !slices.ContainsFunc(credentials, v.Has) {
+	if err == nil && !pending && q.session.Load().signedIn() && !slices.ContainsFunc(credentials, v.Has) {
 		return
 	}
 	to := a.prefix + "/" + name + "/callback"
@@ -100,8 +107,12 @@ func (a *Auth) moveOn(h http.Header, q *request, name string, p *Problem) {
 		causes = causes[:len(causes)-1]
 	}
 	b = append(packed.AppendStrings(b, causes), answer...)
-	if sealed, failed := a.sealHop(b); err == nil && failed == nil && len(b) <= maxPosted {
+	sealed, failed := a.sealHop(b)
+	switch {
+	case err == nil && failed == nil && len(b) <= maxPosted:
 		to += "?" + answerParam + "=" + sealed
+	case pending:
+		return
 	}
 	// A refresh at once takes the place of the page in the history.
 	// https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps
@@ -143,6 +154,9 @@ func (a *Auth) openAnswer(q *request, s, name string) (url.Values, *Problem) {
 	}
 	if len(v["state"]) > 1 || plain[0] == 'a' && slices.Contains(v["state"], "") {
 		return nil, problem(ReasonParameter, errors.New("middleware: callback: state twice or empty"))
+	}
+	if plain[0] == 'a' {
+		q.posted = v
 	}
 	return v, nil
 }

@@ -3,9 +3,13 @@ package middleware_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/returnleg/returnleg/middleware"
+	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/providers/providertest"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -82,6 +86,82 @@ func TestCallback_waits(t *testing.T) {
 				if got := b.whoami(); got != "Ada Lovelace" {
 					t.Errorf("signed in as %s", got)
 				}
+			})
+		})
+	}
+}
+
+// postBack posts the answer of a callback URL, as a provider's page does, and returns where that goes on.
+func (b *browser) postBack(callback string) string {
+	b.k.t.Helper()
+	path, answer, _ := strings.Cut(callback, "?")
+	r := b.request(http.MethodPost, path, strings.NewReader(answer))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", "https://idp.example")
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	return b.k.location(b.do(r))
+}
+
+// A page that asks again does so for as long as the sign-in may take, at an address that lasts, and in the end the person is told
+// what came of it, whatever the provider's answer came by and however much it says.
+func TestCallback_pendingAddress(t *testing.T) {
+	signIn := func(b *browser) string { return b.approve(b.start("idp", "/x"), "ada") }
+	link := func(b *browser) string {
+		b.k.browser().signIn("plain", "grace", "/")
+		b.signIn("idp", "ada", "/")
+		return b.approve(b.k.location(b.post("/auth/plain/login?purpose=link&return_to=/x", nil)), "grace")
+	}
+	rows := []struct {
+		name     string
+		callback func(b *browser) string
+		post     bool
+		rest     time.Duration // of the tab, before it asks for the last time
+		status   int
+	}{
+		{"a sign-in", signIn, false, 0, 303},
+		{"a tab that rests", signIn, false, time.Minute, 303},
+		{"a form", signIn, true, 0, 303},
+		{"a form, in a tab that rests", signIn, true, time.Minute, 303},
+		{"a long answer", func(b *browser) string { return signIn(b) + "&session_state=" + strings.Repeat("x", 4000) }, false, 0, 303},
+		{"a link to what is somebody else's", link, false, 0, 409},
+		{"a link by a form", link, true, 0, 409},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				synctest.Test(t, func(t *testing.T) {
+					k := newKit(t, change, func(k *kit, c *middleware.Config) {
+						if row.post {
+							oidc, plain := k.idp.OIDC("idp"), k.plain.OAuth2("plain")
+							oidc.ResponseMode, plain.ResponseMode = "form_post", "form_post"
+							c.Providers = []providers.Provider{oidc, plain}
+						}
+					})
+					b := k.browser()
+					at := row.callback(b)
+					if row.post {
+						at = b.postBack(at)
+					}
+					slow := providertest.Linger(8 * time.Second)
+					k.idp.Set(func(b *providertest.Behavior) { b.Token = slow })
+					k.plain.Set(func(b *providertest.Behavior) { b.Token = slow })
+					resp := b.do(b.callback(at))
+					if resp.StatusCode != http.StatusAccepted {
+						t.Fatalf("status %d, want 202", resp.StatusCode)
+					}
+					at = pendingAt(resp, at)
+					b.open(at)
+					time.Sleep(row.rest)
+					for resp = b.open(at); resp.StatusCode == http.StatusAccepted; resp = b.open(at) {
+						at = pendingAt(resp, at)
+					}
+					if resp.StatusCode != row.status || b.whoami() != "Ada Lovelace" {
+						t.Errorf("status %d as %s, want %d: %s", resp.StatusCode, b.whoami(), row.status, text(resp))
+					}
+					if to := k.location(b.open(at)); to != "/x" { // Back
+						t.Errorf("loaded once more: at %q", to)
+					}
+				})
 			})
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ type request struct {
 
 	inherited bool        // the session was taken over just now; see [Former]
 	stopped   atomic.Bool // by a gate
+	posted    url.Values  // the provider's answer, if it came by a form
 	told      Reason      // of the page that has loaded itself again as this one
 	whose     string      // who was signed in there, see [session.whose]
 	found     []string    // its causes, see [Auth.causes]
