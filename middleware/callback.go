@@ -311,7 +311,7 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 	}
 	settled = true
 	red.phase, red.landing, red.session, red.user = done, a.landing(ctx, f), out.session, out.user
-	red.shown, red.stamp = a.cookies.shown(q.r), a.stamp(a.now(), 0)
+	red.shown, red.stamp = q.shown(), a.stamp(a.now(), 0)
 	q.settled = out
 	a.event(q, slog.LevelInfo, "signed in", "", slog.String("provider", f.provider), slog.Bool("new", out.isNew))
 	return nil

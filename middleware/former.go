@@ -183,7 +183,7 @@ func (q *request) inherit(h http.Header) *Problem {
 		return nil // a cookie that is too old, made up, or of what this build cannot read
 	}
 	// One that has been replaced since opens nothing; the browser has a better one by now.
-	q.first = s
+	q.first, q.heir = s, true
 	if s.standing != current {
 		return nil
 	}

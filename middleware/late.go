@@ -73,7 +73,7 @@ func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption
 
 // apart returns a request for the redemption of q, which may last for longer than q.
 func (q *request) apart() *request {
-	n := &request{Context: q.Context, auth: q.auth, first: *q.session.Load()}
+	n := &request{Context: q.Context, auth: q.auth, first: *q.session.Load(), heir: q.heir}
 	n.writer = writer{ResponseWriter: q.writer.ResponseWriter, q: n}
 	n.session.Store(&n.first)
 	n.r = q.r.WithContext(n)

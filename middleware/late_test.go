@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -164,5 +165,33 @@ func TestCallback_pendingAddress(t *testing.T) {
 				})
 			})
 		})
+	}
+}
+
+// The answer that takes a session over, and asks again because the sign-in takes its time, changes the cookie that the
+// browser shows. The sign-in's follows all the same, and also when either answer is lost.
+func TestCallback_former(t *testing.T) {
+	for _, slow := range []time.Duration{0, 8 * time.Second} {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprint(slow, ", first answer lost: ", lost), func(t *testing.T) {
+				eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+					f := newFormerApp(t)
+					synctest.Test(t, func(t *testing.T) {
+						k := newKit(t, change, f.with)
+						notes(k)
+						b := k.browser()
+						callback := b.approve(b.start("idp", "/x"), "ada")
+						b.brings(f.cart()) // which the start did not show: it was for another path
+						k.idp.Set(func(b *providertest.Behavior) { b.Token = providertest.Linger(slow) })
+						if lost {
+							k.serve(b.callback(callback))
+						}
+						if to := k.location(b.back(callback)); to != "/x" || b.whoami() != "Ada Lovelace" || b.get("cart") != "3 apples" {
+							t.Errorf("at %q as %s, cart %q", to, b.whoami(), b.get("cart"))
+						}
+					})
+				})
+			})
+		}
 	}
 }

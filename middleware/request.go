@@ -25,7 +25,8 @@ type request struct {
 	first   session                 // as it was loaded
 	session atomic.Pointer[session] // as it is now: &first until something was saved
 
-	inherited bool        // the session was taken over just now; see [Former]
+	heir      bool        // the session is that of a [Former]'s cookie
+	inherited bool        // it was taken over just now
 	stopped   atomic.Bool // by a gate
 	posted    url.Values  // the provider's answer, if it came by a form
 	told      Reason      // of the page that has loaded itself again as this one

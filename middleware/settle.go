@@ -329,12 +329,21 @@ func (a *Auth) signInto(w *winner, p, origin *session, f *flow, g *grant, e *enr
 // reissueLife is how long the cookie of a sign-in is given once more.
 const reissueLife = 2 * time.Minute
 
+// shown returns a hash of what the request shows, for [Auth.reissue]. A session that was taken over counts as shown: the
+// browser has its cookie from now on, or would have if that answer had not been lost.
+func (q *request) shown() string {
+	if q.heir {
+		return hash(q.first.id + "." + q.first.secret)
+	}
+	return q.auth.cookies.shown(q.r)
+}
+
 // reissue returns the cookie of a sign-in that is done, for its browser: the first answer may have
 // been lost on the way. A browser is that one if it shows what the answered request had shown, as long as
 // nobody has shown the new cookie. It is nil for any other, if another cookie has followed, or if
 // somebody else has signed in since: a reload does not change who that is.
 func (a *Auth) reissue(ctx context.Context, q *request, red *redemption) (*outcome, error) {
-	if a.now().Sub(red.at) > reissueLife || !same(red.shown, a.cookies.shown(q.r)) {
+	if a.now().Sub(red.at) > reissueLife || !same(red.shown, q.shown()) {
 		return nil, nil
 	}
 	p := *q.session.Load()
