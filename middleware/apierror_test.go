@@ -233,3 +233,71 @@ func TestClient_apiDown(t *testing.T) {
 		}
 	})
 }
+
+// A connection that the API has switched to another protocol is the app's, to read and to write.
+func TestClient_switched(t *testing.T) {
+	at := listen(t, func(c *net.TCPConn) {
+		in := bufio.NewReader(c)
+		if _, err := http.ReadRequest(in); err != nil {
+			return
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		_, _ = io.CopyN(c, in, 4)
+	})
+	real := &http.Transport{}
+	t.Cleanup(real.CloseIdleConnections)
+	k := newKit(t, func(k *kit, c *middleware.Config) {
+		c.HTTPClient = &http.Client{Transport: apiAt(k, at, real)}
+	})
+	b := k.browser()
+	b.signIn("idp", "ada", "/")
+	k.within(b, func(ctx context.Context) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/me", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Connection", "Upgrade")
+		r.Header.Set("Upgrade", "echo")
+		resp, err := middleware.Client(ctx, "").Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		both, ok := resp.Body.(io.ReadWriteCloser)
+		if !ok {
+			t.Fatalf("the body is a %T, which cannot be written", resp.Body)
+		}
+		got := make([]byte, 4)
+		if _, err := io.WriteString(both, "ping"); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.ReadFull(both, got); err != nil || string(got) != "ping" {
+			t.Errorf("got %q, %v, want what was sent", got, err)
+		}
+	})
+}
+
+// A transport that has given up closes the app's body, perhaps while it still reads: what it reads then is no
+// failure of the app's.
+func TestClient_bodyClosed(t *testing.T) {
+	k := newKit(t, func(k *kit, c *middleware.Config) {
+		c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path != "/me" {
+				return k.RoundTrip(r)
+			}
+			_ = r.Body.Close()
+			if _, err := r.Body.Read(make([]byte, 1)); err == nil {
+				t.Error("read after it was closed")
+			}
+			return nil, &net.OpError{Op: "write", Net: "tcp", Err: errors.New("broken pipe")}
+		})}
+	})
+	b := k.browser()
+	b.signIn("idp", "ada", "/")
+	k.within(b, func(ctx context.Context) {
+		body, _ := io.Pipe()
+		if _, err := middleware.Client(ctx, "").Post("/me", "text/plain", body); !errors.Is(err, providers.ErrUnavailable) {
+			t.Errorf("error %v, want one of the API's", err)
+		}
+	})
+}
