@@ -130,6 +130,7 @@ func TestBinding_startMeanwhile(t *testing.T) {
 						}
 						return
 					}
+					b.lands(strings.Replace(second, "/auth/plain/", "/auth/idp/", 1), "/", ada) // started with another provider
 					b.lands(second, "/two", ada)
 				})
 			})
