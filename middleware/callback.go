@@ -303,8 +303,11 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 		return finishProblem(err)
 	}
 	out, p := a.settle(ctx, q, f, g, id)
-	if p != nil && p.Reason == ReasonStore {
-		return problem(ReasonInterrupted, p.cause) // the code is spent: to wait and reload would not help
+	switch { // the code is spent: to wait and reload would not help
+	case p != nil && p.Reason == ReasonStore:
+		return problem(ReasonInterrupted, p.cause)
+	case p != nil && p.Reason == ReasonFull && p.Detail == answers[ReasonFull].detail: // which says to wait
+		return noRoom(p.cause)
 	}
 	if p != nil {
 		return p

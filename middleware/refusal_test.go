@@ -196,3 +196,43 @@ func TestLogin_former(t *testing.T) {
 		})
 	}
 }
+
+// roomless is a store without room for records of one kind.
+type roomless struct {
+	sessionstore.Store
+	kind string
+}
+
+func (s roomless) Update(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	if k.Kind == s.kind {
+		return fmt.Errorf("no room: %w", sessionstore.ErrFull)
+	}
+	return s.Store.Update(ctx, k, c)
+}
+
+// A store that has no room once the code is spent ends the sign-in: nobody is told to wait for it.
+func TestCallback_noRoom(t *testing.T) {
+	for _, kind := range []string{"account", "person", "index", "session"} {
+		t.Run(kind, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				b := k.browser()
+				callback := b.approve(b.start("idp", "/x"), "ada")
+				store := k.auth.Store()
+				k.auth.SetStore(roomless{store, kind})
+				for _, when := range []string{"first", "reload"} {
+					resp := b.back(callback)
+					page := text(resp)
+					if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(page, "cannot be continued") || resp.Header.Get("Retry-After") != "" {
+						t.Errorf("%s: status %d, Retry-After %q: %s", when, resp.StatusCode, resp.Header.Get("Retry-After"), page)
+					}
+				}
+				if got := k.redeems(); got != 1 {
+					t.Errorf("%d token requests, want 1", got)
+				}
+				k.auth.SetStore(store)
+				b.signIn("idp", "ada", "/x")
+			})
+		})
+	}
+}
