@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -61,9 +62,7 @@ func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption
 		return end.red, end.problem
 	case <-enough.C:
 		keep() // the client is about to get its answer, and that is no reason to stop
-		apart.mu.Lock()
-		apart.writer.begun.Store(true) // the header is this request's now
-		apart.mu.Unlock()
+		apart.writer.begun.Store(true)
 		close(late)
 		p := problem(ReasonPending, nil)
 		p.Provider = f.provider
@@ -71,17 +70,31 @@ func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption
 	}
 }
 
+// A heading is a response writer with a header of its own: that of the request goes out when the redemption may still
+// write to it, and must have nothing by which the browser shows another cookie than its callback, see [Auth.reissue].
+type heading struct {
+	http.ResponseWriter
+	header http.Header
+}
+
+// Header returns its own header.
+func (w heading) Header() http.Header { return w.header }
+
 // apart returns a request for the redemption of q, which may last for longer than q.
 func (q *request) apart() *request {
 	n := &request{Context: q.Context, auth: q.auth, first: *q.session.Load(), heir: q.heir}
-	n.writer = writer{ResponseWriter: q.writer.ResponseWriter, q: n}
+	w := q.writer.ResponseWriter
+	n.writer = writer{ResponseWriter: heading{w, w.Header().Clone()}, q: n}
 	n.session.Store(&n.first)
 	n.r = q.r.WithContext(n)
 	return n
 }
 
-// joins gives q what its redemption has made of the session.
+// joins gives q what its redemption has made of the session, and of the header.
 func (q *request) joins(apart *request) {
+	h := q.writer.ResponseWriter.Header()
+	clear(h)
+	maps.Copy(h, apart.writer.Header())
 	q.settled = apart.settled
 	q.session.Store(apart.session.Load())
 }

@@ -195,3 +195,45 @@ func TestCallback_former(t *testing.T) {
 		}
 	}
 }
+
+// What OnLogin does to the session before its request is answered, and goes on, comes with the sign-in, and not with the page that asks
+// again: a cookie in that one would be another than the callback has shown.
+func TestCallback_lateCookie(t *testing.T) {
+	rows := []struct {
+		name string
+		does func(ctx context.Context, k *kit) error
+		cart string
+	}{
+		{"puts", func(ctx context.Context, k *kit) error { k.auth.Sessions().Put(ctx, "cart", "full"); return nil }, "full"},
+		{"renews", func(ctx context.Context, k *kit) error { return k.auth.Sessions().RenewToken(ctx) }, "old"},
+		{"signs out", func(ctx context.Context, _ *kit) error { return middleware.SignOut(ctx) }, ""},
+		{"destroys", func(ctx context.Context, k *kit) error { return k.auth.Sessions().Destroy(ctx) }, ""},
+	}
+	for _, row := range rows {
+		for _, slow := range []time.Duration{0, 8 * time.Second} {
+			t.Run(fmt.Sprint(row.name, " ", slow), func(t *testing.T) {
+				eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+					synctest.Test(t, func(t *testing.T) {
+						k := newKit(t, change)
+						notes(k)
+						b := k.browser()
+						b.put("cart", "old")
+						callback := b.approve(b.start("idp", "/x"), "ada")
+						k.auth.SetOnLogin(func(ctx context.Context, _ *middleware.Login) error {
+							if err := row.does(ctx, k); err != nil {
+								t.Error(err)
+							}
+							_ = middleware.Save(ctx)
+							time.Sleep(slow)
+							return nil
+						})
+						resp, _, _ := b.stays(callback)
+						if to := k.location(resp); to != "/x" || b.whoami() != "Ada Lovelace" || b.get("cart") != row.cart {
+							t.Errorf("at %q as %s, cart %q", to, b.whoami(), b.get("cart"))
+						}
+					})
+				})
+			})
+		}
+	}
+}
