@@ -23,12 +23,13 @@ type redeemed struct {
 // redeemInTime is [Auth.redeem] for a request that answers after three seconds if it loads a page. The redemption
 // goes on then, apart from its request, and the answer is a page that asks for its end: see [Auth.land].
 func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption, *Problem) {
+	apart := q.apart()
 	if !pageLoad(q.r) {
-		return a.redeem(q, q, f, answer)
+		defer q.joins(apart)
+		return a.redeem(q, apart, f, answer)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(q))
 	keep := context.AfterFunc(q, cancel)
-	apart := q.apart()
 	ended, late := make(chan redeemed), make(chan struct{})
 	go func() {
 		var end redeemed
@@ -90,8 +91,12 @@ func (q *request) apart() *request {
 	return n
 }
 
-// joins gives q what its redemption has made of the session, and of the header.
+// joins gives q what its redemption has made of the session, and of the header. Whoever has kept the context of OnLogin
+// writes to neither from now on: see [writer.begin].
 func (q *request) joins(apart *request) {
+	apart.mu.Lock()
+	defer apart.mu.Unlock()
+	apart.writer.begun.Store(true)
 	h := q.writer.ResponseWriter.Header()
 	clear(h)
 	maps.Copy(h, apart.writer.Header())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -235,5 +236,39 @@ func TestCallback_lateCookie(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A goroutine of OnLogin that outlives it, and saves, does not write to the header while the answer goes out: that would end the
+// process.
+func TestCallback_keptContext(t *testing.T) {
+	for _, dest := range []string{"document", "empty"} {
+		t.Run(dest, func(t *testing.T) {
+			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				k := newKit(t, change)
+				notes(k)
+				var kept sync.WaitGroup
+				k.auth.SetOnLogin(func(ctx context.Context, _ *middleware.Login) error {
+					kept.Go(func() {
+						for range 200 {
+							_ = k.auth.Sessions().RenewToken(ctx)
+							_ = middleware.Save(ctx)
+						}
+					})
+					return nil
+				})
+				for range 10 {
+					b := k.browser()
+					b.put("cart", "full")
+					r := b.callback(b.approve(b.start("idp", "/x"), "ada"))
+					r.Header.Set("Sec-Fetch-Dest", dest)
+					if dest == "empty" {
+						r.Header.Set("Sec-Fetch-Mode", "cors")
+					}
+					k.location(b.do(r))
+				}
+				kept.Wait()
+			})
+		})
 	}
 }

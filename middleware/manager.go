@@ -192,8 +192,11 @@ func (appStore) DeleteCtx(ctx context.Context, _ string) error {
 	}
 	q.mu.Lock()
 	q.data.deleted = true
+	vs := q.data.values
 	q.mu.Unlock()
-	q.data.values[deletion] = true
+	if vs != nil { // else the caller has kept the context of OnLogin, and its values are not shown any more
+		vs[deletion] = true
+	}
 	return nil
 }
 
@@ -208,10 +211,10 @@ func (s appStore) CommitCtx(ctx context.Context, _ string, b []byte, _ time.Time
 		return err
 	}
 	q.mu.Lock()
-	deleted := q.data.deleted
+	deleted, vs := q.data.deleted, q.data.values
 	q.data.deleted = false
 	q.mu.Unlock()
-	sn, err := takeSnapshot(deadline, q.data.values, deleted)
+	sn, err := takeSnapshot(deadline, vs, deleted)
 	if err != nil {
 		return err
 	}

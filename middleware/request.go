@@ -127,6 +127,16 @@ func (q *request) foreseen(s *session) {
 	q.data = scsData{shown: s}
 }
 
+// foreseenBase returns the frames of the session that is shown, which is s if no other is.
+func (q *request) foreseenBase(s *session) map[string]string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.data.shown != nil {
+		s = q.data.shown
+	}
+	return q.data.baseline(s)
+}
+
 // scs returns what the manager keeps in a context, decoding it the first time.
 func (q *request) scs() any {
 	q.mu.Lock()

@@ -196,14 +196,10 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 		return nil, err
 	}
 	p, user := *q.session.Load(), e.key.ID
-	seen := &p
-	if q.data.shown != nil {
-		seen = q.data.shown
-	}
 	var set []sessionstore.Field
 	var del []string
 	if sn.modified {
-		set, del = sn.diff(q.data.baseline(seen))
+		set, del = sn.diff(q.foreseenBase(&p))
 	}
 	var first entry
 	for try := range settleTries {
