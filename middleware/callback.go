@@ -335,9 +335,7 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption)
 			return problem(ReasonStore, err)
 		}
 		if ended.phase == redeeming {
-			p := problem(ReasonPending, nil)
-			p.Provider = f.provider
-			return a.turned(q, p, f)
+			return underWay(f)
 		}
 		return a.land(w, q, f, ended)
 	case red.phase == failed && q.session.Load().whose() != q.whose:

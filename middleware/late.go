@@ -65,10 +65,16 @@ func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption
 		keep() // the client is about to get its answer, and that is no reason to stop
 		apart.writer.begun.Store(true)
 		close(late)
-		p := problem(ReasonPending, nil)
-		p.Provider = f.provider
-		return nil, a.turned(q, p, f)
+		return nil, underWay(f)
 	}
+}
+
+// underWay is the answer of a sign-in that has not ended. It names no way elsewhere: whoever leaves never gets the cookie
+// that comes with the end, and the one that they have opens nothing from then on.
+func underWay(f *flow) *Problem {
+	p := problem(ReasonPending, nil)
+	p.Provider = f.provider
+	return p
 }
 
 // A heading is a response writer with a header of its own: that of the request goes out when the redemption may still

@@ -31,6 +31,9 @@ func (b *browser) stays(target string) (resp *http.Response, loads int, longest 
 		if body := text(resp); resp.Header.Get("Refresh") == "" || !strings.Contains(body, "goes on by itself") {
 			b.k.t.Errorf("Refresh %q; body: %s", resp.Header.Get("Refresh"), body)
 		}
+		if body := text(resp); strings.Count(body, "href=") != 1 || !strings.Contains(body, `href="">Go on<`) {
+			b.k.t.Errorf("the page has a way elsewhere: %s", body)
+		}
 		if len(resp.Cookies()) > 0 || resp.Header.Get("Cache-Control") != "no-store" {
 			b.k.t.Errorf("header %v", resp.Header)
 		}

@@ -197,7 +197,7 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 		return
 	}
 	page := problemPage{Problem: p, Home: a.home}
-	page.Reload = p.Status >= http.StatusInternalServerError && p.LoginURL == "" && r.Method == http.MethodGet
+	page.Reload = (p.Status >= http.StatusInternalServerError || p.Reason == ReasonPending) && p.LoginURL == "" && r.Method == http.MethodGet
 	if p.LoginPost {
 		page.Tag = PageTag(r.Context())
 	}
