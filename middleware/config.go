@@ -92,6 +92,10 @@ type Config struct {
 	// puts into the session is saved with the sign-in, or not at all. The session that it sees is the
 	// one that the sign-in ends in, never that of somebody else who was signed in in this browser.
 	// Nil lets everybody in.
+	//
+	// It runs in a goroutine of its own, and its request is answered after three seconds, whatever it is at: a page asks
+	// again until it is through. ctx ends with the time of the whole sign-in, 40 seconds, and not with the request. So
+	// it has the request's values, but nothing in them that a router or a logger takes back when the handler returns.
 	OnLogin func(ctx context.Context, l *Login) error
 
 	// OnToken is called when a token was renewed and saved, and when a provider has ended a
