@@ -152,10 +152,13 @@ func (b *browser) do(r *http.Request) *http.Response {
 	return resp
 }
 
-// serve answers r without touching a jar: an answer that may be lost on the way.
+// serve answers r without touching a jar: an answer that may be lost on the way. As with a server, the context of r ends
+// with the handler.
 func (k *kit) serve(r *http.Request) *http.Response {
 	w := httptest.NewRecorder()
-	k.handler.ServeHTTP(w, r)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	k.handler.ServeHTTP(w, r.WithContext(ctx))
 	return w.Result()
 }
 
