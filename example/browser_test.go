@@ -13,7 +13,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/returnleg/returnleg/internal/pagetest"
 	"github.com/returnleg/returnleg/providers/providertest"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -125,8 +127,8 @@ type view struct {
 	body   string
 }
 
-// send makes one request as a page load does, and follows no redirect.
-func (b *browser) send(method, path string, form url.Values, header ...string) view {
+// send makes a request as a page load does, which follows a page that loads itself again, and no redirect.
+func (b *browser) send(method, path string, form url.Values, header ...string) (v view) {
 	b.t.Helper()
 	address := path
 	if strings.HasPrefix(path, "/") {
@@ -150,16 +152,19 @@ func (b *browser) send(method, path string, form url.Values, header ...string) v
 			r.Header.Del(header[i])
 		}
 	}
-	resp, err := b.c.Do(r)
-	if err != nil {
-		b.t.Fatal(err)
+	for began := time.Now(); r != nil; r = pagetest.Next(began, r, v.status, v.header) {
+		resp, err := b.c.Do(r.Clone(r.Context())) // the client adds its cookies to it
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		v = view{resp.StatusCode, r.URL.RequestURI(), resp.Header.Get("Location"), resp.Header, string(body)}
 	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return view{resp.StatusCode, r.URL.RequestURI(), resp.Header.Get("Location"), resp.Header, string(body)}
+	return v
 }
 
 // open loads a page and goes where it sends the browser, within the app.

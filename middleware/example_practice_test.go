@@ -51,7 +51,12 @@ func Example_test() {
 		t.Fatal(err)
 	}
 	r.Header.Set("Accept", "text/html") // the load of a page: a fetch would get 401
-	resp, err := (&http.Client{Jar: jar}).Do(r)
+	client := &http.Client{Jar: jar}
+	resp, err := client.Do(r)
+	if err == nil && resp.StatusCode == http.StatusAccepted { // the sign-in takes longer than three seconds
+		resp.Body.Close()
+		resp, err = client.Get(resp.Request.URL.String()) // a request that is no page load waits for its end
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"time"
 
+	"github.com/returnleg/returnleg/internal/pagetest"
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/providers/providertest"
@@ -34,7 +36,8 @@ func stage() (*middleware.Auth, *providertest.Server) {
 	return auth, practice
 }
 
-// visitor is a person with a browser: it keeps cookies, and follows redirects to the provider and back.
+// visitor is a person with a browser: it keeps cookies, and follows redirects to the provider and back, and a page that
+// loads itself again.
 type visitor struct{ http.Client }
 
 func visit(app http.Handler, practice *providertest.Server) *visitor {
@@ -51,8 +54,11 @@ func visit(app http.Handler, practice *providertest.Server) *visitor {
 		if r.Body == nil {
 			r.Body = http.NoBody
 		}
-		w := httptest.NewRecorder()
-		app.ServeHTTP(w, r)
+		var w *httptest.ResponseRecorder
+		for began := time.Now(); r != nil; r = pagetest.Next(began, r, w.Code, w.Header()) {
+			w = httptest.NewRecorder()
+			app.ServeHTTP(w, r)
+		}
 		return w.Result(), nil
 	})}}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/returnleg/returnleg/internal/pagetest"
 )
 
 // A browser has cookies, and knows what was promised to it.
@@ -52,6 +54,7 @@ func (w *world) browser() *browser {
 // An answer is a response that was read to its end.
 type answer struct {
 	status  int
+	header  http.Header
 	body    string
 	to      string // Location
 	cleared bool   // a session cookie
@@ -70,7 +73,8 @@ func (a answer) String() string {
 	return fmt.Sprintf("status %d, Location %q, %.120q", a.status, a.to, a.body)
 }
 
-// do sends a request to one of the apps. Extra headers are name, value.
+// do sends a request to one of the apps. Extra headers are name, value. A page that loads itself again is followed,
+// each time to the next of the apps.
 func (b *browser) do(method, target string, form url.Values, extra ...string) answer {
 	if !strings.HasPrefix(target, b.w.url) {
 		target = b.w.url + target
@@ -79,10 +83,8 @@ func (b *browser) do(method, target string, form url.Values, extra ...string) an
 	if err != nil {
 		return answer{err: err}
 	}
-	b.next++
 	for name, value := range map[string]string{
 		"Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin", "Accept": "text/html",
-		toApp: fmt.Sprint(b.next % 2),
 	} {
 		r.Header.Set(name, value)
 	}
@@ -93,7 +95,21 @@ func (b *browser) do(method, target string, form url.Values, extra ...string) an
 	for i := 0; i+1 < len(extra); i += 2 {
 		r.Header.Set(extra[i], extra[i+1])
 	}
-	resp, err := b.client.Do(r)
+	began := time.Now()
+	a := b.once(r)
+	for r = pagetest.Next(began, r, a.status, a.header); r != nil; r = pagetest.Next(began, r, a.status, a.header) {
+		cleared := a.cleared
+		a = b.once(r)
+		a.cleared = a.cleared || cleared
+	}
+	return a
+}
+
+// once sends a request, and follows nothing.
+func (b *browser) once(r *http.Request) answer {
+	b.next++
+	r.Header.Set(toApp, fmt.Sprint(b.next%2))
+	resp, err := b.client.Do(r.Clone(r.Context())) // the client adds its cookies to it
 	if err != nil {
 		b.w.report.add("requests cut off")
 		b.walk(r, answer{})
@@ -101,7 +117,7 @@ func (b *browser) do(method, target string, form url.Values, extra ...string) an
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	a := answer{status: resp.StatusCode, body: string(body), to: resp.Header.Get("Location"), err: err}
+	a := answer{status: resp.StatusCode, header: resp.Header, body: string(body), to: resp.Header.Get("Location"), err: err}
 	for _, c := range resp.Cookies() {
 		if strings.Contains(c.Name, "bind") {
 			continue

@@ -172,6 +172,9 @@ func (p *person) signIn(b *browser) bool {
 	return ok
 }
 
+// lostWhole has a callback done to its end, and the answer lost: a request that is no page load waits for that.
+var lostWhole = []string{dropReply, "1", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"}
+
 // goThrough signs in, and returns where that has led.
 func (p *person) goThrough(b *browser, login string) (to string, ok bool) {
 	r := p.w.report
@@ -185,7 +188,7 @@ func (p *person) goThrough(b *browser, login string) (to string, ok bool) {
 	case n < 2:
 		lost = true
 		r.add("callbacks whose answer was lost")
-		b.get(callback, dropReply, "1")
+		b.get(callback, lostWhole...)
 		if n == 0 {
 			return "", p.goOn(b)
 		}
@@ -193,7 +196,7 @@ func (p *person) goThrough(b *browser, login string) (to string, ok bool) {
 		how = "twice at once"
 		var extra []string
 		if n == 3 { // the browser gave the first one up for the second
-			lost, how, extra = true, "twice at once, and one answer is lost", []string{dropReply, "1"}
+			lost, how, extra = true, "twice at once, and one answer is lost", lostWhole
 		}
 		other := *b // the same cookies
 		other.next++
@@ -251,12 +254,12 @@ func (p *person) goOn(b *browser) bool {
 	return p.look(b)
 }
 
-// load loads a callback again until it has been answered. It reports whether an answer was cut off.
+// load loads a callback again where an answer was cut off, or the store was away. It reports whether one was cut off.
 func (p *person) load(b *browser, callback string) (a answer, cut bool) {
 	for range 15 {
 		a = b.get(callback)
 		cut = cut || a.err != nil
-		if a.err == nil && a.status != http.StatusAccepted && a.status != http.StatusServiceUnavailable {
+		if a.err == nil && a.status != http.StatusServiceUnavailable {
 			return a, cut
 		}
 		rest(300 * time.Millisecond)

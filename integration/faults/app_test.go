@@ -51,8 +51,8 @@ type settings struct {
 	GuestIdle time.Duration // of sessions of guests
 	Mode      string        // of the provider's answers
 
-	// On is the path whose requests the next two fields are about, and writes to the store are
-	// counted from 1 during them.
+	// On is the path whose requests the next two fields are about. Writes to the store are counted from 1, from the
+	// first such request on.
 	On   string
 	Call callAt
 	Die  dieAt
@@ -192,12 +192,12 @@ type mortal struct {
 	writes atomic.Int64
 }
 
-// watch counts the writes of the requests that the settings are about.
+// watch counts the writes from the first request on that the settings are about: a sign-in may go on when its callback
+// has been answered.
 func (m *mortal) watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if m.settings.On != "" && r.URL.Path == m.settings.On {
 			m.armed.Store(true)
-			defer m.armed.Store(false)
 		}
 		next.ServeHTTP(w, r)
 	})

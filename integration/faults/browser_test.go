@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/returnleg/returnleg/internal/pagetest"
 )
 
 // A browser is one person's. Several requests of it may be under way at once.
@@ -80,6 +82,7 @@ type answer struct {
 	took    time.Duration
 	err     error
 	cleared []string // names of cookies that it takes away
+	late    bool     // the sign-in took so long that a page came first, which loaded itself again
 }
 
 func (a answer) String() string {
@@ -107,9 +110,22 @@ func (b *browser) request(method, target string, form url.Values) *http.Request 
 	return r
 }
 
+// do sends a request. A page that loads itself again is followed.
 func (b *browser) do(r *http.Request) answer {
 	began := time.Now()
-	resp, err := b.client.Do(r)
+	a := b.once(r)
+	for r = pagetest.Next(began, r, a.status, a.header); r != nil; r = pagetest.Next(began, r, a.status, a.header) {
+		cleared := a.cleared
+		a = b.once(r)
+		a.cleared, a.took, a.late = append(cleared, a.cleared...), time.Since(began), true
+	}
+	return a
+}
+
+// once sends a request, and follows nothing.
+func (b *browser) once(r *http.Request) answer {
+	began := time.Now()
+	resp, err := b.client.Do(r.Clone(r.Context())) // the client adds its cookies to it
 	if err != nil {
 		return answer{err: err, took: time.Since(began), header: http.Header{}}
 	}

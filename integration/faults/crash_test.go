@@ -88,7 +88,7 @@ func TestCrash_callback(t *testing.T) {
 func (b *browser) settles(t testing.TB, target string) answer {
 	began := time.Now()
 	for {
-		a := b.open(target)
+		a := b.once(b.request(http.MethodGet, target, nil))
 		refresh := a.header.Get("Refresh")
 		if refresh == "" {
 			a.took = time.Since(began)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/pagetest"
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/providers/providertest"
@@ -121,7 +122,8 @@ func (n *town) signIn(r *resident) error {
 	return nil
 }
 
-// ask sends a request as a browser does, and notes a cookie that the answer takes away.
+// ask sends a request as a browser does, which follows a page that loads itself again. It notes a cookie that an answer
+// takes away.
 func (n *town) ask(r *resident, method, path string) (status int, body string, header http.Header, err error) {
 	req, err := http.NewRequest(method, n.url+path, nil)
 	if err != nil {
@@ -132,19 +134,25 @@ func (n *town) ask(r *resident, method, path string) (status int, body string, h
 	} {
 		req.Header.Set(k, v)
 	}
-	resp, err := r.app.Do(req)
-	if err != nil {
-		return 0, "", nil, err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	for _, c := range resp.Cookies() {
-		// A sign-in that has ended takes away the binding of its start: that is not the session's.
-		if c.MaxAge < 0 && path != "/auth/logout" && !strings.Contains(c.Name, "bind") {
-			n.mistake("%s clears %s", path, c.Name)
+	for began := time.Now(); req != nil; req = pagetest.Next(began, req, status, header) {
+		resp, err := r.app.Do(req.Clone(req.Context())) // the client adds its cookies to it
+		if err != nil {
+			return 0, "", nil, err
 		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return resp.StatusCode, "", resp.Header, err
+		}
+		for _, c := range resp.Cookies() {
+			// A sign-in that has ended takes away the binding of its start: that is not the session's.
+			if c.MaxAge < 0 && path != "/auth/logout" && !strings.Contains(c.Name, "bind") {
+				n.mistake("%s clears %s", path, c.Name)
+			}
+		}
+		status, body, header = resp.StatusCode, string(b), resp.Header
 	}
-	return resp.StatusCode, string(b), resp.Header, err
+	return status, body, header, nil
 }
 
 func (n *town) mistake(format string, args ...any) {

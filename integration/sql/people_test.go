@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/pagetest"
 	"github.com/returnleg/returnleg/middleware"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/providers/providertest"
@@ -62,16 +63,20 @@ func visit(t *testing.T, idp *providertest.Server, h http.Handler) map[string]st
 	return cookies
 }
 
+// ask loads a page, and follows one that loads itself again.
 func ask(h http.Handler, cookies map[string]string, target string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, target, nil)
 	r.Header.Set("Accept", "text/html")
 	for name, value := range cookies {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	for _, c := range w.Result().Cookies() {
-		cookies[c.Name] = c.Value
+	var w *httptest.ResponseRecorder
+	for began := time.Now(); r != nil; r = pagetest.Next(began, r, w.Code, w.Header()) {
+		w = httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		for _, c := range w.Result().Cookies() {
+			cookies[c.Name] = c.Value
+		}
 	}
 	return w
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
-	"net/http/httptest"
 	"os"
 	"runtime"
 	"strings"
@@ -60,24 +59,12 @@ func signIn(t *testing.T) map[string]sessionstore.Record {
 		}
 	}))
 	cookies := map[string]string{}
-	ask := func(target string) string {
-		r := httptest.NewRequest(http.MethodGet, target, nil)
-		r.Header.Set("Accept", "text/html")
-		for name, value := range cookies {
-			r.AddCookie(&http.Cookie{Name: name, Value: value})
-		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		for _, c := range w.Result().Cookies() {
-			cookies[c.Name] = c.Value
-		}
-		return w.Header().Get("Location")
-	}
+	open := func(target string) string { return ask(h, cookies, target).Header().Get("Location") }
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask("https://app.example/")
+	open("https://app.example/")
 	records := map[string]sessionstore.Record{}
 	for k := range store.keys {
 		if k.Kind != "session" {
@@ -87,12 +74,12 @@ func signIn(t *testing.T) map[string]sessionstore.Record {
 			t.Fatal(err)
 		}
 	}
-	to := ask("https://app.example/auth/idp/login?return_to=/")
+	to := open("https://app.example/auth/idp/login?return_to=/")
 	back, err := idp.Approve(t.Context(), &http.Client{Transport: idp.Transport(), Jar: jar}, to, "ada")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := ask(back); got != "/" {
+	if got := open(back); got != "/" {
 		t.Fatalf("landed at %q, want /", got)
 	}
 	for k := range store.keys {

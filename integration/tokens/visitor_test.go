@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/returnleg/returnleg/internal/pagetest"
 )
 
 // A visitor is a browser in which one person is signed in.
@@ -107,8 +109,9 @@ func (v *visitor) open(p *process, target, destination string) answer {
 	return v.do(context.Background(), p, target, destination)
 }
 
-// do sends the request of a page load or of a script: destination is as in Sec-Fetch-Dest.
-func (v *visitor) do(ctx context.Context, p *process, target, destination string) answer {
+// do sends the request of a page load or of a script: destination is as in Sec-Fetch-Dest. A page that loads itself
+// again is followed.
+func (v *visitor) do(ctx context.Context, p *process, target, destination string) (a answer) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.addr+target, nil)
 	if err != nil {
 		return answer{err: err}
@@ -122,13 +125,18 @@ func (v *visitor) do(ctx context.Context, p *process, target, destination string
 		r.Header.Set("Sec-Fetch-Mode", "navigate")
 		r.Header.Set("Accept", "text/html")
 	}
-	resp, err := v.w.client.Do(r)
-	if err != nil {
-		return answer{err: err}
+	began := time.Now()
+	for r != nil {
+		resp, err := v.w.client.Do(r)
+		if err != nil {
+			return answer{err: err}
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		a = answer{status: resp.StatusCode, location: resp.Header.Get("Location"), cookies: resp.Cookies(), body: string(body), err: err}
+		r = pagetest.Next(began, r, resp.StatusCode, resp.Header)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return answer{status: resp.StatusCode, location: resp.Header.Get("Location"), cookies: resp.Cookies(), body: string(body), err: err}
+	return a
 }
 
 // got returns nil if a is a token of the person, and leaves them signed in.

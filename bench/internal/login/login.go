@@ -132,7 +132,7 @@ func (c *Contender) open(browsers []visit.Browser, targets []string, in order, m
 		requests[i], answers[i] = r, visit.NewAnswer()
 	}
 	m.Start()
-	in(len(requests), func(i int) { c.Handler.ServeHTTP(answers[i], requests[i]) })
+	in(len(requests), func(i int) { answers[i] = visit.Load(c.Handler, requests[i], answers[i]) })
 	m.Stop()
 	locations := make([]string, len(targets))
 	for i, a := range answers {

@@ -5,6 +5,9 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/pagetest"
 )
 
 // Site is where browsers believe the app is.
@@ -54,7 +57,7 @@ func (p *person) open(at, path string) (*http.Response, error) {
 	return resp, nil
 }
 
-// fetch is open without keeping anything: several may be under way at once.
+// fetch is open without keeping anything: several may be under way at once. A page that loads itself again is followed.
 func (p *person) fetch(at, path string) (*http.Response, string, error) {
 	r, err := http.NewRequest(http.MethodGet, "http://"+at+path, nil)
 	if err != nil {
@@ -69,11 +72,16 @@ func (p *person) fetch(at, path string) (*http.Response, string, error) {
 		r.Header.Set("Sec-Fetch-Dest", "document")
 		r.Header.Set("Sec-Fetch-Mode", "navigate")
 	}
-	resp, err := p.rig.client.Do(r)
-	if err != nil {
-		return nil, "", err
+	began := time.Now()
+	for {
+		resp, err := p.rig.client.Do(r)
+		if err != nil {
+			return nil, "", err
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if r = pagetest.Next(began, r, resp.StatusCode, resp.Header); r == nil {
+			return resp, string(body), err
+		}
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return resp, string(body), err
 }
