@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alexedwards/scs/v2"
 
@@ -37,7 +38,7 @@ func newSite(t *testing.T, sameSite http.SameSite, mode string) *site {
 	t.Cleanup(provider.Close)
 
 	p := idp.OIDC("practice")
-	p.ResponseMode = mode
+	p.ResponseMode, p.Timeout = mode, 30*time.Second // on a busy machine
 	sessions := &scs.SessionManager{Lifetime: 3600e9, Cookie: scs.SessionCookie{SameSite: sameSite, Persist: true}}
 	app := httptest.NewUnstartedServer(nil)
 	auth, err := middleware.New(middleware.Config{
