@@ -167,6 +167,47 @@ func TestCallback_slowFailure(t *testing.T) {
 	}
 }
 
+// What another tab of the browser writes while a sign-in takes its time is in the session that it ends in.
+func TestCallback_slowWrite(t *testing.T) {
+	rows := []struct {
+		name          string
+		guest, writes bool // there is a guest's session before; OnLogin writes into it, too
+	}{
+		{"nothing is stored before", false, false},
+		{"and OnLogin writes", false, true},
+		{"a guest's session is there", true, false},
+		{"a guest's session, and OnLogin writes", true, true},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			eachLocalStore(t, func(t *testing.T, change func(*kit, *middleware.Config)) {
+				synctest.Test(t, func(t *testing.T) {
+					k := newKit(t, change)
+					notes(k)
+					k.onLogin(func(c loginContext) error {
+						time.Sleep(8 * time.Second)
+						if row.writes {
+							k.auth.Sessions().Put(c.ctx, "seen", "yes")
+						}
+						return nil
+					})
+					b := k.browser()
+					if row.guest {
+						b.put("before", "it")
+					}
+					callback := b.approve(b.start("idp", "/whoami"), "ada")
+					resp := b.do(b.callback(callback))
+					b.put("cart", "book")
+					k.location(b.back(pendingAt(resp, callback)))
+					if b.whoami() != ada || b.get("cart") != "book" || (b.get("before") == "it") != row.guest || (b.get("seen") == "yes") != row.writes {
+						t.Errorf("%s has cart %q, before %q, seen %q", b.whoami(), b.get("cart"), b.get("before"), b.get("seen"))
+					}
+				})
+			})
+		})
+	}
+}
+
 // dying is a store that loses every change after the first of a kind: as if its process had died.
 type dying struct {
 	sessionstore.Store

@@ -42,7 +42,7 @@ var nextEdits = []edit{
 	// The session, and what it holds.
 	{"middleware/session.go", `b = packed.AppendBool(b, m.unseen)`, `…` + appendFurther},
 	{"middleware/session.go", `m.renewed, m.unseen = r.Time(), r.Bool()`, "…\n\t\tr.Further()"},
-	{"middleware/site.go", `b := packed.AppendString(nil, s.tag)`, `…` + appendFurther},
+	{"middleware/site.go", `own: string(packed.AppendString(nil, string(h[:8])))`, `own: string(packed.AppendString(packed.AppendString(nil, string(h[:8])), packed.Further))`},
 	{"middleware/site.go", `return tag == s.tag, r.Err()`, "if tag == s.tag {\n\t\tr.Further()\n\t}\n\t…"},
 	{"middleware/settle.go", `Value: e.packed[1:]})`, "Value: e.packed[1:]},\n\t\tsessionstore.Field{Name: \"further\", Value: packed.Further})"},
 	{"middleware/settle.go", `"github.com/returnleg/returnleg/providers"`, "\"github.com/returnleg/returnleg/internal/packed\"\n\t…"},
