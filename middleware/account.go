@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -129,7 +131,7 @@ type entered struct {
 // of this one, or its key was taken out of the ring. To refuse its person would keep them out for good: they
 // begin anew, as somebody who is new to the app. An attempt that fails leaves it as it was.
 func (a *Auth) entered(ctx context.Context, rec sessionstore.Record) entered {
-	e := entered{version: versionOf(rec, fieldAccount)}
+	e := entered{version: env.VersionOf(rec, fieldAccount)}
 	f, opened := rec.Field(fieldAccount)
 	v := f.Value
 	switch {
@@ -149,9 +151,9 @@ func (a *Auth) entered(ctx context.Context, rec sessionstore.Record) entered {
 			e.account = &acc
 			return e
 		}
-		a.unread(ctx, kindAccount, fieldAccount, err)
+		a.env.Log.Unread(ctx, kindAccount, fieldAccount, err)
 	default:
-		a.unread(ctx, kindAccount, fieldAccount, errLayout)
+		a.env.Log.Unread(ctx, kindAccount, fieldAccount, errLayout)
 	}
 	e.lost, e.unread = true, v
 	return e
@@ -190,11 +192,11 @@ func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*
 	e := &enrolment{key: sessionstore.Key{Kind: kindAccount, ID: key}}
 	wait, seen := enrolPause, watch{}
 	for {
-		now := a.now().UTC().Truncate(time.Millisecond) // as it is stored
+		now := a.env.Clock().UTC().Truncate(time.Millisecond) // as it is stored
 		e.account = &Account{ID: id.Issuer + "|" + id.Subject, Identity: *id, FirstSeen: now, LastSeen: now}
-		next := version()
+		next := env.Version()
 
-		rec, err := a.read(ctx, e.key)
+		rec, err := a.env.Read(ctx, e.key)
 		none := errors.Is(err, sessionstore.ErrNotFound)
 		if err != nil && !none {
 			return nil, fmt.Errorf("middleware: account: %w", err)
@@ -211,7 +213,7 @@ func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*
 			return e, nil
 		}
 		if there.until.After(now) && !seen.idle(there.version) {
-			if err := pause(ctx, wait); err != nil {
+			if err := env.Pause(ctx, wait); err != nil {
 				return nil, err
 			}
 			wait = min(2*wait, maxEnrolPause)
@@ -220,15 +222,15 @@ func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*
 		e.lost, e.unread = there.lost, there.unread
 		held := there.hold(now.Add(enrolHold(ctx)))
 		c.Set, c.Expires = []sessionstore.Field{{Name: fieldAccount, Value: held, Version: next}}, now.Add(forGood)
-		err = a.write(ctx, e.key, c)
-		if err == nil || !decided(err) {
+		err = a.env.Write(ctx, e.key, c)
+		if err == nil || !env.Decided(err) {
 			e.isNew, e.version = true, next
 		}
 		if err == nil {
 			a.reserve(ctx, e, held)
 			return e, nil
 		}
-		if !contested(err) {
+		if !env.Contested(err) {
 			a.drop(ctx, e)
 			return nil, fmt.Errorf("middleware: account: %w", err)
 		}
@@ -255,17 +257,17 @@ func (a *Auth) keep(ctx context.Context, e *enrolment) error {
 	}
 	e.packed = e.account.pack()
 	e.version, e.reservation = e.reservation.end(e.version), nil
-	kept := version()
+	kept := env.Version()
 	c := sessionstore.Change{
 		If:      []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
 		Set:     []sessionstore.Field{{Name: fieldAccount, Value: e.account.profile(), Version: kept}},
-		Expires: a.now().Add(forGood),
+		Expires: a.env.Clock().Add(forGood),
 	}
-	err := a.write(ctx, e.key, c)
-	if err != nil && !decided(err) {
+	err := a.env.Write(ctx, e.key, c)
+	if err != nil && !env.Decided(err) {
 		e.kept = kept
 	}
-	if contested(err) && !e.isNew {
+	if env.Contested(err) && !e.isNew {
 		err = a.unchanged(ctx, e) // another sign-in of this person ended at the same time: either profile will do
 	}
 	if err != nil {
@@ -276,7 +278,7 @@ func (a *Auth) keep(ctx context.Context, e *enrolment) error {
 
 // unchanged is an error if the account of e has become somebody else's meanwhile, or nobody's.
 func (a *Auth) unchanged(ctx context.Context, e *enrolment) error {
-	rec, err := a.read(ctx, e.key)
+	rec, err := a.env.Read(ctx, e.key)
 	if err != nil {
 		return err
 	}
@@ -297,10 +299,10 @@ func (a *Auth) drop(ctx context.Context, e *enrolment) {
 		return
 	}
 	e.version, e.reservation = e.reservation.end(e.version), nil
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime) // that of the sign-in may be over
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime) // that of the sign-in may be over
 	defer cancel()
-	if err := a.free(ctx, e); err != nil && !contested(err) {
-		a.after(ctx, enrolTime, "account not given up", err, func(ctx context.Context) error { return a.free(ctx, e) })
+	if err := a.free(ctx, e); err != nil && !env.Contested(err) {
+		a.env.After(ctx, enrolTime, "account not given up", err, func(ctx context.Context) error { return a.free(ctx, e) })
 	}
 }
 
@@ -309,31 +311,19 @@ func (a *Auth) drop(ctx context.Context, e *enrolment) {
 func (a *Auth) free(ctx context.Context, e *enrolment) error {
 	c := sessionstore.Change{
 		If:  []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
-		Set: []sessionstore.Field{{Name: fieldAccount, Value: "\x00\x00", Version: version()}},
+		Set: []sessionstore.Field{{Name: fieldAccount, Value: "\x00\x00", Version: env.Version()}},
 		// Nobody came to be known: let the record go with the attempt.
-		Expires: a.now().Add(enrolTime),
+		Expires: a.env.Clock().Add(enrolTime),
 	}
 	if e.lost {
-		c.Set[0].Value, c.Expires = e.unread, a.now().Add(forGood)
+		c.Set[0].Value, c.Expires = e.unread, a.env.Clock().Add(forGood)
 	}
-	err := a.write(ctx, e.key, c)
-	if contested(err) && e.kept != 0 {
+	err := a.env.Write(ctx, e.key, c)
+	if env.Contested(err) && e.kept != 0 {
 		c.If[0].Version = e.kept
-		err = a.write(ctx, e.key, c)
+		err = a.env.Write(ctx, e.key, c)
 	}
 	return err
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // User returns the account of whoever is signed in, or [ErrSignedOut]. It is as of the sign-in, but for claims
@@ -347,3 +337,32 @@ func User(ctx context.Context) (*Account, error) {
 	}
 	return q.user()
 }
+
+func (q *request) user() (*Account, error) {
+	s := q.Look()
+	if !s.SignedIn() {
+		return nil, ErrSignedOut
+	}
+	f, ok := s.Record.Field(session.FieldUser)
+	if !ok {
+		return nil, ErrSignedOut
+	}
+	acc, err := unpackAccount(f.Value)
+	if err != nil {
+		return nil, ErrSignedOut
+	}
+	return &acc, nil
+}
+
+// of reports that s, which is listed under an account of user, is not of somebody else to whom
+// OnLogin has given that account since, or who had it before. One that does not say counts as user's.
+func belongsTo(s *session.View, user string) bool {
+	f, ok := s.Record.Field(session.FieldUser)
+	if !ok {
+		return true
+	}
+	acc, err := unpackAccount(f.Value)
+	return err != nil || acc.ID == user
+}
+
+const kindAccount = "account"

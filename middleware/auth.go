@@ -7,60 +7,44 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
-
+	"github.com/returnleg/returnleg/internal/background"
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/eventlog"
+	"github.com/returnleg/returnleg/internal/guest"
+	"github.com/returnleg/returnleg/internal/keys"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
 // An Auth signs people in, for one app. It is safe for concurrent use. Make it with [New].
 type Auth struct {
-	base       *url.URL
-	site       site
-	origin     string
-	local      bool // BaseURL is loopback
-	prefix     string
-	home       string
+	env      *env.Env
+	app      *web.App
+	sessions *session.Sessions
+
 	providers  map[string]providers.Provider
 	names      []string // in the order of Config
 	namespaces namespaces
-	store      sessionstore.Store
-	secrets    []secrets
-	cookies    cookies
 
-	sessions   *scs.SessionManager
-	sessionKey any  // under which the manager looks for its data in a context
 	ownManager bool // made by us: nobody has wrapped anything in its LoadAndSave
-	former     *Former
 
-	onLogin       func(context.Context, *Login) error
-	onToken       func(context.Context, *TokenChange)
-	errorPage     func(http.ResponseWriter, *http.Request, *Problem)
-	sessionFree   func(*http.Request) bool
-	device        func(*http.Request) string
-	log           *slog.Logger
-	client        *http.Client
-	anonymousIdle time.Duration
-	tally         *tally
-	chores        chores
-	lines         allowance
-
-	now     func() time.Time
-	random  io.Reader
-	stamped atomic.Int64 // see stamp
+	onLogin     func(context.Context, *Login) error
+	onToken     func(context.Context, *TokenChange)
+	errorPage   func(http.ResponseWriter, *http.Request, *Problem)
+	sessionFree func(*http.Request) bool
+	device      func(*http.Request) string
+	client      *http.Client
 
 	flights  flights
 	breakers map[string]*breaker // by provider
 	queues   map[string]queue    // likewise
 
-	callbacks sync.WaitGroup // redemptions and refreshes under way
-	gate      sync.RWMutex   // guards closing, so that nothing is added once Close waits
-	closing   bool
 }
 
 // New returns the Auth of cfg, or every mistake in it, joined. It sends nothing: a provider that is
@@ -74,36 +58,51 @@ func New(cfg Config) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys := cfg.Keys
-	if keys == nil {
-		keys = sessionstore.NewKeyring()
+	ring := cfg.Keys
+	if ring == nil {
+		ring = sessionstore.NewKeyring()
 	}
+	shared := &env.Env{
+		Site:       env.NewSite(cfg.site(base)),
+		Ring:       keys.New(ring, cfg.site(base)),
+		Clock:      time.Now,
+		Random:     rand.Reader,
+		Background: &background.Group{},
+	}
+	shared.Log = &eventlog.Log{Logger: cfg.logger(), Explain: web.Loopback(base.Hostname()), Now: func() time.Time { return shared.Clock() }}
 	a := &Auth{
-		base:          base,
-		origin:        origin(base),
-		site:          newSite(cfg.site(base)),
-		local:         loopback(base.Hostname()),
-		prefix:        cfg.prefix(),
-		home:          cfg.home(),
-		providers:     map[string]providers.Provider{},
-		breakers:      map[string]*breaker{},
-		queues:        map[string]queue{},
-		flights:       flights{under: map[flightKey]*flight{}},
-		secrets:       newSecrets(keys, cfg.site(base)),
-		sessions:      cfg.sessions(),
-		ownManager:    cfg.Sessions == nil,
-		former:        cfg.Former,
-		onLogin:       cfg.OnLogin,
-		onToken:       cfg.OnToken,
-		errorPage:     cfg.ErrorPage,
-		sessionFree:   cfg.SessionFree,
-		device:        cfg.Device,
-		log:           cfg.logger(),
-		client:        cfg.httpClient(),
-		anonymousIdle: cfg.anonymousIdle(),
-		tally:         newTally(cfg.maxGuests(), guestIdle(cfg.anonymousIdle(), cfg.sessions().IdleTimeout)),
-		now:           time.Now,
-		random:        rand.Reader,
+		env: shared,
+		app: &web.App{
+			URL:    base,
+			Origin: web.Origin(base),
+			Prefix: cfg.prefix(),
+			Home:   cfg.home(),
+			Local:  web.Loopback(base.Hostname()),
+		},
+		providers:   map[string]providers.Provider{},
+		breakers:    map[string]*breaker{},
+		queues:      map[string]queue{},
+		flights:     flights{under: map[flightKey]*flight{}},
+		ownManager:  cfg.Sessions == nil,
+		onLogin:     cfg.OnLogin,
+		onToken:     cfg.OnToken,
+		errorPage:   cfg.ErrorPage,
+		sessionFree: cfg.SessionFree,
+		device:      cfg.Device,
+		client:      cfg.httpClient(),
+	}
+	manager := cfg.sessions()
+	a.sessions = &session.Sessions{
+		Env:           shared,
+		Manager:       manager,
+		Former:        (*session.Former)(cfg.Former),
+		AnonymousIdle: cfg.anonymousIdle(),
+		Guests:        guest.New(cfg.maxGuests(), session.GuestIdle(cfg.anonymousIdle(), manager.IdleTimeout)),
+		Index:         a,
+		Readable: func(user string) error {
+			_, _, err := readAccount(user)
+			return err
+		},
 	}
 	for _, p := range cfg.Providers {
 		a.providers[p.Name()] = p
@@ -112,11 +111,11 @@ func New(cfg Config) (*Auth, error) {
 		a.queues[p.Name()] = newQueue()
 	}
 	a.namespaces = newNamespaces(cfg.Providers)
-	a.tally.unread = a.unread
+	a.sessions.Guests.Unread = a.env.Log.Unread
 	a.warn(&cfg)
-	a.store = a.sealed(cfg.Store, keys)
-	a.cookies = newCookies(base, a.prefix, cfg.CookieName, a.sessions.Cookie.SameSite, a.sessions.Cookie.Persist)
-	if err := a.adopt(); err != nil {
+	a.env.Store = a.sealed(cfg.Store, ring)
+	a.app.Cookies = web.NewCookies(base, a.app.Prefix, cfg.CookieName, manager.Cookie.SameSite, manager.Cookie.Persist)
+	if err := a.sessions.Adopt(); err != nil {
 		return nil, err
 	}
 	a.announce()
@@ -126,24 +125,24 @@ func New(cfg Config) (*Auth, error) {
 // warn tells the log what in cfg may not be meant.
 func (a *Auth) warn(cfg *Config) {
 	if s, ok := cfg.Store.(sessionstore.SingleProcess); ok && s.SingleProcess() {
-		a.event(context.Background(), slog.LevelWarn, "this store is for one process only: two would lose each other's changes", "")
+		a.env.Log.Event(context.Background(), slog.LevelWarn, "this store is for one process only: two would lose each other's changes", "")
 	}
-	if what := cfg.forgetful(a.base); what != "" {
-		a.event(context.Background(), slog.LevelWarn, what, "")
+	if what := cfg.forgetful(a.app.URL); what != "" {
+		a.env.Log.Event(context.Background(), slog.LevelWarn, what, "")
 	}
 	for _, p := range cfg.Providers {
 		if c, ok := p.(providers.PublicClient); ok && c.PublicClient() {
-			a.event(context.Background(), slog.LevelInfo, "public client: it has no secret, and proves by PKCE alone that a code is its own", "", slog.String("provider", p.Name()))
+			a.env.Log.Event(context.Background(), slog.LevelInfo, "public client: it has no secret, and proves by PKCE alone that a code is its own", "", slog.String("provider", p.Name()))
 		}
 	}
 }
 
 // Format writes the origin, for every verb: the rest is keys.
-func (a *Auth) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "Auth("+a.origin+")") }
+func (a *Auth) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "Auth("+a.app.Origin+")") }
 
 // Sessions returns the scs manager through which handlers read and write the session of their
 // request: the one in [Config].Sessions, or ours.
-func (a *Auth) Sessions() *scs.SessionManager { return a.sessions }
+func (a *Auth) Sessions() *scs.SessionManager { return a.sessions.Manager }
 
 // Handler wraps the whole app. It loads the session of each request, answers the paths below
 // Prefix itself, and saves what the handler changed when the answer begins:
@@ -165,36 +164,39 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r) // wrapped twice
 			return
 		}
-		if ctx.Value(a.sessionKey) != nil {
-			a.refuse(w, r, problem(ReasonOuterSession, ErrOuterSession))
+		if ctx.Value(a.sessions.ManagerKey) != nil {
+			a.refuse(w, r, problem(reason.OuterSession, ErrOuterSession))
 			return
 		}
-		if a.misnamed(r) {
-			a.toBaseURL(w, r)
+		if a.app.Misnamed(r) {
+			a.app.ToBaseURL(w, r)
 			return
 		}
 		q := &request{Context: ctx, auth: a}
-		q.writer = writer{ResponseWriter: w, q: q}
-		q.session.Store(&q.first)
-		rest, ours := a.below(r.URL.Path)
+		q.writer = web.Writer{ResponseWriter: w, Hook: q, Refusal: ErrNotSaved}
+		q.Enter(a.sessions, q, q)
+		rest, ours := a.app.Below(r.URL.Path)
 		if !ours && a.sessionFree != nil && a.sessionFree(r) {
-			q.first.standing = withheld
-		} else if sid, secret, ok := a.cookies.presented(r); ok {
-			s, err := a.load(ctx, sid, secret)
+			q.First.Standing = session.Withheld
+		} else if sid, secret, ok := a.app.Cookies.Presented(r); ok {
+			s, err := a.sessions.Load(ctx, sid, secret)
 			if err != nil {
-				a.refuse(w, r, problem(ReasonStore, err))
+				a.refuse(w, r, problem(reason.Store, err))
 				return
 			}
-			q.first = s
-			if s.standing == absent {
+			q.First = s
+			if s.Standing == session.Absent {
 				// It has ended, or the store has lost it, or another one has it. Many at once are a fault.
-				a.visitorEvent(ctx, slog.LevelInfo, "session unknown", ReasonSessionUnknown)
+				a.env.Log.Visitor(ctx, slog.LevelInfo, "session unknown", reason.SessionUnknown)
 			}
 		}
 		q.r = r.WithContext(q)
-		q.reloaded = a.reloaded(w.Header(), r)
-		if p := q.inherit(w.Header()); p != nil {
-			a.refuse(w, r, p)
+		q.reloaded = a.app.Reloaded(w.Header(), r)
+		if a.sessions.Former != nil {
+			q.Brings = a.sessions.Former.Token(r)
+		}
+		if err := q.TakeOverFormer(); err != nil {
+			a.refuse(w, r, problem(reason.Store, err))
 			return
 		}
 		if !ours || "/"+rest == freshPath {
@@ -209,33 +211,45 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 		} else {
 			next.ServeHTTP(&q.writer, q.r)
 		}
-		q.writer.finish()
+		q.writer.Finish()
 	})
-}
-
-// below returns what follows the prefix in path.
-func (a *Auth) below(path string) (rest string, ok bool) {
-	n := len(a.prefix)
-	if len(path) <= n || path[:n] != a.prefix || path[n] != '/' {
-		return "", false
-	}
-	return path[n+1:], true
 }
 
 // Close waits until the callbacks and refreshes under way have saved what they got, and lets no new
 // ones begin: those are answered with 503 and [ReasonClosing]. If ctx ends first, its error is
 // returned, and they go on. Call it after the server's Shutdown, and before the store is closed.
 func (a *Auth) Close(ctx context.Context) error {
-	a.gate.Lock()
-	a.closing = true
-	a.gate.Unlock()
-	defer a.allLeftOut()
-	done := make(chan struct{})
-	go func() { a.callbacks.Wait(); close(done) }()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	defer a.env.Log.Flush()
+	return a.env.Background.Wait(ctx)
+}
+
+// sealed returns the store to use for s, which may be nil. A value that never leaves the process is no safer for
+// being sealed with a key beside it.
+func (a *Auth) sealed(s sessionstore.Store, ring sessionstore.Keyring) sessionstore.Store {
+	if s == nil {
+		return &sessionstore.Memory{}
+	}
+	if memory, ok := s.(*sessionstore.Memory); ok {
+		return memory
+	}
+	sealed := sessionstore.Sealed(s, ring)
+	sealed.Unopened = func(k sessionstore.Key, field string, err error) {
+		a.env.Log.Visitor(context.Background(), slog.LevelWarn, "value not opened", reason.Unsealed,
+			slog.String("kind", k.Kind), slog.String("field", field), slog.Any("error", err))
+	}
+	return sealed
+}
+
+// announce tells the log what has to be registered with each provider.
+func (a *Auth) announce() {
+	for _, name := range a.names {
+		a.env.Log.Event(context.Background(), slog.LevelInfo, "provider configured", "", slog.String("provider", name), slog.String("redirect_uri", a.app.RedirectURI(name)))
+	}
+}
+
+// dropForeign removes the cookie that an inner LoadAndSave of the app's manager adds: the session has ours.
+func (a *Auth) dropForeign(h http.Header) {
+	if !a.ownManager {
+		web.DropCookie(h, a.sessions.Manager.Cookie.Name)
 	}
 }

@@ -3,6 +3,7 @@ package middleware
 import (
 	"time"
 
+	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/packed"
 )
 
@@ -64,32 +65,23 @@ func unpackBinding(e string) binding {
 
 // bindingSecret returns what states are sealed with for b; "" if its key is gone.
 func (a *Auth) bindingSecret(b *binding) string {
-	k := a.ringKey(b.ring)
+	k := a.env.Key(b.ring)
 	if k == nil {
 		return ""
 	}
-	m := k.binding.Derive("secret", a.cookies.binding, b.pack())
+	m := k.Binding.Derive("secret", a.app.Cookies.Binding, b.pack())
 	return string(m[:])
 }
 
 // homeOf returns by what a binding knows the session in which a flow started.
 func (a *Auth) homeOf(b *binding, sid string) (home [homeSize]byte) {
-	k := a.ringKey(b.ring)
+	k := a.env.Key(b.ring)
 	if k == nil || sid == "" {
 		return home
 	}
-	m := k.binding.Derive("home", sid)
+	m := k.Binding.Derive("home", sid)
 	copy(home[:], m[:])
 	return home
-}
-
-func (a *Auth) ringKey(id byte) *secrets {
-	for i := range a.secrets {
-		if a.secrets[i].id == id {
-			return &a.secrets[i]
-		}
-	}
-	return nil
 }
 
 // A kept is a binding as a cookie has it.
@@ -107,14 +99,14 @@ type bindingCookie struct {
 }
 
 // bindingMark returns the code that proves that we have made a cookie.
-func (a *Auth) bindingMark(k *secrets, name, first, rest string) []byte {
-	m := k.binding.Derive("cookie", name, first, rest)
+func (a *Auth) bindingMark(k *keys.Secrets, name, first, rest string) []byte {
+	m := k.Binding.Derive("cookie", name, first, rest)
 	return m[:markSize]
 }
 
 // value returns the cookie's value; ok is false if the key of its first binding is gone.
 func (a *Auth) bindingValue(c *bindingCookie) (v string, ok bool) {
-	k := a.ringKey(c.kept[0].ring)
+	k := a.env.Key(c.kept[0].ring)
 	if k == nil {
 		return "", false
 	}
@@ -127,38 +119,21 @@ func (a *Auth) bindingValue(c *bindingCookie) (v string, ok bool) {
 		older = append(append(older, o.pack()...), o.home[:]...)
 	}
 	rest = packed.AppendString(rest, string(older))
-	v = text(append(a.bindingMark(k, c.name, first, string(rest)), first...)) + "." + text(rest)
+	v = keys.Text(append(a.bindingMark(k, c.name, first, string(rest)), first...)) + "." + keys.Text(rest)
 	for _, g := range c.gates {
 		v += "." + g.String()
 	}
 	return v, true
 }
 
-// stamp returns the time in microseconds, later than floor and than every one that it has returned: what
-// follows one another has an order, also where the clock stands still for a moment or is behind that of
-// another process.
-func (a *Auth) stamp(now time.Time, floor int64) int64 {
-	t := max(now.UnixMicro(), floor+1)
-	for {
-		last := a.stamped.Load()
-		next := t
-		if last >= t && last-t < time.Minute.Microseconds() { // a clock that was put back is not followed for ever
-			next = last + 1
-		}
-		if a.stamped.CompareAndSwap(last, next) {
-			return next
-		}
-	}
-}
-
 // mint returns the first binding of a browser.
 func (a *Auth) mint(now time.Time) (bindingCookie, error) {
 	var random [32]byte
-	if err := a.fill(random[:]); err != nil {
+	if err := a.env.Fill(random[:]); err != nil {
 		return bindingCookie{}, err
 	}
-	b := binding{ring: a.secrets[0].id, stamp: a.stamp(now, 0)}
-	id := a.secrets[0].binding.Derive("id", string(random[:]))
+	b := binding{ring: a.env.Ring[0].ID, stamp: a.env.Stamp(now, 0)}
+	id := a.env.Ring[0].Binding.Derive("id", string(random[:]))
 	copy(b.id[:], id[:])
 	return bindingCookie{name: a.bindingName(&b, nil), kept: []kept{{binding: b}}}, nil
 }
@@ -167,6 +142,6 @@ func (a *Auth) mint(now time.Time) (bindingCookie, error) {
 // of different content have one name, but for what a start changes in one: a response never replaces one
 // that it did not see.
 func (a *Auth) bindingName(b *binding, replaced []string) string {
-	m := a.secrets[0].binding.Derive(append([]string{"name", b.pack()}, replaced...)...)
-	return a.cookies.binding + text(m[:6])
+	m := a.env.Ring[0].Binding.Derive(append([]string{"name", b.pack()}, replaced...)...)
+	return a.app.Cookies.Binding + keys.Text(m[:6])
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/providers"
 )
 
@@ -30,7 +31,7 @@ func bound(t *providers.Token, id *providers.Identity) error {
 	if n := scopesSize(t); n > maxScopes {
 		return fmt.Errorf("middleware: callback: %d bytes of scopes, want at most %d", n, maxScopes)
 	}
-	id.Name = clip(id.Name, maxProfile)
+	id.Name = keys.Clip(id.Name, maxProfile)
 	if len(id.Email) > maxProfile {
 		id.Email, id.EmailVerified = "", false
 	}

@@ -8,10 +8,13 @@ import (
 	"net/url"
 	"time"
 
-	"golang.org/x/oauth2"
-
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
+	"golang.org/x/oauth2"
 )
 
 const (
@@ -48,11 +51,11 @@ func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem
 	if p := methods(w, r, http.MethodGet); p != nil {
 		return p
 	}
-	if prefetch(r) {
-		return problem(ReasonNavigation, nil)
+	if web.Prefetch(r) {
+		return problem(reason.Navigation, nil)
 	}
 	j := a.bindings(r)
-	if q.callbackKeptBack(len(j.cookies) > 0) && q.again(w, "") {
+	if a.app.CallbackKeptBack(r, q.Now.Load().ID != "", len(j.cookies) > 0) && q.again(w, "") {
 		return nil
 	}
 	answer, p := a.answer(q, name)
@@ -65,13 +68,13 @@ func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem
 		if f != nil && f.provider == name { // it started when what it started with was worth nothing any more
 			landing = a.landing(q, f)
 		}
-		return a.astray(w, q, problem(ReasonState, nil), name, landing)
+		return a.astray(w, q, problem(reason.State, nil), name, landing)
 	}
 	if f.provider != name {
-		return problem(ReasonProviderPath, nil)
+		return problem(reason.ProviderPath, nil)
 	}
 	red, p := a.redeemInTime(q, f, answer)
-	if red == nil && p != nil && p.Reason == ReasonPending {
+	if red == nil && p != nil && p.Reason == reason.Pending {
 		return p
 	}
 	if red == nil {
@@ -80,7 +83,7 @@ func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem
 	switch {
 	case p == nil:
 		return a.land(w, q, f, red)
-	case p.Reason == ReasonExpired:
+	case p.Reason == reason.Expired:
 		return a.astray(w, q, p, name, a.landing(q, f))
 	}
 	p.Provider = name
@@ -91,21 +94,21 @@ func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem
 func (a *Auth) answer(q *request, name string) (url.Values, *Problem) {
 	r := q.r
 	if len(r.URL.RawQuery) > maxAnswer {
-		return nil, problem(ReasonParameter, errors.New("middleware: callback: query too long"))
+		return nil, problem(reason.Parameter, errors.New("middleware: callback: query too long"))
 	}
 	v, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, problem(ReasonParameter, errors.New("middleware: callback: malformed query"))
+		return nil, problem(reason.Parameter, errors.New("middleware: callback: malformed query"))
 	}
 	if sealed, ok := v[answerParam]; ok {
 		if len(sealed) != 1 || len(v) != 1 {
-			return nil, problem(ReasonParameter, nil)
+			return nil, problem(reason.Parameter, nil)
 		}
 		return a.openAnswer(q, sealed[0], name)
 	}
 	if len(v["state"]) > 1 {
 		// "Request and response parameters MUST NOT be included more than once." RFC 6749, section 3.1.
-		return nil, problem(ReasonParameter, errors.New("middleware: callback: state twice"))
+		return nil, problem(reason.Parameter, errors.New("middleware: callback: state twice"))
 	}
 	return v, nil
 }
@@ -114,16 +117,16 @@ func (a *Auth) answer(q *request, name string) (url.Values, *Problem) {
 // somebody who is signed in it is an old page of the history: they go on. Nothing of it is used.
 func (a *Auth) astray(w http.ResponseWriter, q *request, p *Problem, name, landing string) *Problem {
 	p.Provider = name
-	if q.session.Load().signedIn() {
+	if q.Now.Load().SignedIn() {
 		if landing == "" {
-			landing = a.home
+			landing = a.app.Home
 		}
-		a.visitorEvent(q, slog.LevelInfo, "callback ignored", p.Reason, slog.String("provider", name))
-		redirect(w, landing)
+		a.env.Log.Visitor(q, slog.LevelInfo, "callback ignored", string(p.Reason), slog.String("provider", name))
+		web.Redirect(w, landing)
 		return nil
 	}
 	if landing == "" {
-		landing = a.home
+		landing = a.app.Home
 	}
 	return a.retryable(p, name, landing)
 }
@@ -142,33 +145,33 @@ func (a *Auth) turned(q *request, p *Problem, f *flow) *Problem {
 // ended. There is none if the answer was refused before that, or, without a problem, if f was redeemed
 // already: see [Auth.known]. Until it is recorded, ctx ends it.
 func (a *Auth) redeem(ctx context.Context, q *request, f *flow, answer url.Values) (*redemption, *Problem) {
-	if !a.now().Before(f.expires) {
-		return nil, problem(ReasonExpired, nil)
+	if !a.env.Clock().Before(f.expires) {
+		return nil, problem(reason.Expired, nil)
 	}
-	s := q.session.Load()
+	s := q.Now.Load()
 	if p := belongs(f, s); p != nil {
 		return nil, p
 	}
-	if p := s.room(f); p != nil {
+	if p := roomFor(s, f); p != nil {
 		return nil, p
 	}
 	visit := a.visit(f, answer.Get("state"), s)
 	provider := a.providers[f.provider]
-	check := within(a.outgoing(ctx), checkTime)
-	defer check.release()
+	check := env.Within(a.outgoing(ctx), checkTime)
+	defer check.Release()
 	err := provider.Check(check, visit, answer)
 	if err != nil {
 		return a.unchecked(q, f, err)
 	}
 	turn := a.queues[f.provider]
 	if !turn.enter(ctx) {
-		return nil, problem(ReasonBusy, ctx.Err())
+		return nil, problem(reason.Busy, ctx.Err())
 	}
 	defer turn.leave()
-	if !a.enter() {
-		return nil, problem(ReasonClosing, nil)
+	if !a.env.Background.Enter() {
+		return nil, problem(reason.Closing, nil)
 	}
-	defer a.callbacks.Done()
+	defer a.env.Background.Callbacks.Done()
 
 	// From here on the person's browser does not matter: a code that was sent has to be followed
 	// through, whoever closes a tab meanwhile.
@@ -181,7 +184,7 @@ func (a *Auth) redeem(ctx context.Context, q *request, f *flow, answer url.Value
 	if err != nil {
 		return a.unclaimed(whole, f, red, err)
 	}
-	red.phase, red.reason = failed, ReasonInterrupted // what a panic in OnLogin leaves behind
+	red.phase, red.reason = failed, reason.Interrupted // what a panic in OnLogin leaves behind
 	defer func() { a.conclude(whole, f, red) }()
 	p := a.finish(whole, q, f, visit, answer, red)
 	if p != nil {
@@ -195,13 +198,13 @@ func (a *Auth) redeem(ctx context.Context, q *request, f *flow, answer url.Value
 // up: the sign-in is over, unless it is another request's that was first.
 func (a *Auth) unclaimed(ctx context.Context, f *flow, given *redemption, err error) (*redemption, *Problem) {
 	if given == nil {
-		return nil, problem(ReasonStore, err)
+		return nil, problem(reason.Store, err)
 	}
 	there, failed := a.recall(ctx, f)
 	if failed == nil && there != nil && there.version != given.version && there.version != given.claimed {
 		return nil, nil
 	}
-	return given, problem(ReasonInterrupted, err)
+	return given, problem(reason.Interrupted, err)
 }
 
 // unchecked judges why an answer did not pass the provider's checks.
@@ -211,9 +214,9 @@ func (a *Auth) unchecked(q *request, f *flow, err error) (*redemption, *Problem)
 	case errors.As(err, &refused):
 		return a.denied(q, f, refused)
 	case errors.Is(err, providers.ErrUnavailable):
-		return nil, problem(ReasonUnavailable, err)
+		return nil, problem(reason.Unavailable, err)
 	}
-	return nil, problem(ReasonAnswer, err)
+	return nil, problem(reason.Answer, err)
 }
 
 // known returns what became of f, which this request does not redeem: refused says why, or is nil if
@@ -223,9 +226,9 @@ func (a *Auth) known(q *request, f *flow, refused *Problem) (*redemption, *Probl
 	red, err := a.recall(q, f)
 	switch {
 	case err != nil:
-		return nil, problem(ReasonStore, err)
+		return nil, problem(reason.Store, err)
 	case red == nil && refused == nil:
-		return &redemption{phase: failed, reason: ReasonInterrupted}, nil
+		return &redemption{phase: failed, reason: reason.Interrupted}, nil
 	case red == nil:
 		return nil, refused
 	}
@@ -234,43 +237,43 @@ func (a *Auth) known(q *request, f *flow, refused *Problem) (*redemption, *Probl
 
 // belongs refuses a step-up or link that comes back to another session or user than it left. A
 // sign-in may come back to any session of its browser: see [Auth.settle].
-func belongs(f *flow, s *session) *Problem {
+func belongs(f *flow, s *session.View) *Problem {
 	if f.purpose == signIn {
 		return nil
 	}
-	if !s.signedIn() || s.id != f.session || s.meta.user != f.user {
-		return problem(ReasonSessionChanged, nil)
+	if !s.SignedIn() || s.ID != f.session || s.Meta.User != f.user {
+		return problem(reason.SessionChanged, nil)
 	}
 	return nil
 }
 
 // denied notes a refusal by the provider, so that the flow is over.
 func (a *Auth) denied(q *request, f *flow, refused *providers.Error) (*redemption, *Problem) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(q), storeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q), env.StoreTime)
 	defer cancel()
-	reason := ReasonProviderError
+	code := reason.ProviderError
 	if refused.Code == "access_denied" {
-		reason = ReasonDenied
+		code = reason.Denied
 	}
-	p := problem(reason, refused)
-	if !a.enter() {
-		return nil, problem(ReasonClosing, nil)
+	p := problem(code, refused)
+	if !a.env.Background.Enter() {
+		return nil, problem(reason.Closing, nil)
 	}
-	defer a.callbacks.Done()
+	defer a.env.Background.Callbacks.Done()
 	red, err := a.claimDenied(ctx, f)
 	if errors.Is(err, sessionstore.ErrExists) {
 		return nil, nil
 	}
 	if errors.Is(err, sessionstore.ErrFull) {
-		a.noteEnded(q, f, string(reason))
+		a.noteEnded(q, f, code)
 		return nil, p // a reload is told the same
 	}
 	if err != nil {
 		return a.unclaimed(ctx, f, red, err)
 	}
-	red.phase, red.reason, red.code = failed, reason, p.ProviderCode
+	red.phase, red.reason, red.code = failed, code, p.ProviderCode
 	a.conclude(ctx, f, red)
-	a.noteEnded(q, f, string(reason))
+	a.noteEnded(q, f, code)
 	return red, p
 }
 
@@ -289,24 +292,24 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 		return finishProblem(err)
 	}
 	if id.Issuer == "" || id.Subject == "" {
-		return problem(ReasonToken, errors.New("middleware: callback: identity without issuer or subject"))
+		return problem(reason.Token, errors.New("middleware: callback: identity without issuer or subject"))
 	}
 	if err := a.namespaces.foreign(id.Issuer, f.provider); err != nil {
-		return problem(ReasonToken, err)
+		return problem(reason.Token, err)
 	}
 	if err := bound(token, id); err != nil {
-		return problem(ReasonIdentitySize, err)
+		return problem(reason.IdentitySize, err)
 	}
-	now := a.now()
-	g := newGrant(f, token, id, a.site.account(id), now, clockSkew(provider))
+	now := a.env.Clock()
+	g := newGrant(f, token, id, a.accountID(id), now, clockSkew(provider))
 	if err := g.meets(f.need, now); err != nil {
 		return finishProblem(err)
 	}
 	out, p := a.settle(ctx, q, f, g, id)
 	switch { // the code is spent: to wait and reload would not help
-	case p != nil && p.Reason == ReasonStore:
-		return problem(ReasonInterrupted, p.cause)
-	case p != nil && p.Reason == ReasonFull && p.Detail == answers[ReasonFull].detail: // which says to wait
+	case p != nil && p.Reason == reason.Store:
+		return problem(reason.Interrupted, p.cause)
+	case p != nil && p.Reason == reason.Full && p.Detail == answers[reason.Full].detail: // which says to wait
 		return noRoom(p.cause)
 	}
 	if p != nil {
@@ -314,9 +317,9 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 	}
 	settled = true
 	red.phase, red.landing, red.session, red.user = done, a.landing(ctx, f), out.session, out.user
-	red.shown, red.stamp = q.shown(), a.stamp(a.now(), 0)
+	red.shown, red.stamp = q.shown(), a.env.Stamp(a.env.Clock(), 0)
 	q.settled = out
-	a.event(q, slog.LevelInfo, "signed in", "", slog.String("provider", f.provider), slog.Bool("new", out.isNew))
+	a.env.Log.Event(q, slog.LevelInfo, "signed in", "", slog.String("provider", f.provider), slog.Bool("new", out.isNew))
 	return nil
 }
 
@@ -327,22 +330,22 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption)
 	switch {
 	case red.phase == redeeming:
 		long := redeemTime
-		if pageLoad(q.r) {
+		if web.PageLoad(q.r) {
 			long = blank
 		}
 		ended, err := a.await(q, f, red, long)
 		if err != nil {
-			return problem(ReasonStore, err)
+			return problem(reason.Store, err)
 		}
 		if ended.phase == redeeming {
 			return underWay(f)
 		}
 		return a.land(w, q, f, ended)
-	case red.phase == failed && q.session.Load().whose() != q.whose:
-		redirect(w, a.landing(q, f)) // signed in by other means since: an old page of the history
+	case red.phase == failed && q.Now.Load().Whose() != q.whose:
+		web.Redirect(w, a.landing(q, f)) // signed in by other means since: an old page of the history
 		return nil
 	case red.phase == failed && red.seen && q.repeats():
-		redirect(w, a.landing(q, f))
+		web.Redirect(w, a.landing(q, f))
 		return nil
 	case red.phase == failed:
 		if q.repeats() {
@@ -356,21 +359,10 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *flow, red *redemption)
 	if out == nil {
 		var err error
 		if out, err = a.reissue(q, q, red); err != nil {
-			return problem(ReasonStore, err)
+			return problem(reason.Store, err)
 		}
 	}
 	a.rebind(w.Header(), q, out, red)
-	redirect(w, red.landing)
+	web.Redirect(w, red.landing)
 	return nil
-}
-
-// enter counts a redemption, unless the server is about to stop.
-func (a *Auth) enter() bool {
-	a.gate.RLock()
-	defer a.gate.RUnlock()
-	if a.closing {
-		return false
-	}
-	a.callbacks.Add(1)
-	return true
 }

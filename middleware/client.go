@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
 )
 
@@ -45,18 +48,18 @@ func Client(ctx context.Context, provider string) *http.Client {
 		return &http.Client{Transport: failing{err}}
 	}
 	a := q.auth
-	s := q.view()
-	if !s.signedIn() {
+	s := q.Look()
+	if !s.SignedIn() {
 		return &http.Client{Transport: failing{ErrSignedOut}}
 	}
 	if provider == "" {
-		provider = s.meta.provider
+		provider = s.Meta.Provider
 	}
 	p := a.providers[provider]
 	if p == nil {
 		return &http.Client{Transport: failing{notConfigured(provider)}}
 	}
-	t := &apiTransport{auth: a, provider: p, label: labelOf(ctx), session: s.id, born: s.born, user: s.meta.user}
+	t := &apiTransport{auth: a, provider: p, label: labelOf(ctx), session: s.ID, born: s.Born, user: s.Meta.User}
 	if api, ok := p.(providers.API); ok {
 		base, origins := api.API()
 		t.origins = origins
@@ -289,7 +292,7 @@ var errPlain = errors.New("plain http")
 
 // plainly refuses what would be read on the way.
 func plainly(u *url.URL) error {
-	if u.Scheme != "https" && !loopback(u.Hostname()) {
+	if u.Scheme != "https" && !web.Loopback(u.Hostname()) {
 		return errPlain
 	}
 	return nil
@@ -306,25 +309,25 @@ func (t *apiTransport) userInfo(ctx context.Context, u *url.URL) bool {
 }
 
 // grant returns what the session holds now: it may have ended since the client was made.
-func (t *apiTransport) grant(ctx context.Context) (session, grant, error) {
+func (t *apiTransport) grant(ctx context.Context) (session.View, grant, error) {
 	a := t.auth
-	s, err := a.find(ctx, t.session)
+	s, err := a.sessions.Find(ctx, t.session)
 	if errors.Is(err, context.Canceled) {
 		return s, grant{}, fmt.Errorf("middleware: session: %w", err) // by the app: nothing is down
 	}
 	if err != nil {
-		return s, grant{}, problem(ReasonStore, fmt.Errorf("middleware: session: %w", err))
+		return s, grant{}, problem(reason.Store, fmt.Errorf("middleware: session: %w", err))
 	}
-	if s.born != t.born || s.meta.user != t.user {
+	if s.Born != t.born || s.Meta.User != t.user {
 		return s, grant{}, ErrSignedOut
 	}
-	s.standing = current // it was, when the client was made
+	s.Standing = session.Current // it was, when the client was made
 	label := t.label
 	if l, ok := ctx.Value(connectionKey{}).(string); ok {
 		label = l
 	}
 	g, err := a.connection(ctx, &s, t.provider.Name(), label)
-	if err == nil && g.due(a.now()) {
+	if err == nil && g.due(a.env.Clock()) {
 		g, err = a.current(ctx, &s, g)
 	}
 	return s, g, err

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
-
 	"github.com/returnleg/returnleg/internal/returnpath"
+	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -167,7 +167,6 @@ type Config struct {
 }
 
 const (
-	defaultPrefix        = "/auth"
 	defaultLifetime      = 24 * time.Hour
 	defaultAnonymousIdle = 30 * time.Minute
 	defaultMaxGuests     = 100_000
@@ -175,7 +174,7 @@ const (
 
 func (c *Config) prefix() string {
 	if c.Prefix == "" {
-		return defaultPrefix
+		return web.DefaultPrefix
 	}
 	return c.Prefix
 }
@@ -232,7 +231,7 @@ func (c *Config) forgetful(base *url.URL) string {
 	switch _, memory := c.Store.(*sessionstore.Memory); {
 	case memory && c.Keys != nil:
 		return told
-	case c.Store == nil && (c.Keys != nil || !loopback(base.Hostname())):
+	case c.Store == nil && (c.Keys != nil || !web.Loopback(base.Hostname())):
 		return told
 	}
 	return ""
@@ -240,7 +239,7 @@ func (c *Config) forgetful(base *url.URL) string {
 
 // check returns every mistake of c, joined.
 func (c *Config) check() (*url.URL, error) {
-	base, err := checkBaseURL(c.BaseURL)
+	base, err := web.CheckBaseURL(c.BaseURL)
 	errs := mistakes{err}
 	if p := c.prefix(); !strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") || !plainPath(p) {
 		errs.add("Prefix %q: want a plain path such as /auth", p)

@@ -11,7 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -33,23 +37,23 @@ func Connections(ctx context.Context) ([]Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := q.view()
-	if !s.signedIn() {
+	s := q.Look()
+	if !s.SignedIn() {
 		return nil, ErrSignedOut
 	}
-	return s.connections(q.auth.now()), nil
+	return connectionsOf(s, q.auth.env.Clock()), nil
 }
 
-func (s *session) connections(now time.Time) []Connection {
+func connectionsOf(s *session.View, now time.Time) []Connection {
 	cs := []Connection{}
-	for g := range s.grants {
+	for g := range grantsOf(s) {
 		cs = append(cs, Connection{
 			Provider: g.provider, Label: g.label, Name: g.name, Scopes: append([]string{}, g.token.Scopes...),
 			Declined: g.declined, Expires: g.token.Expiry, Ended: g.over(now),
 		})
 	}
 	first := func(c Connection) int {
-		if c.Provider == s.meta.provider && c.Label == "" {
+		if c.Provider == s.Meta.Provider && c.Label == "" {
 			return 0
 		}
 		return 1
@@ -79,12 +83,12 @@ func validLabel(s string) bool {
 const maxConnections = 16
 
 // room refuses a link that would be one connection too many.
-func (s *session) room(f *flow) *Problem {
+func roomFor(s *session.View, f *flow) *Problem {
 	if f.purpose != link || f.label == "" {
 		return nil
 	}
 	n := 0
-	for g := range s.grants {
+	for g := range grantsOf(s) {
 		if g.provider == f.provider && g.label == f.label {
 			return nil // it takes the place of this one
 		}
@@ -95,36 +99,36 @@ func (s *session) room(f *flow) *Problem {
 	if n < maxConnections {
 		return nil
 	}
-	return problem(ReasonConnections, nil)
+	return problem(reason.Connections, nil)
 }
 
 // aim decides what a sign-in that was asked for by its URL is for.
-func (a *Auth) aim(s *session, d *departure, form url.Values) *Problem {
+func (a *Auth) aim(s *session.View, d *departure, form url.Values) *Problem {
 	d.label = d.need.Label
 	if d.purpose == link {
 		if form.Has(labelParam) {
 			d.label = form.Get(labelParam)
 		}
 		if !validLabel(d.label) || len(form[labelParam]) > 1 {
-			return problem(ReasonParameter, errors.New("middleware: link: label"))
+			return problem(reason.Parameter, errors.New("middleware: link: label"))
 		}
 		if sealed := form.Get(moveParam); sealed != "" {
 			var ok bool
 			if d.takes, ok = a.openMove(sealed, s); !ok {
-				return a.anew(problem(ReasonParameter, nil), d)
+				return a.anew(problem(reason.Parameter, nil), d)
 			}
 		}
 		return nil
 	}
-	if !s.signedIn() {
+	if !s.SignedIn() {
 		d.label = "" // first they sign in
 		return nil
 	}
-	g, ok := s.grant(connected(d.provider, d.label))
+	g, ok := grantOf(s, connected(d.provider, d.label))
 	n := d.need
 	switch {
 	case ok && (n.again || d.label != "" || len(n.Scopes) > 0 || len(n.ACR) > 0 || n.MaxAge > 0),
-		ok && g.user != s.meta.user && g.over(a.now()): // to sign in with it instead would be another session
+		ok && g.user != s.Meta.User && g.over(a.env.Clock()): // to sign in with it instead would be another session
 		d.purpose = stepUp
 	case !ok && d.label != "":
 		// A link on another site must not be able to connect an account: a button does.
@@ -140,14 +144,14 @@ func (a *Auth) aim(s *session, d *departure, form url.Values) *Problem {
 // move offers to move an account that belongs to somebody else here to whoever is signed in: they
 // have just shown that it is theirs, too. It takes a button, and another visit to the provider, so
 // that nothing has to be kept meanwhile.
-func (a *Auth) move(p *Problem, s *session, f *flow, account, landing string) *Problem {
-	b := packed.AppendTime([]byte("m"), a.now().Add(moveLife))
+func (a *Auth) move(p *Problem, s *session.View, f *flow, account, landing string) *Problem {
+	b := packed.AppendTime([]byte("m"), a.env.Clock().Add(moveLife))
 	b = packed.AppendString(b, account)
-	b = packed.AppendString(b, s.id)
-	b = packed.AppendString(b, s.meta.user)
+	b = packed.AppendString(b, s.ID)
+	b = packed.AppendString(b, s.Meta.User)
 	sealed, err := a.sealHop(b)
 	if err != nil {
-		return problem(ReasonRandom, err)
+		return problem(reason.Random, err)
 	}
 	v := url.Values{returnParam: {landing}, purposeParam: {"link"}, moveParam: {sealed}}
 	if f.label != "" {
@@ -158,12 +162,12 @@ func (a *Auth) move(p *Problem, s *session, f *flow, account, landing string) *P
 			v.Set(needParam, sealed)
 		}
 	}
-	p.LoginURL, p.LoginPost = a.prefix+"/"+f.provider+"/login?"+v.Encode(), true
+	p.LoginURL, p.LoginPost = a.app.Prefix+"/"+f.provider+"/login?"+v.Encode(), true
 	return p
 }
 
 // openMove returns the account that the person who is signed in to s was asked about.
-func (a *Auth) openMove(sealed string, s *session) (account string, ok bool) {
+func (a *Auth) openMove(sealed string, s *session.View) (account string, ok bool) {
 	b, ok := a.openHop(sealed)
 	if !ok || b == "" || b[0] != 'm' {
 		return "", false
@@ -171,8 +175,8 @@ func (a *Auth) openMove(sealed string, s *session) (account string, ok bool) {
 	r := packed.Read(b[1:])
 	until := r.Time()
 	account = r.String()
-	ok = r.String() == s.id && r.String() == s.meta.user && s.signedIn()
-	return account, ok && r.Err() == nil && a.now().Before(until)
+	ok = r.String() == s.ID && r.String() == s.Meta.User && s.SignedIn()
+	return account, ok && r.Err() == nil && a.env.Clock().Before(until)
 }
 
 // Disconnect ends the connection with a provider, in this session: provider "" is the one of the
@@ -189,12 +193,12 @@ func Disconnect(ctx context.Context, provider string) error {
 	if err != nil {
 		return err
 	}
-	s := q.view()
-	if !s.signedIn() {
+	s := q.Look()
+	if !s.SignedIn() {
 		return ErrSignedOut
 	}
 	if provider == "" {
-		provider = s.meta.provider
+		provider = s.Meta.Provider
 	}
 	label := labelOf(ctx)
 	if !validName(provider) || !validLabel(label) {
@@ -205,69 +209,66 @@ func Disconnect(ctx context.Context, provider string) error {
 
 // sever removes the grant of that id from the session of q.
 func (a *Auth) sever(q *request, id string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(q), 2*storeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q), 2*env.StoreTime)
 	defer cancel()
-	was := q.session.Load()
+	was := q.Now.Load()
 	s := *was
-	for range settleTries {
-		g, ok := s.held(id)
-		c := sessionstore.Change{If: []sessionstore.Match{s.lineage()}, Delete: []string{prefixGrant + id, prefixMark + id}}
+	for range session.SettleTries {
+		g, ok := heldBy(&s, id)
+		c := sessionstore.Change{If: []sessionstore.Match{s.Lineage()}, Delete: []string{prefixGrant + id, prefixMark + id}}
 		if ok { // what is revoked is what is removed: a refresh may have come in between
 			c.If = append(c.If, sessionstore.Match{Name: prefixGrant + id, Version: g.version})
 		}
-		err := a.store.Update(ctx, s.key(), c)
+		err := a.env.Store.Update(ctx, s.Key(), c)
 		if err == nil {
-			q.mu.Lock()
-			now := q.session.Load()
-			q.became(now, c, now.meta)
-			q.mu.Unlock()
+			q.Changed(c)
 			if ok {
 				a.giveBack(ctx, &s, &g)
 			}
-			a.event(q, slog.LevelInfo, "disconnected", "", slog.String("connection", id))
+			a.env.Log.Event(q, slog.LevelInfo, "disconnected", "", slog.String("connection", id))
 			return nil
 		}
-		if !contested(err) {
-			return problem(ReasonStore, fmt.Errorf("middleware: session: %w", err))
+		if !env.Contested(err) {
+			return problem(reason.Store, fmt.Errorf("middleware: session: %w", err))
 		}
-		again, err := a.find(ctx, s.id)
+		again, err := a.sessions.Find(ctx, s.ID)
 		if err != nil {
-			return problem(ReasonStore, fmt.Errorf("middleware: session: %w", err))
+			return problem(reason.Store, fmt.Errorf("middleware: session: %w", err))
 		}
-		if again.born != was.born || again.meta.user != was.meta.user {
+		if again.Born != was.Born || again.Meta.User != was.Meta.User {
 			return ErrSignedOut
 		}
 		s = again
 	}
-	return problem(ReasonStore, errors.New("middleware: session: changed too often"))
+	return problem(reason.Store, errors.New("middleware: session: changed too often"))
 }
 
 // giveBack revokes the token of a grant that was removed from s, and frees the account if it was
 // linked to the one that is signed in.
-func (a *Auth) giveBack(ctx context.Context, s *session, g *grant) {
-	if p := a.providers[g.provider]; p != nil && !g.dead && a.enter() {
+func (a *Auth) giveBack(ctx context.Context, s *session.View, g *grant) {
+	if p := a.providers[g.provider]; p != nil && !g.dead && a.env.Background.Enter() {
 		a.revoke(ctx, p, g.token)
-		a.callbacks.Done()
+		a.env.Background.Callbacks.Done()
 	}
-	if g.user == s.meta.user {
+	if g.user == s.Meta.User {
 		return
 	}
 	// Of two that are removed at once, the one that is later sees that neither is there.
-	now, err := a.find(ctx, s.id)
-	if err == nil && now.connects(g.user) {
+	now, err := a.sessions.Find(ctx, s.ID)
+	if err == nil && connects(&now, g.user) {
 		return // under another label it is still connected
 	}
 	if err == nil {
 		err = a.unlink(ctx, s, g.user)
 	}
 	if err != nil {
-		a.event(ctx, slog.LevelWarn, "account not unlinked", ReasonStore, slog.Any("error", err))
+		a.env.Log.Event(ctx, slog.LevelWarn, "account not unlinked", reason.Store, slog.Any("error", err))
 	}
 }
 
 // connects reports that s holds a grant of that account.
-func (s *session) connects(account string) bool {
-	for f := range s.record.Prefix(prefixGrant) {
+func connects(s *session.View, account string) bool {
+	for f := range s.Record.Prefix(prefixGrant) {
 		if g, ok := unpackGrant(f.Name[len(prefixGrant):], f); ok && g.user == account {
 			return true
 		}
@@ -277,15 +278,15 @@ func (s *session) connects(account string) bool {
 
 // unlink forgets that an account belongs to whoever is signed in to s. Who signs in with it next is
 // new to the app; whoever is signed in by it is so as somebody that it does not belong to any more.
-func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
-	self, _ := s.record.Field(fieldUser)
+func (a *Auth) unlink(ctx context.Context, s *session.View, account string) error {
+	self, _ := s.Record.Field(session.FieldUser)
 	acc, err := unpackAccount(self.Value)
 	if err != nil {
 		return err
 	}
 	key := sessionstore.Key{Kind: kindAccount, ID: account}
-	for range settleTries {
-		rec, err := a.read(ctx, key)
+	for range session.SettleTries {
+		rec, err := a.env.Read(ctx, key)
 		if errors.Is(err, sessionstore.ErrNotFound) {
 			return nil
 		}
@@ -296,14 +297,14 @@ func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
 		if there.held || there.account != nil && there.account.ID != acc.ID {
 			return nil
 		}
-		err = a.write(ctx, key, sessionstore.Change{
+		err = a.env.Write(ctx, key, sessionstore.Change{
 			If: []sessionstore.Match{{Name: fieldAccount, Version: there.version}}, Expires: time.Unix(0, 0),
 		})
-		if contested(err) {
+		if env.Contested(err) {
 			continue // somebody has signed in by it
 		}
 		if err == nil {
-			err = a.endAccount(ctx, account, acc.ID, s.id) // whose sign-in, by another, may be listed there too
+			err = a.endAccount(ctx, account, acc.ID, s.ID) // whose sign-in, by another, may be listed there too
 		}
 		if err != nil {
 			return err
@@ -315,8 +316,8 @@ func (a *Auth) unlink(ctx context.Context, s *session, account string) error {
 
 // estrange takes an account from the list of a user's.
 func (a *Auth) estrange(ctx context.Context, user, account string) error {
-	err := a.write(ctx, a.site.person(user), sessionstore.Change{Delete: []string{account}})
-	if contested(err) {
+	err := a.env.Write(ctx, a.personKey(user), sessionstore.Change{Delete: []string{account}})
+	if env.Contested(err) {
 		return nil
 	}
 	return err
@@ -328,22 +329,22 @@ func (a *Auth) disconnect(w http.ResponseWriter, q *request, name string) *Probl
 	if p := methods(w, r, http.MethodPost); p != nil {
 		return p
 	}
-	if a.crossOrigin(r) {
-		return problem(ReasonCrossOrigin, nil)
+	if a.app.CrossOrigin(r) {
+		return problem(reason.CrossOrigin, nil)
 	}
-	if p := readForm(w, r); p != nil {
-		return p
+	if err := web.ReadForm(w, r); err != nil {
+		return problemOf(err)
 	}
 	label := r.Form.Get(labelParam)
 	if !validLabel(label) {
-		return problem(ReasonParameter, errors.New("middleware: disconnect: label"))
+		return problem(reason.Parameter, errors.New("middleware: disconnect: label"))
 	}
-	back, ok := a.ownPath(r.Form.Get(returnParam))
+	back, ok := a.app.OwnPath(r.Form.Get(returnParam))
 	if !ok {
-		back = a.home
+		back = a.app.Home
 	}
-	if !q.view().signedIn() {
-		return a.retryable(problem(ReasonSignedOut, nil), name, back)
+	if !q.Look().SignedIn() {
+		return a.retryable(problem(reason.SignedOut, nil), name, back)
 	}
 	if p := a.outdated(q); p != nil {
 		return p
@@ -351,6 +352,6 @@ func (a *Auth) disconnect(w http.ResponseWriter, q *request, name string) *Probl
 	if err := a.sever(q, connected(name, label)); err != nil {
 		return a.judge(w, q, r, err)
 	}
-	redirect(w, back)
+	web.Redirect(w, back)
 	return nil
 }

@@ -1,11 +1,15 @@
 package middleware
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/returnleg/returnleg/internal/session"
+)
 
 var (
 	// ErrNoMiddleware is what functions of a context return when it did not pass
 	// [Auth.Handler]. With gin, pass c.Request.Context(), not c.
-	ErrNoMiddleware = errors.New("middleware: context did not pass Handler")
+	ErrNoMiddleware = session.ErrNoRequest
 
 	// ErrSignedOut means that nobody is signed in, or not any more.
 	ErrSignedOut = errors.New("middleware: not signed in")
@@ -41,13 +45,13 @@ var (
 	ErrNoPage = errors.New("middleware: no page state")
 
 	// ErrPageTooLarge means that a page state has more than 16 KB as JSON.
-	ErrPageTooLarge = errors.New("middleware: page state too large")
+	ErrPageTooLarge = session.ErrPageTooLarge
 
 	// ErrNotSaved is what a write to the response returns after the session could not be saved:
 	// the handler's answer was replaced by an error page. [Save] wraps it when the session
 	// cannot be changed any more by this request.
-	ErrNotSaved = errors.New("middleware: session not saved")
+	ErrNotSaved = session.ErrNotSaved
 
 	// ErrUnsupported is what functions of an scs manager return that have no meaning here.
-	ErrUnsupported = errors.New("middleware: not supported for a session of this kit")
+	ErrUnsupported = session.ErrUnsupported
 )

@@ -3,6 +3,9 @@ package middleware
 import (
 	"bytes"
 	"crypto/sha256"
+
+	"github.com/returnleg/returnleg/internal/web"
+
 	_ "embed"
 	"encoding/base64"
 	"html/template"
@@ -59,7 +62,7 @@ func (a *Auth) writePage(w http.ResponseWriter, status int, page problemPage) {
 		return
 	}
 	h := w.Header()
-	secure(h)
+	web.PageHeader(h)
 	h.Set("Content-Security-Policy", pagePolicy)
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())

@@ -5,23 +5,25 @@ import (
 	"io"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
 // Within returns ctx with a deadline, as Begin and Check get it, and what ends it.
 func Within(ctx context.Context, d time.Duration) (context.Context, func()) {
-	l := within(ctx, d)
-	return l, l.release
+	l := env.Within(ctx, d)
+	return l, l.Release
 }
 
 // SetRandom replaces the random source.
-func (a *Auth) SetRandom(r io.Reader) { a.random = r }
+func (a *Auth) SetRandom(r io.Reader) { a.env.Random = r }
 
 // SetStore replaces the store by one that is used as it is, with its values in the clear.
-func (a *Auth) SetStore(s sessionstore.Store) { a.store = s }
+func (a *Auth) SetStore(s sessionstore.Store) { a.env.Store = s }
 
 // Store returns the store, as it is used.
-func (a *Auth) Store() sessionstore.Store { return a.store }
+func (a *Auth) Store() sessionstore.Store { return a.env.Store }
 
 // A Side is a session as [Choose] is asked about it.
 type Side struct {
@@ -31,13 +33,13 @@ type Side struct {
 	User     string
 }
 
-func (s Side) session() *session {
-	standings := map[string]standing{
-		"absent": absent, "unborn": unborn, "current": current, "previous": previous, "before": before, "stale": stale,
+func (s Side) session() *session.View {
+	standings := map[string]session.Standing{
+		"absent": session.Absent, "unborn": session.Unborn, "current": session.Current, "previous": session.Previous, "before": session.Before, "stale": session.Stale,
 	}
-	return &session{
-		id: s.ID, secret: "secret-" + s.ID, standing: standings[s.Standing], born: s.Born,
-		meta: meta{user: s.User, current: "hash-" + s.ID},
+	return &session.View{
+		ID: s.ID, Secret: "secret-" + s.ID, Standing: standings[s.Standing], Born: s.Born,
+		Meta: session.Meta{User: s.User, Current: "hash-" + s.ID},
 	}
 }
 
@@ -47,9 +49,9 @@ type Choice struct{ How, Session, Follows, Ends string }
 // Choose says which session wins.
 func Choose(p, f Side, user string) Choice {
 	w := choose(p.session(), f.session(), user)
-	c := Choice{How: [...]string{attach: "attach", rebind: "rebind", bear: "bear", renew: "renew"}[w.how], Session: w.session.id, Follows: w.present}
+	c := Choice{How: [...]string{attach: "attach", rebind: "rebind", bear: "bear", renew: "renew"}[w.how], Session: w.session.ID, Follows: w.present}
 	if w.ends != nil {
-		c.Ends = w.ends.id
+		c.Ends = w.ends.ID
 	}
 	return c
 }
@@ -64,18 +66,18 @@ func (a *Auth) AddUnsaved(n int) (most int) {
 }
 
 // SetNow replaces the clock.
-func (a *Auth) SetNow(now func() time.Time) { a.now = now }
+func (a *Auth) SetNow(now func() time.Time) { a.env.Clock = now }
 
 // ForgetLines lets the log have a whole minute's lines of visitors again.
 func (a *Auth) ForgetLines() {
-	a.lines.mu.Lock()
-	defer a.lines.mu.Unlock()
-	a.lines.kinds = nil
+	a.env.Log.Lines.Mu.Lock()
+	defer a.env.Log.Lines.Mu.Unlock()
+	a.env.Log.Lines.Kinds = nil
 }
 
 // Reopen takes [Auth.Close] back.
 func (a *Auth) Reopen() {
-	a.gate.Lock()
-	defer a.gate.Unlock()
-	a.closing = false
+	a.env.Background.Gate.Lock()
+	defer a.env.Background.Gate.Unlock()
+	a.env.Background.Closing = false
 }

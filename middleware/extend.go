@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -15,7 +17,7 @@ import (
 // who they are. The steps that can say no come first; then the session is written; then the account changes
 // hands, if it does. When that fails the session gets back what it had.
 func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *providers.Identity) (*outcome, *Problem) {
-	p := *q.session.Load()
+	p := *q.Now.Load()
 	var h *transfer
 	if f.purpose == link {
 		var problem *Problem
@@ -26,7 +28,7 @@ func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *pro
 	places, err := a.listGrant(ctx, &p, g.token)
 	if err != nil {
 		a.letGo(ctx, h)
-		return nil, problem(ReasonStore, err)
+		return nil, problem(reason.Store, err)
 	}
 	x, pr := a.add(ctx, &p, f, g)
 	if pr != nil {
@@ -35,12 +37,12 @@ func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *pro
 	}
 	if err := a.unended(ctx, places); err != nil {
 		a.letGo(ctx, h)
-		a.undo(ctx, &x.session, &x.change)
-		return nil, problem(ReasonSessionChanged, err)
+		a.sessions.Undo(ctx, &x.session, &x.change)
+		return nil, problem(reason.SessionChanged, err)
 	}
-	if err := a.handOver(ctx, q, h, id, x.session.id); err != nil {
-		a.undo(ctx, &x.session, &x.change)
-		return nil, problem(ReasonStore, err)
+	if err := a.handOver(ctx, q, h, id, x.session.ID); err != nil {
+		a.sessions.Undo(ctx, &x.session, &x.change)
+		return nil, problem(reason.Store, err)
 	}
 	a.overtaken(ctx, h, &x.session)
 	if x.had && x.old.user != g.user {
@@ -53,118 +55,75 @@ func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *pro
 // extension is a session that was extended.
 type extension struct {
 	outcome *outcome
-	session session             // before
+	session session.View        // before
 	change  sessionstore.Change // that was made
 	old     grant               // in whose place there is another
 	had     bool
 }
 
 // add writes g into the session of p.
-func (a *Auth) add(ctx context.Context, p *session, f *flow, g grant) (*extension, *Problem) {
-	for range settleTries {
+func (a *Auth) add(ctx context.Context, p *session.View, f *flow, g grant) (*extension, *Problem) {
+	for range session.SettleTries {
 		if p := belongs(f, p); p != nil {
 			return nil, p
 		}
-		if p := p.room(f); p != nil {
+		if p := roomFor(p, f); p != nil {
 			return nil, p
 		}
-		old, had := p.grant(g.id())
+		old, had := grantOf(p, g.id())
 		if f.purpose == stepUp && (!had || old.user != g.user) {
-			return nil, problem(ReasonIdentity, errors.New("middleware: callback: another subject than before"))
+			return nil, problem(reason.Identity, errors.New("middleware: callback: another subject than before"))
 		}
-		now, m := a.now(), p.meta
-		out := &outcome{session: p.id, deadline: m.deadline, persist: m.persist, user: m.user}
-		c := sessionstore.Change{If: []sessionstore.Match{p.lineage()}, Expires: a.expiry(&m, now)}
+		now, m := a.env.Clock(), p.Meta
+		out := &outcome{session: p.ID, deadline: m.Deadline, persist: m.Persist, user: m.User}
+		c := sessionstore.Change{If: []sessionstore.Match{p.Lineage()}, Expires: a.sessions.Expiry(&m, now)}
 		if !had { // nor has anybody made one meanwhile, whose account would be left without it
 			name := prefixGrant + g.id()
-			c.If = append(c.If, sessionstore.Match{Name: name, Version: versionOf(p.record, name)})
+			c.If = append(c.If, sessionstore.Match{Name: name, Version: env.VersionOf(p.Record, name)})
 		}
-		kept := p.keep(&c, g, len(f.need.ACR) > 0 || f.need.MaxAge > 0, now)
-		if f.purpose == stepUp && (len(f.need.ACR) > 0 || f.need.MaxAge > 0) && p.standing == current {
+		kept := keepGrant(p, &c, g, len(f.need.ACR) > 0 || f.need.MaxAge > 0, now)
+		if f.purpose == stepUp && (len(f.need.ACR) > 0 || f.need.MaxAge > 0) && p.Standing == session.Current {
 			// The level has risen: what was stolen before is worth nothing now.
-			out.secret = a.secrets[0].next(p.id, p.secret, m.user, p.born)
-			m.rotate(out.secret, false, now)
-			m.acr = g.acr
-			c.If = append(c.If, sessionstore.Match{Name: fieldMeta, Version: p.metaVersion})
-			c.Set = append(c.Set, sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()})
+			out.secret = a.env.Ring[0].Next(p.ID, p.Secret, m.User, p.Born)
+			m.Rotate(out.secret, false, now)
+			m.ACR = g.acr
+			c.If = append(c.If, sessionstore.Match{Name: session.FieldMeta, Version: p.MetaVersion})
+			c.Set = append(c.Set, sessionstore.Field{Name: session.FieldMeta, Value: m.Pack(), Version: env.Version()})
 		}
-		back, gone := a.cameBack(p, p, f, m.user)
+		back, gone := a.sessions.CameBack(p, p, f.ending("signed_in"), f.page, m.User)
 		c.Set, c.Delete = append(c.Set, back...), gone
-		err := a.write(ctx, p.key(), c)
+		err := a.env.Write(ctx, p.Key(), c)
 		if err == nil {
 			out.unmet = f.purpose == stepUp && len(missing(f.need.Scopes, kept.token.Scopes)) > 0
 			return &extension{outcome: out, session: *p, change: c, old: old, had: had}, nil
 		}
-		if !contested(err) {
-			if !decided(err) {
-				a.undo(ctx, p, &c)
+		if !env.Contested(err) {
+			if !env.Decided(err) {
+				a.sessions.Undo(ctx, p, &c)
 			}
-			return nil, problem(ReasonStore, fmt.Errorf("middleware: session: %w", err))
+			return nil, problem(reason.Store, fmt.Errorf("middleware: session: %w", err))
 		}
-		again, err := a.load(ctx, p.id, p.secret)
+		again, err := a.sessions.Load(ctx, p.ID, p.Secret)
 		if err != nil {
-			return nil, problem(ReasonStore, err)
+			return nil, problem(reason.Store, err)
 		}
-		if p.opens() && again.standing == before && again.born == p.born && again.meta.renewed.Equal(p.meta.renewed) {
-			again.standing = previous // the request had a right to the session when it came, and RenewToken took it from nobody
+		if p.Opens() && again.Standing == session.Before && again.Born == p.Born && again.Meta.Renewed.Equal(p.Meta.Renewed) {
+			again.Standing = session.Previous // the request had a right to the session when it came, and RenewToken took it from nobody
 		}
 		p = &again
 	}
-	return nil, problem(ReasonStore, errors.New("middleware: session: changed too often"))
-}
-
-// undo makes of s what it was before c, if c was made, unless somebody has changed the same in it since. A
-// session that c has made ends.
-func (a *Auth) undo(ctx context.Context, s *session, c *sessionstore.Change) {
-	back, key := reversal(s, c), s.key()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
-	defer cancel()
-	undo := func(ctx context.Context) error { return a.write(ctx, key, back) }
-	if err := undo(ctx); err != nil && !contested(err) {
-		a.after(ctx, redeemTime, "sign-in not taken back", err, undo)
-	}
-}
-
-// reversal returns the change that undoes c, which was made of s as it is.
-func reversal(s *session, c *sessionstore.Change) sessionstore.Change {
-	var back sessionstore.Change
-	if c.Mode == sessionstore.MustExist {
-		back.If = append(back.If, s.lineage())
-	}
-	for _, f := range c.Set {
-		if f.Version != 0 {
-			back.If = append(back.If, sessionstore.Match{Name: f.Name, Version: f.Version})
-		}
-	}
-	if c.Mode == sessionstore.MustNotExist {
-		back.Expires = time.Unix(0, 0)
-		return back
-	}
-	restore := func(name string) {
-		if was, ok := s.record.Field(name); ok {
-			back.Set = append(back.Set, was)
-			return
-		}
-		back.Delete = append(back.Delete, name)
-	}
-	for _, f := range c.Set {
-		restore(f.Name)
-	}
-	for _, name := range c.Delete {
-		restore(name)
-	}
-	return back
+	return nil, problem(reason.Store, errors.New("middleware: session: changed too often"))
 }
 
 // listGrant lists s under the session at the provider that t is of, if it says so: a logout that starts
 // there finds what was linked or came with a step-up, too.
-func (a *Auth) listGrant(ctx context.Context, s *session, t *providers.Token) (entry, error) {
-	e := entry{sid: s.id}
+func (a *Auth) listGrant(ctx context.Context, s *session.View, t *providers.Token) (entry, error) {
+	e := entry{sid: s.ID}
 	if t.Session == "" {
 		return e, nil
 	}
-	key := a.site.providerSession(t.Issuer, t.Session)
-	mark, err := a.enlist(ctx, key, s.id, s.meta.deadline, "")
+	key := a.providerSessionKey(t.Issuer, t.Session)
+	mark, err := a.enlist(ctx, key, s.ID, s.Meta.Deadline, "")
 	e.places = []place{{key, mark}}
 	return e, err
 }
@@ -173,7 +132,7 @@ func (a *Auth) listGrant(ctx context.Context, s *session, t *providers.Token) (e
 func (a *Auth) unended(ctx context.Context, e entry) error {
 	for _, p := range e.places {
 		if ok, err := a.listed(ctx, p.key, e.sid, p.mark); err != nil || !ok {
-			return errors.Join(err, errEnded)
+			return errors.Join(err, session.ErrEnded)
 		}
 	}
 	return nil
@@ -181,15 +140,15 @@ func (a *Auth) unended(ctx context.Context, e entry) error {
 
 // noteEnded leaves word for the session's other tabs, see [Auth.status].
 func (a *Auth) noteEnded(q *request, f *flow, result string) {
-	s := q.session.Load()
-	if !s.opens() {
+	s := q.Now.Load()
+	if !s.Opens() {
 		return
 	}
-	set, del := a.ending(s, f, result)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(q), storeTime)
+	set, del := a.sessions.EndingFields(s, f.ending(result))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q), env.StoreTime)
 	defer cancel()
-	err := a.store.Update(ctx, s.key(), sessionstore.Change{If: []sessionstore.Match{s.lineage()}, Set: set, Delete: del})
-	if err != nil && !contested(err) {
-		a.visitorEvent(q, slog.LevelWarn, "end of a sign-in not noted", ReasonStore, slog.Any("error", err))
+	err := a.env.Store.Update(ctx, s.Key(), sessionstore.Change{If: []sessionstore.Match{s.Lineage()}, Set: set, Delete: del})
+	if err != nil && !env.Contested(err) {
+		a.env.Log.Visitor(q, slog.LevelWarn, "end of a sign-in not noted", reason.Store, slog.Any("error", err))
 	}
 }

@@ -2,15 +2,16 @@ package middleware
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"log/slog"
 	"math"
-	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/returnpath"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -41,7 +42,7 @@ type flow struct {
 	takes    string // link: key of the account that may change hands
 
 	seed     [16]byte
-	secrets  *secrets
+	secrets  *keys.Secrets
 	back     bool   // it is from a state that came back, and not about to leave
 	aside    bool   // returnTo was too long for the state, and is elsewhere
 	redeemed string // id of the redemption; "" until it was asked for
@@ -61,10 +62,10 @@ var errStateTooLong = errors.New("middleware: scopes and classes do not fit into
 // seal returns the state parameter of f. It draws the seed.
 func (a *Auth) sealFlow(ctx context.Context, f *flow, binding *binding) (string, error) {
 	var err error
-	if f.seed, err = a.seed(); err != nil {
+	if f.seed, err = a.env.Seed(); err != nil {
 		return "", err
 	}
-	f.secrets = &a.secrets[0]
+	f.secrets = &a.env.Ring[0]
 	state := a.encodeFlow(f, binding)
 	if len(state) <= maxState {
 		return state, nil
@@ -81,45 +82,29 @@ func (a *Auth) encodeFlow(f *flow, binding *binding) string {
 	b := make([]byte, 0, 256)
 	b = packed.AppendString(b, f.provider)
 	b = append(b, byte(f.purpose))
-	b = packed.AppendString(b, string(raw(f.session)))
-	b = packed.AppendString(b, string(raw(f.user)))
+	b = packed.AppendString(b, string(keys.Raw(f.session)))
+	b = packed.AppendString(b, string(keys.Raw(f.user)))
 	b = packed.AppendUint(b, uint64(f.started))
-	b = packed.AppendString(b, string(raw(f.page)))
+	b = packed.AppendString(b, string(keys.Raw(f.page)))
 	b = packed.AppendAlike(b, f.need.Scopes)
 	b = packed.AppendAlike(b, f.need.ACR)
 	b = packed.AppendUint(b, uint64(providers.WholeSeconds(f.need.MaxAge)))
 	b = packed.AppendString(b, f.label)
-	b = packed.AppendString(b, string(raw(f.takes)))
+	b = packed.AppendString(b, string(keys.Raw(f.takes)))
 	b = packed.AppendBool(b, f.aside)
 	if !f.aside {
 		b = packed.AppendString(b, f.returnTo)
 	}
-	sealed := f.secrets.state.SealOnce(f.seed, b, a.flowData(a.bindingSecret(binding)))
-	return text(append(append(append(b[:0], f.secrets.id), binding.id[:hintSize]...), sealed...))
+	sealed := f.secrets.State.SealOnce(f.seed, b, a.flowData(a.bindingSecret(binding)))
+	return keys.Text(append(append(append(b[:0], f.secrets.ID), binding.id[:hintSize]...), sealed...))
 }
 
 // flowData is what a state is bound to besides its content. Its key is the site's; and what was started at one
 // of the site's addresses does not come back to another, which is not the redirect URI that the code is for.
 func (a *Auth) flowData(binding string) []byte {
-	b := make([]byte, 0, 4+len(a.origin)+len(binding)) // both lengths take two bytes at most
-	b = packed.AppendString(b, a.origin)
+	b := make([]byte, 0, 4+len(a.app.Origin)+len(binding)) // both lengths take two bytes at most
+	b = packed.AppendString(b, a.app.Origin)
 	return packed.AppendString(b, binding)
-}
-
-// texts is the encoding of [text]. Loose bits behind the end are refused.
-var texts = base64.RawURLEncoding.Strict()
-
-// raw returns the bytes of a text, such as an id, which take a quarter less room than it does. One
-// that [text] would write otherwise is no text: the decoder lets line breaks pass.
-func raw(s string) []byte {
-	if s == "" || strings.Contains(s, "\r") || strings.Contains(s, "\n") {
-		return nil
-	}
-	b, err := texts.DecodeString(s)
-	if err != nil {
-		return nil
-	}
-	return b
 }
 
 // openFlow returns the flow of a state, if one of the bindings opens it. One of a binding that was retired
@@ -128,11 +113,11 @@ func (a *Auth) openFlow(state string, j *jar) (*flow, bool) {
 	if len(state) > maxState {
 		return nil, false
 	}
-	sealed := raw(state)
+	sealed := keys.Raw(state)
 	if len(sealed) <= 1+hintSize {
 		return nil, false
 	}
-	k, hint, sealed := a.ringKey(sealed[0]), string(sealed[1:1+hintSize]), sealed[1+hintSize:]
+	k, hint, sealed := a.env.Key(sealed[0]), string(sealed[1:1+hintSize]), sealed[1+hintSize:]
 	if k == nil {
 		return nil, false
 	}
@@ -147,7 +132,7 @@ func (a *Auth) openFlow(state string, j *jar) (*flow, bool) {
 		if secret == "" {
 			continue
 		}
-		seed, plain, err := k.state.OpenOnce(sealed, a.flowData(secret))
+		seed, plain, err := k.State.OpenOnce(sealed, a.flowData(secret))
 		if err != nil {
 			continue
 		}
@@ -166,16 +151,16 @@ func (f *flow) decode(s string) bool {
 	r := packed.Read(s)
 	f.provider = r.String()
 	f.purpose = purpose(r.Uint())
-	f.session = text([]byte(r.String()))
-	f.user = text([]byte(r.String()))
+	f.session = keys.Text([]byte(r.String()))
+	f.user = keys.Text([]byte(r.String()))
 	f.started = int64(r.Uint())
 	f.expires = time.UnixMicro(f.started).Add(flowLife)
-	f.page = text([]byte(r.String()))
+	f.page = keys.Text([]byte(r.String()))
 	f.need.Scopes = r.Alike()
 	f.need.ACR = r.Alike()
 	f.need.MaxAge = time.Duration(r.Uint()) * time.Second
 	f.label = r.String()
-	f.takes = text([]byte(r.String()))
+	f.takes = keys.Text([]byte(r.String()))
 	f.need.Provider, f.need.Label = f.provider, f.label
 	if f.aside = r.Bool(); !f.aside {
 		f.returnTo = r.String()
@@ -186,20 +171,20 @@ func (f *flow) decode(s string) bool {
 
 // visit returns what the provider is told. Verifier and nonce follow from the seed, under our key:
 // nothing has to be stored to know them again, and who sees the state cannot compute them.
-func (a *Auth) visit(f *flow, state string, s *session) *providers.Flow {
+func (a *Auth) visit(f *flow, state string, s *session.View) *providers.Flow {
 	seed := string(f.seed[:])
-	verifier, nonce := f.secrets.flow.Derive("verifier", seed), f.secrets.flow.Derive("nonce", seed)
+	verifier, nonce := f.secrets.Flow.Derive("verifier", seed), f.secrets.Flow.Derive("nonce", seed)
 	v := &providers.Flow{
-		RedirectURL: a.redirectURI(f.provider),
+		RedirectURL: a.app.RedirectURI(f.provider),
 		State:       state,
-		Verifier:    text(verifier[:]),
-		Nonce:       text(nonce[:]),
+		Verifier:    keys.Text(verifier[:]),
+		Nonce:       keys.Text(nonce[:]),
 		Scopes:      f.need.Scopes,
 		MaxAge:      f.need.MaxAge,
 		ACR:         f.need.ACR,
 	}
 	if f.purpose == link {
-		for g := range s.grants {
+		for g := range grantsOf(s) {
 			if g.provider == f.provider && g.label != f.label {
 				v.Prompt = "select_account" // or they come back as who they are there already
 			}
@@ -208,7 +193,7 @@ func (a *Auth) visit(f *flow, state string, s *session) *providers.Flow {
 	if f.purpose != stepUp {
 		return v
 	}
-	if g, ok := s.grant(connected(f.provider, f.label)); ok {
+	if g, ok := grantOf(s, connected(f.provider, f.label)); ok {
 		// The new token takes the old one's place: it has to carry what that one did. One that came after f
 		// had left was not asked for, and a provider that does not say what it grants means what was asked
 		// for. The state has full seconds. Who leaves now has what there is, whatever the clock says of whoever
@@ -225,21 +210,21 @@ func (a *Auth) visit(f *flow, state string, s *session) *providers.Flow {
 // later ones reuse: however many sign-ins are started, it takes no more room. One that is lost
 // costs the person the page, not the sign-in.
 func (a *Auth) asideKey(f *flow) (sessionstore.Key, string) {
-	m := f.secrets.flow.Derive("aside", string(f.seed[:]))
+	m := f.secrets.Flow.Derive("aside", string(f.seed[:]))
 	slot := (int(m[0])<<8 | int(m[1])) % asides
-	return sessionstore.Key{Kind: kindAside, ID: "slot-" + text([]byte(a.site.tag)) + "-" + string(rune('a'+slot>>8)) + text([]byte{byte(slot)})}, string(m[16:])
+	return sessionstore.Key{Kind: kindAside, ID: "slot-" + keys.Text([]byte(a.env.Site.Tag)) + "-" + string(rune('a'+slot>>8)) + keys.Text([]byte{byte(slot)})}, string(m[16:])
 }
 
 func (a *Auth) putAside(ctx context.Context, f *flow) {
 	key, tag := a.asideKey(f)
-	err := a.store.Update(ctx, key, sessionstore.Change{
+	err := a.env.Store.Update(ctx, key, sessionstore.Change{
 		Mode:    sessionstore.MayExist,
 		Set:     []sessionstore.Field{{Name: "path", Value: tag + f.returnTo}},
 		Expires: f.expires,
 		Tier:    sessionstore.Guest,
 	})
 	if err != nil {
-		a.visitorEvent(ctx, slog.LevelWarn, "return path not kept", ReasonStore, slog.Any("error", err))
+		a.env.Log.Visitor(ctx, slog.LevelWarn, "return path not kept", reason.Store, slog.Any("error", err))
 	}
 }
 
@@ -248,7 +233,7 @@ func (a *Auth) landing(ctx context.Context, f *flow) string {
 	path := f.returnTo
 	if f.aside {
 		key, tag := a.asideKey(f)
-		if rec, err := a.store.Load(ctx, key); err == nil {
+		if rec, err := a.env.Store.Load(ctx, key); err == nil {
 			v, _ := rec.Field("path")
 			if len(v.Value) > len(tag) && v.Value[:len(tag)] == tag {
 				path = v.Value[len(tag):]
@@ -256,12 +241,20 @@ func (a *Auth) landing(ctx context.Context, f *flow) string {
 		}
 	}
 	// The address is judged where it is used: a state from before a change of Prefix, say.
-	path, ok := returnpath.Clean(a.base, a.prefix, path)
+	path, ok := returnpath.Clean(a.app.URL, a.app.Prefix, path)
 	if !ok {
-		path = a.home
+		path = a.app.Home
 	}
 	if f.page != "" {
 		path = returnpath.WithQuery(path, PageParam, f.page)
 	}
 	return path
 }
+
+// ending returns how f ended, for the other tabs.
+func (f *flow) ending(result string) session.Ending {
+	m := f.secrets.Flow.Derive("public", string(f.seed[:]))
+	return session.Ending{ID: keys.Text(m[:9]), Provider: f.provider, Result: result}
+}
+
+const kindAside = "aside"

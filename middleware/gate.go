@@ -3,11 +3,13 @@ package middleware
 import (
 	"crypto/sha256"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/returnleg/returnleg/internal/returnpath"
+	"github.com/returnleg/returnleg/internal/keys"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/web"
 )
 
 // Require protects handlers: next is called when the session meets n. Otherwise the load of a page
@@ -28,7 +30,7 @@ func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			q, err := from(r.Context())
 			if err != nil || q.auth != a {
-				a.refuse(w, r, problem(ReasonHandler, ErrNoMiddleware)) // a gate fails closed
+				a.refuse(w, r, problem(reason.Handler, ErrNoMiddleware)) // a gate fails closed
 				return
 			}
 			if err = q.check(n); err == nil {
@@ -45,19 +47,19 @@ func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
 // stop answers a request that lacks something: it starts a sign-in, or returns why not.
 func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, l lack) *Problem {
 	q.stopped.Store(true)
-	s := q.view()
+	s := q.Look()
 	h := w.Header()
-	vary(h)
+	web.Vary(h)
 	h.Set("Cache-Control", "no-store")
 	d := a.departureFor(q, r, n, l)
 	p, err := a.missed(q, r, &d, l)
 	if err != nil {
-		return problem(ReasonParameter, err)
+		return problem(reason.Parameter, err)
 	}
-	if !pageLoad(r) || r.Method != http.MethodGet || prefetch(r) || d.purpose == link {
+	if !web.PageLoad(r) || r.Method != http.MethodGet || web.Prefetch(r) || d.purpose == link {
 		return p
 	}
-	if s.standing == withheld {
+	if s.Standing == session.Withheld {
 		return p // who is signed in was not looked up, and will not be when they are back: no start, no cookie
 	}
 	if n.declined(s, connected(d.provider, d.label), l) {
@@ -72,11 +74,11 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 		}
 	}
 	if d.provider == "" {
-		redirect(w, p.LoginURL)
+		web.Redirect(w, p.LoginURL)
 		return nil
 	}
-	if !mayStart(a.bindings(q.r).gates(), d.gate, a.now()) {
-		loop := problem(ReasonLoop, nil)
+	if !mayStart(a.bindings(q.r).gates(), d.gate, a.env.Clock()) {
+		loop := problem(reason.Loop, nil)
 		loop.Provider, loop.LoginURL = d.provider, p.LoginURL
 		return loop
 	}
@@ -87,14 +89,14 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 // if they have to choose one.
 func (a *Auth) departureFor(q *request, r *http.Request, n Need, l lack) departure {
 	at := q.r.URL // as the browser knows it: r may have come through an http.StripPrefix
-	back, ok := a.ownPath(address(q.r.URL))
-	if page, known := a.ownPath(r.Referer()); known && !pageLoad(r) {
+	back, ok := a.app.OwnPath(web.Address(q.r.URL))
+	if page, known := a.app.OwnPath(r.Referer()); known && !web.PageLoad(r) {
 		back, ok = page, true // what a script fetches is no place to come back to; the page that did is
 	}
 	if !ok {
-		back = a.home
+		back = a.app.Home
 	}
-	d := departure{provider: n.Provider, label: n.Label, purpose: stepUp, need: n, page: q.leaving(), returnTo: back, gate: gatePath(at.Path)}
+	d := departure{provider: n.Provider, label: n.Label, purpose: stepUp, need: n, page: q.Leaving(), returnTo: back, gate: gatePath(at.Path)}
 	switch l {
 	case lacksUser:
 		d.purpose, d.label = signIn, "" // first they sign in
@@ -106,30 +108,15 @@ func (a *Auth) departureFor(q *request, r *http.Request, n Need, l lack) departu
 		d.purpose = link
 	}
 	if d.provider == "" {
-		d.provider = q.view().meta.provider
+		d.provider = q.Look().Meta.Provider
 	}
 	return d
-}
-
-// address returns u as it was asked for. Browsers send a "\" in a query as it is, where it means no more than
-// its escape.
-func address(u *url.URL) string {
-	path, query, found := strings.Cut(u.RequestURI(), "?")
-	if !found {
-		return path
-	}
-	return path + "?" + strings.ReplaceAll(query, `\`, "%5C")
-}
-
-// ownPath returns the address s if it leads back to the app, as it may be sent.
-func (a *Auth) ownPath(s string) (string, bool) {
-	return returnpath.Clean(a.base, a.prefix, returnpath.Encode(s))
 }
 
 // missed returns the problem of who has to depart by d, because of l.
 func (a *Auth) missed(q *request, r *http.Request, d *departure, l lack) (*Problem, error) {
 	p := l.problem(d.provider)
-	if !pageLoad(r) {
+	if !web.PageLoad(r) {
 		p.Status = http.StatusUnauthorized // for a script both are one: there is somewhere to sign in
 	}
 	if d.provider == "" { // what is asked of one provider another may not know
@@ -153,7 +140,7 @@ func (a *Auth) missed(q *request, r *http.Request, d *departure, l lack) (*Probl
 // gatePath returns what a loop guard remembers of a path.
 func gatePath(path string) string {
 	h := sha256.Sum256([]byte(path))
-	return text(h[:])[:6]
+	return keys.Text(h[:])[:6]
 }
 
 // label returns a provider's name for people: "acme-sso" is "Acme sso".

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -35,7 +38,7 @@ func newGrant(f *flow, t *providers.Token, id *providers.Identity, account strin
 	g := grant{
 		provider: f.provider, label: f.label, token: t, user: account, subject: id.Subject,
 		obtained: now, authTime: providers.ProvedAt(id.AuthTime, now, skew), acr: id.ACR, declined: missing(f.need.Scopes, t.Scopes),
-		issued: now, version: version(),
+		issued: now, version: env.Version(),
 	}
 	for _, name := range []string{id.Name, id.Username, id.Email} {
 		if g.name == "" {
@@ -189,14 +192,14 @@ func (g grant) after(old grant, stronger bool, now time.Time) grant {
 }
 
 // keep adds to c that s holds g now, and returns what comes of it.
-func (s *session) keep(c *sessionstore.Change, g grant, stronger bool, now time.Time) grant {
-	if old, ok := s.held(g.id()); ok {
+func keepGrant(s *session.View, c *sessionstore.Change, g grant, stronger bool, now time.Time) grant {
+	if old, ok := heldBy(s, g.id()); ok {
 		// What is kept of it must not be what a refresh has just traded for something else.
 		c.If = append(c.If, sessionstore.Match{Name: prefixGrant + g.id(), Version: old.version})
 		g = g.after(old, stronger, now)
-		if m := s.mark(&old); m.grant == old.version && g.token.Refresh == old.token.Refresh {
+		if m := markOf(s, &old); m.grant == old.version && g.token.Refresh == old.token.Refresh {
 			// It is being renewed: that others know is not to end with the version.
-			m.grant, m.version = g.version, version()
+			m.grant, m.version = g.version, env.Version()
 			c.Set = append(c.Set, m.field(g.id()))
 		}
 	}
@@ -206,53 +209,55 @@ func (s *session) keep(c *sessionstore.Change, g grant, stronger bool, now time.
 
 // grant returns what the session holds under the name of a connection. One that cannot be read is
 // one that was never given.
-func (s *session) grant(id string) (grant, bool) {
-	if !s.signedIn() {
+func grantOf(s *session.View, id string) (grant, bool) {
+	if !s.SignedIn() {
 		return grant{}, false
 	}
-	return s.held(id)
+	return heldBy(s, id)
 }
 
 // held is grant of a session that need not be the request's.
-func (s *session) held(id string) (grant, bool) {
-	f, ok := s.record.Field(prefixGrant + id)
+func heldBy(s *session.View, id string) (grant, bool) {
+	f, ok := s.Record.Field(prefixGrant + id)
 	if !ok {
 		return grant{}, false
 	}
 	return unpackGrant(id, f)
 }
 
-// grants yields all of the session's.
-func (s *session) grants(yield func(grant) bool) {
-	if !s.signedIn() {
-		return
-	}
-	for f := range s.record.Prefix(prefixGrant) {
-		if g, ok := unpackGrant(f.Name[len(prefixGrant):], f); ok && !yield(g) {
+// grantsOf yields all of the session's.
+func grantsOf(s *session.View) iter.Seq[grant] {
+	return func(yield func(grant) bool) {
+		if !s.SignedIn() {
 			return
+		}
+		for f := range s.Record.Prefix(prefixGrant) {
+			if g, ok := unpackGrant(f.Name[len(prefixGrant):], f); ok && !yield(g) {
+				return
+			}
 		}
 	}
 }
 
 // unreadGrant logs that s holds a grant of that id which cannot be read, if it does.
-func (a *Auth) unreadGrant(ctx context.Context, s *session, id string) {
-	if _, there := s.record.Field(prefixGrant + id); there {
-		a.unread(ctx, kindSession, prefixGrant+id, errGrant)
+func (a *Auth) unreadGrant(ctx context.Context, s *session.View, id string) {
+	if _, there := s.Record.Field(prefixGrant + id); there {
+		a.env.Log.Unread(ctx, session.Kind, prefixGrant+id, errGrant)
 	}
 }
 
 var errGrant = errors.New("middleware: grant: malformed")
 
 // connection returns a grant of s, or why there is none. provider "" is the one of the sign-in.
-func (a *Auth) connection(ctx context.Context, s *session, provider, label string) (grant, error) {
-	if !s.signedIn() {
+func (a *Auth) connection(ctx context.Context, s *session.View, provider, label string) (grant, error) {
+	if !s.SignedIn() {
 		return grant{}, ErrSignedOut
 	}
 	if provider == "" {
-		provider = s.meta.provider
+		provider = s.Meta.Provider
 	}
 	id := connected(provider, label)
-	g, ok := s.grant(id)
+	g, ok := grantOf(s, id)
 	if !ok {
 		a.unreadGrant(ctx, s, id)
 		return grant{}, notConnected(id)
@@ -299,12 +304,12 @@ func tokenOf(ctx context.Context, provider string, force bool) (*providers.Token
 	if err != nil {
 		return nil, err
 	}
-	s := q.view()
+	s := q.Look()
 	g, err := q.auth.connection(ctx, s, provider, labelOf(ctx))
 	if err != nil {
 		return nil, err
 	}
-	if !force && !g.due(q.auth.now()) {
+	if !force && !g.due(q.auth.env.Clock()) {
 		return g.token, nil
 	}
 	p := q.auth.providers[g.provider]
@@ -321,23 +326,9 @@ func tokenOf(ctx context.Context, provider string, force bool) (*providers.Token
 		return nil, err
 	}
 	if next.version != g.version {
-		q.learn(next)
+		q.Learn(next.field())
 	}
 	return next.token, nil
 }
 
-// learn shows a grant that was renewed to the rest of the request.
-func (q *request) learn(g grant) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	s := *q.session.Load()
-	if !s.signedIn() {
-		return
-	}
-	rec, err := s.record.Apply(sessionstore.Change{Set: []sessionstore.Field{g.field()}})
-	if err != nil {
-		return
-	}
-	s.record = rec
-	q.session.Store(&s)
-}
+const prefixGrant = "g:" // of the field of a session's record

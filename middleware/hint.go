@@ -8,11 +8,13 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
 )
 
 // developing reports that the app is under development: nobody but its developer sees its pages.
-func (a *Auth) developing() bool { return loopback(a.base.Hostname()) }
+func (a *Auth) developing() bool { return web.Loopback(a.app.URL.Hostname()) }
 
 // causes returns what was found to be wrong, for a developer. Off loopback there are none: some of it is what
 // others wrote.
@@ -24,7 +26,7 @@ func (a *Auth) causes(p *Problem) []string {
 		return lines
 	}
 	switch p.Reason {
-	case ReasonToken, ReasonAnswer, ReasonProviderError, ReasonUnavailable, ReasonAPIDown, ReasonNeed, ReasonAuthTime, ReasonParameter, ReasonIdentity:
+	case reason.Token, reason.Answer, reason.ProviderError, reason.Unavailable, reason.APIDown, reason.Need, reason.AuthTime, reason.Parameter, reason.Identity:
 		return []string{printable(p.cause.Error())}
 	}
 	return nil
@@ -50,11 +52,11 @@ func (a *Auth) hints(p *Problem, r *http.Request) []string {
 	for _, cause := range a.causes(p) {
 		hints = append(hints, "Cause: "+cause)
 	}
-	if !strings.EqualFold(r.Host, a.base.Host) {
-		hints = append(hints, "You opened this at another host than BaseURL, "+a.base.Host+". Cookies belong to one host: localhost and 127.0.0.1 are two.")
+	if !strings.EqualFold(r.Host, a.app.URL.Host) {
+		hints = append(hints, "You opened this at another host than BaseURL, "+a.app.URL.Host+". Cookies belong to one host: localhost and 127.0.0.1 are two.")
 	}
-	if (r.TLS != nil) != (a.base.Scheme == "https") && r.Header.Get("X-Forwarded-Proto") != a.base.Scheme {
-		hints = append(hints, "BaseURL says "+a.base.Scheme+", and this request came otherwise. Secure cookies need https all the way.")
+	if (r.TLS != nil) != (a.app.URL.Scheme == "https") && r.Header.Get("X-Forwarded-Proto") != a.app.URL.Scheme {
+		hints = append(hints, "BaseURL says "+a.app.URL.Scheme+", and this request came otherwise. Secure cookies need https all the way.")
 	}
 	return append(hints, a.usual(p, r)...)
 }
@@ -62,41 +64,41 @@ func (a *Auth) hints(p *Problem, r *http.Request) []string {
 // usual returns the usual causes of a problem like p.
 func (a *Auth) usual(p *Problem, r *http.Request) (hints []string) {
 	switch p.Reason {
-	case ReasonState:
+	case reason.State:
 		switch {
 		case !r.URL.Query().Has("state") && !r.URL.Query().Has(answerParam):
 			hints = append(hints, "The address has no state parameter: the provider has not sent it back, or this is no answer of a provider.")
 		case len(a.bindings(r).cookies) == 0:
-			hints = append(hints, "The browser sent no cookie "+a.cookies.binding+"…: it started at another host, blocks cookies, or has lost them.")
+			hints = append(hints, "The browser sent no cookie "+a.app.Cookies.Binding+"…: it started at another host, blocks cookies, or has lost them.")
 		default:
 			hints = append(hints, "A cookie came along, but does not open this state: the keys were made up anew when the server restarted, or another tab's address was pasted here.")
 		}
-	case ReasonSignedOut, ReasonLoop, ReasonSessionChanged:
-		if _, _, ok := a.cookies.presented(r); !ok {
-			hints = append(hints, "The browser sent no cookie "+a.cookies.session+".")
+	case reason.SignedOut, reason.Loop, reason.SessionChanged:
+		if _, _, ok := a.app.Cookies.Presented(r); !ok {
+			hints = append(hints, "The browser sent no cookie "+a.app.Cookies.Session+".")
 		}
-		if p.Reason == ReasonLoop {
-			hints = append(hints, "Another app at this host may use the cookie "+a.cookies.session+", too, and sign people out here. Give each a Prefix of its own, below its path, or a CookieName.")
+		if p.Reason == reason.Loop {
+			hints = append(hints, "Another app at this host may use the cookie "+a.app.Cookies.Session+", too, and sign people out here. Give each a Prefix of its own, below its path, or a CookieName.")
 		}
-	case ReasonUnavailable:
+	case reason.Unavailable:
 		if p.cause == nil && p.found == nil {
 			hints = append(hints, "The log has the provider's error: an address that does not answer, or a discovery document of another issuer.")
 		}
-	case ReasonToken, ReasonProviderError:
+	case reason.Token, reason.ProviderError:
 		uri := a.redirectURIs(p.Provider)
 		switch {
 		case len(a.causes(p)) == 0:
 			hints = append(hints, "The log has the check that failed, where this page was first shown.",
 				"Often: the wrong client secret, or a redirect URI that is not registered as "+uri+".")
-		case p.Reason == ReasonProviderError:
+		case p.Reason == reason.ProviderError:
 			hints = append(hints, "The redirect URI that it was sent is "+uri+".")
 		}
-	case ReasonAppFailed:
+	case reason.AppFailed:
 		hints = append(hints, "OnLogin returned an error that is no refusal; the log has it. One of middleware.Refuse says that somebody may not sign in.")
-	case ReasonNotFound:
+	case reason.NotFound:
 		hints = append(hints, "The address to register at a provider is "+a.redirectURIs(p.Provider)+".")
-		if _, ours := a.below(r.URL.Path); !ours {
-			hints = append(hints, "This came to "+printable(r.URL.Path)+", which is not below "+a.prefix+": is there a proxy that takes "+a.prefix+" away, or another address at the provider?")
+		if _, ours := a.app.Below(r.URL.Path); !ours {
+			hints = append(hints, "This came to "+printable(r.URL.Path)+", which is not below "+a.app.Prefix+": is there a proxy that takes "+a.app.Prefix+" away, or another address at the provider?")
 		}
 	}
 	return hints
@@ -110,7 +112,7 @@ func (a *Auth) redirectURIs(provider string) string {
 	}
 	var all []string
 	for _, name := range names {
-		all = append(all, a.origin+a.prefix+"/"+name+"/callback")
+		all = append(all, a.app.Origin+a.app.Prefix+"/"+name+"/callback")
 	}
 	return strings.Join(all, " or ")
 }
@@ -120,7 +122,7 @@ var errStray = errors.New("middleware: an address of ours without its prefix: ta
 // stray returns the provider of a page load that looks like one of ours without the prefix: what a proxy that
 // takes it away makes of a callback, or a redirect URI that is registered so. The provider may be "".
 func (a *Auth) stray(r *http.Request) (provider string, ok bool) {
-	if !a.developing() || r.Method != http.MethodGet || !pageLoad(r) {
+	if !a.developing() || r.Method != http.MethodGet || !web.PageLoad(r) {
 		return "", false
 	}
 	dir, action, _ := cutLast(r.URL.Path, "/")
@@ -179,12 +181,8 @@ func (a *Auth) serveStray(next http.Handler, q *request, provider string) {
 		return
 	}
 	h := q.writer.Header()
-	for _, name := range representation {
-		if name != "Set-Cookie" {
-			delete(h, name)
-		}
-	}
-	p := problem(ReasonNotFound, errStray)
+	web.DropRepresentation(h, "Set-Cookie")
+	p := problem(reason.NotFound, errStray)
 	p.Provider = provider
 	a.refuse(&q.writer, q.r, p)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/web"
 )
 
 // A provider may have the browser post its answer. To the browser that is another site's request,
@@ -37,20 +39,20 @@ func (a *Auth) posted(w http.ResponseWriter, q *request, name string) *Problem {
 	r := q.r
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return problem(ReasonParameter, errors.New("middleware: callback: not a form"))
+		return problem(reason.Parameter, errors.New("middleware: callback: not a form"))
 	}
-	body, p := readBody(w, r, maxForm)
-	if p != nil && p.Reason == ReasonTooSlow {
+	body, err := web.ReadBody(w, r, maxForm)
+	if p := problemOf(err); p != nil && p.Reason == reason.TooSlow {
 		return p
 	}
-	if p != nil {
-		return problem(ReasonParameter, errors.New("middleware: callback: form too long or cut off"))
+	if err != nil {
+		return problem(reason.Parameter, errors.New("middleware: callback: form too long or cut off"))
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil || r.URL.RawQuery != "" {
-		return problem(ReasonParameter, errors.New("middleware: callback: malformed form, or a query beside it"))
+		return problem(reason.Parameter, errors.New("middleware: callback: malformed form, or a query beside it"))
 	}
-	b := packed.AppendTime([]byte("a"), a.now().Add(hopLife))
+	b := packed.AppendTime([]byte("a"), a.env.Clock().Add(hopLife))
 	b = packed.AppendString(b, name)
 	for _, key := range answerParams {
 		for _, v := range form[key] {
@@ -58,13 +60,13 @@ func (a *Auth) posted(w http.ResponseWriter, q *request, name string) *Problem {
 		}
 	}
 	if len(b) > maxPosted {
-		return problem(ReasonParameter, errors.New("middleware: callback: form too long"))
+		return problem(reason.Parameter, errors.New("middleware: callback: form too long"))
 	}
 	sealed, err := a.sealHop(b)
 	if err != nil {
-		return problem(ReasonRandom, err)
+		return problem(reason.Random, err)
 	}
-	redirect(w, a.prefix+"/"+name+"/callback?"+answerParam+"="+sealed)
+	web.Redirect(w, a.app.Prefix+"/"+name+"/callback?"+answerParam+"="+sealed)
 	return nil
 }
 
@@ -82,20 +84,20 @@ var credentials = []string{"code", "access_token", "id_token", "response"}
 // whose answer does not fit stays where it is: without it, the person would never come to what they asked for.
 func (a *Auth) moveOn(h http.Header, q *request, name string, p *Problem) {
 	v, err := url.ParseQuery(q.r.URL.RawQuery)
-	pending := p.Reason == ReasonPending
+	pending := p.Reason == reason.Pending
 	if pending && q.posted != nil {
 		v = q.posted
 	}
-	if q.r.Method != http.MethodGet || !pageLoad(q.r) || q.r.URL.RawQuery == "" || v.Has(answerParam) && len(v) == 1 {
+	if q.r.Method != http.MethodGet || !web.PageLoad(q.r) || q.r.URL.RawQuery == "" || v.Has(answerParam) && len(v) == 1 {
 		return
 	}
-	if err == nil && !pending && q.session.Load().signedIn() && !slices.ContainsFunc(credentials, v.Has) {
+	if err == nil && !pending && q.Now.Load().SignedIn() && !slices.ContainsFunc(credentials, v.Has) {
 		return
 	}
-	to := a.prefix + "/" + name + "/callback"
-	b := packed.AppendTime([]byte("r"), a.now().Add(flowLife+redemptionRest))
+	to := a.app.Prefix + "/" + name + "/callback"
+	b := packed.AppendTime([]byte("r"), a.env.Clock().Add(flowLife+redemptionRest))
 	b = packed.AppendString(packed.AppendString(b, name), string(p.Reason))
-	b = packed.AppendString(b, q.session.Load().whose())
+	b = packed.AppendString(b, q.Now.Load().Whose())
 	var answer []byte
 	for _, key := range slices.Sorted(maps.Keys(v)) {
 		for _, value := range v[key] {
@@ -119,30 +121,22 @@ func (a *Auth) moveOn(h http.Header, q *request, name string, p *Problem) {
 	h.Set("Refresh", "0;url="+to)
 }
 
-// whose tells the session and its user from others; "" if nobody is signed in.
-func (s *session) whose() string {
-	if !s.signedIn() {
-		return ""
-	}
-	return hash(s.id + "." + s.meta.user)
-}
-
 // openAnswer returns what posted or moveOn has sealed.
 func (a *Auth) openAnswer(q *request, s, name string) (url.Values, *Problem) {
 	plain, ok := a.openHop(s)
 	if !ok || plain == "" || plain[0] != 'a' && plain[0] != 'r' {
-		return nil, problem(ReasonState, nil)
+		return nil, problem(reason.State, nil)
 	}
 	r := packed.Read(plain[1:])
 	until := r.Time()
 	if r.String() != name {
-		return nil, problem(ReasonProviderPath, nil)
+		return nil, problem(reason.ProviderPath, nil)
 	}
 	if plain[0] == 'r' {
 		q.told, q.whose, q.found = Reason(r.String()), r.String(), r.Strings()
 	}
-	if !a.now().Before(until) {
-		return nil, problem(ReasonExpired, nil)
+	if !a.env.Clock().Before(until) {
+		return nil, problem(reason.Expired, nil)
 	}
 	v := url.Values{}
 	for r.More() {
@@ -150,10 +144,10 @@ func (a *Auth) openAnswer(q *request, s, name string) (url.Values, *Problem) {
 		v[key] = append(v[key], r.String())
 	}
 	if r.Err() != nil {
-		return nil, problem(ReasonState, nil)
+		return nil, problem(reason.State, nil)
 	}
 	if len(v["state"]) > 1 || plain[0] == 'a' && slices.Contains(v["state"], "") {
-		return nil, problem(ReasonParameter, errors.New("middleware: callback: state twice or empty"))
+		return nil, problem(reason.Parameter, errors.New("middleware: callback: state twice or empty"))
 	}
 	if plain[0] == 'a' {
 		q.posted = v

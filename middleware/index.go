@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -41,19 +43,19 @@ func indexKey(account string) sessionstore.Key {
 
 // isEntry reports that a field of an index is a session's: its name is the id. Others are the mark, and
 // what a later version of this kit may add.
-func isEntry(name string) bool { return token(name, 22) }
+func isEntry(name string) bool { return keys.Token(name, 22) }
 
 // enlist adds a session to an index, drops entries that have run out, and returns the mark. It returns
 // errEnded if that changes meanwhile.
 func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, deadline time.Time, device string) (mark uint64, err error) {
-	rec, err := a.read(ctx, key)
+	rec, err := a.env.Read(ctx, key)
 	if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
 		return 0, fmt.Errorf("middleware: index: %w", err)
 	}
-	now := a.now()
+	now := a.env.Clock()
 	c := sessionstore.Change{
 		Mode:    sessionstore.MayExist,
-		Set:     []sessionstore.Field{{Name: sid, Value: entryValue(deadline, device, now), Version: version()}},
+		Set:     []sessionstore.Field{{Name: sid, Value: entryValue(deadline, device, now), Version: env.Version()}},
 		Expires: deadline.Add(indexRest),
 		Tier:    sessionstore.Member,
 	}
@@ -62,14 +64,14 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 	}
 	var live []listing
 	full := rec.Len() >= maxSessions
-	mark = versionOf(rec, fieldMark)
+	mark = env.VersionOf(rec, fieldMark)
 	for f := range rec.All() {
 		if !isEntry(f.Name) {
 			continue
 		}
 		until, was, listed, ok := unpackEntry(f.Value)
 		if !ok {
-			a.unread(ctx, kindIndex, f.Name, errEntry)
+			a.env.Log.Unread(ctx, kindIndex, f.Name, errEntry)
 		}
 		if f.Name == sid && device == "" {
 			c.Set[0].Value = entryValue(deadline, was, now)
@@ -87,9 +89,9 @@ func (a *Auth) enlist(ctx context.Context, key sessionstore.Key, sid string, dea
 	}
 	// An entry that comes after a sign-out of everything would be one that it has not seen.
 	c.If = []sessionstore.Match{{Name: fieldMark, Version: mark}}
-	err = a.write(ctx, key, c)
+	err = a.env.Write(ctx, key, c)
 	if errors.Is(err, sessionstore.ErrConflict) {
-		return 0, errEnded
+		return 0, session.ErrEnded
 	}
 	if err != nil {
 		return 0, fmt.Errorf("middleware: index: %w", err)
@@ -131,13 +133,13 @@ type place struct {
 func (a *Auth) list(ctx context.Context, q *request, sid, account string, t *providers.Token, deadline time.Time) (entry, error) {
 	device := ""
 	if a.device != nil {
-		device = clip(a.device(q.r), maxDevice)
+		device = keys.Clip(a.device(q.r), maxDevice)
 	}
 	keys := append(make([]sessionstore.Key, 0, 2), indexKey(account))
 	if t.Session != "" {
-		keys = append(keys, a.site.providerSession(t.Issuer, t.Session))
+		keys = append(keys, a.providerSessionKey(t.Issuer, t.Session))
 	}
-	e := entry{sid: sid, began: a.now(), places: make([]place, 0, len(keys))}
+	e := entry{sid: sid, began: a.env.Clock(), places: make([]place, 0, len(keys))}
 	for _, key := range keys {
 		mark, err := a.enlist(ctx, key, sid, deadline, device)
 		if err != nil {
@@ -153,12 +155,10 @@ func (e entry) marked(later entry) bool {
 	return !slices.EqualFunc(e.places, later.places, func(x, y place) bool { return x.mark == y.mark })
 }
 
-var errEnded = errors.New("middleware: signed out everywhere while signing in")
-
 // confirm ends a session that was just saved, if somebody signed the person out meanwhile. It asks only
 // where a tombstone may not have prevented that: see [Auth.unburied].
 func (a *Auth) confirm(ctx context.Context, e entry) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime) // that of the sign-in may be over
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime) // that of the sign-in may be over
 	defer cancel()
 	for _, p := range e.places {
 		ok, err := a.listed(ctx, p.key, e.sid, p.mark)
@@ -166,19 +166,11 @@ func (a *Auth) confirm(ctx context.Context, e entry) error {
 			continue
 		}
 		if err == nil {
-			err = errEnded
+			err = session.ErrEnded
 		}
-		return errors.Join(err, a.erase(ctx, sessionstore.Key{Kind: kindSession, ID: e.sid}))
+		return errors.Join(err, a.env.Erase(ctx, sessionstore.Key{Kind: session.Kind, ID: e.sid}))
 	}
 	return nil
-}
-
-// clip returns at most n bytes of s, and no half of a character.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "")
 }
 
 func entryValue(deadline time.Time, device string, listed time.Time) string {
@@ -201,7 +193,7 @@ var errEntry = errors.New("middleware: index: malformed entry")
 // listed reports whether a session that was just saved is still in the index, and nobody has signed
 // the person out everywhere since enlist returned mark.
 func (a *Auth) listed(ctx context.Context, key sessionstore.Key, sid string, mark uint64) (bool, error) {
-	rec, err := a.read(ctx, key)
+	rec, err := a.env.Read(ctx, key)
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return false, nil
 	}
@@ -209,33 +201,22 @@ func (a *Auth) listed(ctx context.Context, key sessionstore.Key, sid string, mar
 		return false, fmt.Errorf("middleware: index: %w", err)
 	}
 	_, there := rec.Field(sid)
-	return there && versionOf(rec, fieldMark) == mark, nil
+	return there && env.VersionOf(rec, fieldMark) == mark, nil
 }
 
-// versionOf returns the version of a field, 0 if it is not there. That of a field which does not open
-// counts: it was sealed by a key that has gone since, and is there all the same.
-func versionOf(rec sessionstore.Record, name string) uint64 {
-	for n, version := range rec.Versions() {
-		if n == name {
-			return version
-		}
-	}
-	return 0
-}
-
-// delist removes sessions that have ended from an index. An entry that stays is passed over.
-func (a *Auth) delist(ctx context.Context, account string, sids ...string) {
+// Remove removes sessions that have ended from an index. An entry that stays is passed over.
+func (a *Auth) Remove(ctx context.Context, account string, sids ...string) {
 	if account == "" || len(sids) == 0 {
 		return
 	}
-	_ = a.store.Update(ctx, indexKey(account), sessionstore.Change{Delete: sids})
+	_ = a.env.Store.Update(ctx, indexKey(account), sessionstore.Change{Delete: sids})
 }
 
 // introduce makes the account findable by the app's user id.
 func (a *Auth) introduce(ctx context.Context, user, account string) error {
-	err := a.write(ctx, a.site.person(user), sessionstore.Change{
-		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: account, Version: version()}},
-		Expires: a.now().Add(forGood), Tier: sessionstore.Member,
+	err := a.env.Write(ctx, a.personKey(user), sessionstore.Change{
+		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: account, Version: env.Version()}},
+		Expires: a.env.Clock().Add(forGood), Tier: sessionstore.Member,
 	})
 	if err != nil {
 		return fmt.Errorf("middleware: person: %w", err)
@@ -245,21 +226,21 @@ func (a *Auth) introduce(ctx context.Context, user, account string) error {
 
 // accounts returns the keys of the accounts of one of the app's users.
 func (a *Auth) accounts(ctx context.Context, user string) ([]string, error) {
-	rec, err := a.read(ctx, a.site.person(user))
+	rec, err := a.env.Read(ctx, a.personKey(user))
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("middleware: person: %w", err)
 	}
-	var keys []string
+	var ids []string
 	// Its fields are written once and never again: the key that sealed one may be gone, the account not.
 	for name := range rec.Versions() {
-		if token(name, 43) { // as site.account; what a later version adds is none
-			keys = append(keys, name)
+		if keys.Token(name, 43) { // as site.account; what a later version adds is none
+			ids = append(ids, name)
 		}
 	}
-	return keys, nil
+	return ids, nil
 }
 
 // A Session is one of a person's sessions, for a list of the places where they are signed in.
@@ -284,11 +265,11 @@ func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 	}
 	here := ""
 	if q, err := from(ctx); err == nil && q.auth == a {
-		here = q.view().id
+		here = q.Look().ID
 	}
 	var all []Session
 	for _, account := range accounts {
-		rec, err := a.read(ctx, indexKey(account))
+		rec, err := a.env.Read(ctx, indexKey(account))
 		if errors.Is(err, sessionstore.ErrNotFound) {
 			continue
 		}
@@ -302,21 +283,21 @@ func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 				ids, devices = append(ids, f.Name), append(devices, device)
 			}
 		}
-		found, err := a.findAll(ctx, ids)
+		found, err := a.sessions.FindAll(ctx, ids)
 		if err != nil {
 			return nil, broken(fmt.Errorf("middleware: session: %w", err))
 		}
 		for i := range found {
 			s := &found[i]
-			if s.meta.user != account || !s.of(user) {
+			if s.Meta.User != account || !belongsTo(s, user) {
 				continue // ended, never came to be, or is of the user to whom OnLogin has given the account since
 			}
 			e := Session{
-				ID: s.id, Provider: s.meta.provider, Device: devices[i], Current: s.id == here,
-				Created: s.meta.signedIn, LastSeen: s.meta.signedIn, Expires: s.record.Expires,
+				ID: s.ID, Provider: s.Meta.Provider, Device: devices[i], Current: s.ID == here,
+				Created: s.Meta.SignedIn, LastSeen: s.Meta.SignedIn, Expires: s.Record.Expires,
 			}
-			if d := a.idle(&s.meta); d > 0 && s.record.Expires.Before(s.meta.deadline) {
-				e.LastSeen = s.record.Expires.Add(-d)
+			if d := a.sessions.Idle(&s.Meta); d > 0 && s.Record.Expires.Before(s.Meta.Deadline) {
+				e.LastSeen = s.Record.Expires.Add(-d)
 			}
 			all = append(all, e)
 		}
@@ -345,27 +326,27 @@ func SignOutOthers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return broken(q.auth.endAll(ctx, acc.ID, q.view().id))
+	return broken(q.auth.endAll(ctx, acc.ID, q.Look().ID))
 }
 
 // EndSession ends one session of user, by the id that [Auth.SessionsOf] gave. One that is not there,
 // or somebody else's, is no error and is left alone.
 func (a *Auth) EndSession(ctx context.Context, user, id string) error {
-	if !token(id, 22) {
+	if !keys.Token(id, 22) {
 		return nil
 	}
-	s, err := a.find(ctx, id)
-	if err != nil || s.meta.user == "" {
+	s, err := a.sessions.Find(ctx, id)
+	if err != nil || s.Meta.User == "" {
 		return broken(err)
 	}
 	accounts, err := a.accounts(ctx, user)
-	if err != nil || !slices.Contains(accounts, s.meta.user) || !s.of(user) {
+	if err != nil || !slices.Contains(accounts, s.Meta.User) || !belongsTo(&s, user) {
 		return broken(err)
 	}
-	if err := a.erase(ctx, s.key()); err != nil {
+	if err := a.env.Erase(ctx, s.Key()); err != nil {
 		return broken(fmt.Errorf("middleware: session: %w", err))
 	}
-	a.delist(ctx, s.meta.user, id)
+	a.Remove(ctx, s.Meta.User, id)
 	return nil
 }
 
@@ -380,4 +361,25 @@ func (a *Auth) endAll(ctx context.Context, user, except string) error {
 		errs = append(errs, a.endAccount(ctx, account, user, except))
 	}
 	return errors.Join(errs...)
+}
+
+// accountID identifies a person for good: by issuer and subject, never by an e-mail address.
+func (a *Auth) accountID(id *providers.Identity) string { return a.env.Site.ID(id.Issuer, id.Subject) }
+
+// personKey is the key of the record that lists the accounts of one of the app's users: more than one
+// if they have linked providers.
+func (a *Auth) personKey(user string) sessionstore.Key {
+	return sessionstore.Key{Kind: kindPerson, ID: a.env.Site.ID(user)}
+}
+
+// providerSessionKey is the key of the index of a session at the provider, by issuer and sid claim: what a
+// logout that starts there names. OpenID Connect Back-Channel Logout 1.0, section 2.4.
+func (a *Auth) providerSessionKey(issuer, sid string) sessionstore.Key {
+	return sessionstore.Key{Kind: kindIndex, ID: a.env.Site.ID("sid", issuer, sid)}
+}
+
+// Extend notes a later deadline of a session.
+func (a *Auth) Extend(ctx context.Context, account, sid string, deadline time.Time) error {
+	_, err := a.enlist(ctx, indexKey(account), sid, deadline, "")
+	return err
 }

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/web"
 )
 
 // A jar is what a browser shows of its bindings.
@@ -24,20 +26,20 @@ type jar struct {
 
 // bindings returns the jar of r.
 func (a *Auth) bindings(r *http.Request) *jar {
-	now := a.now()
+	now := a.env.Clock()
 	j := &jar{since: now.Add(-bindingLife).UnixMicro()}
 	ours := func(name string) bool {
-		return strings.HasPrefix(name, a.cookies.binding) && token(name[len(a.cookies.binding):], 8)
+		return strings.HasPrefix(name, a.app.Cookies.Binding) && keys.Token(name[len(a.app.Cookies.Binding):], 8)
 	}
 	n, old := 0, []kept(nil)
-	each(r, func(name, _ string) bool {
+	web.Each(r, func(name, _ string) bool {
 		if ours(name) {
 			n++
 		}
 		return true
 	})
 	seen := map[string]int{}
-	each(r, func(name, value string) bool {
+	web.Each(r, func(name, value string) bool {
 		if !ours(name) {
 			return true
 		}
@@ -157,16 +159,16 @@ func (j *jar) gates() (gs []gate) {
 // parseBinding reads mark‖binding.rest[.gate]… A part of another form is a later version's.
 func (a *Auth) parseBinding(name, value string) (c bindingCookie, ok bool) {
 	head, tail, ok := strings.Cut(value, ".")
-	if !ok || !token(head, 43) {
+	if !ok || !keys.Token(head, 43) {
 		return c, false
 	}
 	rest, notes, _ := strings.Cut(tail, ".")
-	b, r := raw(head), raw(rest)
+	b, r := keys.Raw(head), keys.Raw(rest)
 	if len(b) != markSize+entrySize || len(r) == 0 {
 		return c, false
 	}
 	first := unpackBinding(string(b[markSize:]))
-	k := a.ringKey(first.ring)
+	k := a.env.Key(first.ring)
 	if k == nil || !hmac.Equal(b[:markSize], a.bindingMark(k, name, string(b[markSize:]), string(r))) {
 		return c, false
 	}
@@ -213,8 +215,8 @@ func (a *Auth) merge(j *jar, event *binding) rebinding {
 	for i := len(j.cookies) - 1; i > 0 && len(gone) < maxCleared; i-- {
 		absorb(&j.cookies[i])
 	}
-	c.kept = slices.DeleteFunc(live(c.kept, a.now()), func(k kept) bool { return !slices.Contains(j.kept, k) && (event == nil || k.binding != *event) })
-	c.kept = thin(c.kept, a.now())
+	c.kept = slices.DeleteFunc(live(c.kept, a.env.Clock()), func(k kept) bool { return !slices.Contains(j.kept, k) && (event == nil || k.binding != *event) })
+	c.kept = thin(c.kept, a.env.Clock())
 	first := c.kept[0].binding
 	c.name = a.bindingName(&first, gone)
 	return rebinding{set: &c, clear: a.sweep(j, gone)}
@@ -248,7 +250,7 @@ func (a *Auth) bind(j *jar, sid, gate string, now time.Time) (rebinding, error) 
 		r.set, r.clear = &c, a.sweep(j, nil)
 	}
 	c := r.set
-	c.last = a.stamp(now, max(c.kept[0].stamp, c.last))
+	c.last = a.env.Stamp(now, max(c.kept[0].stamp, c.last))
 	c.kept[0].home = a.homeOf(&c.kept[0].binding, sid)
 	if gate != "" {
 		c.gates = noted(c.gates, gate, now)
@@ -263,31 +265,31 @@ func (a *Auth) retire(j *jar, at int64, now time.Time) rebinding {
 	if len(j.cookies) == 0 {
 		return rebinding{}
 	}
-	e := binding{ring: a.secrets[0].id, stamp: max(at, j.latest()+1), event: true}
+	e := binding{ring: a.env.Ring[0].ID, stamp: max(at, j.latest()+1), event: true}
 	if e.stamp > at {
-		a.stamp(now, e.stamp-1) // what comes next in this process is later
+		a.env.Stamp(now, e.stamp-1) // what comes next in this process is later
 	}
-	m := a.secrets[0].binding.Derive("event", e.pack(), j.cookies[0].kept[0].pack())
+	m := a.env.Ring[0].Binding.Derive("event", e.pack(), j.cookies[0].kept[0].pack())
 	copy(e.id[:], m[:])
 	return a.merge(j, &e)
 }
 
 // setBindings adds the cookies of r to h.
 func (a *Auth) setBindings(h http.Header, r rebinding) {
-	c := &a.cookies
+	c := &a.app.Cookies
 	if r.set != nil {
 		value, ok := a.bindingValue(r.set)
 		if !ok {
 			return
 		}
-		c.set(h, &http.Cookie{
+		c.Set(h, &http.Cookie{
 			Name: r.set.name, Value: value, Path: "/", MaxAge: int(bindingLife.Seconds()),
-			HttpOnly: true, Secure: c.secure, SameSite: http.SameSiteLaxMode,
+			HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode,
 		})
 	}
 	for _, name := range r.clear {
 		if r.set == nil || name != r.set.name {
-			c.clear(h, name, http.SameSiteLaxMode)
+			c.Clear(h, name, http.SameSiteLaxMode)
 		}
 	}
 }
@@ -298,15 +300,15 @@ func (a *Auth) rebind(h http.Header, q *request, out *outcome, red *redemption) 
 	var r rebinding
 	switch j := a.bindings(q.r); {
 	case out != nil && out.secret != "":
-		a.cookies.setSession(h, out.session, out.secret, out.deadline, a.cookies.persist || out.persist)
-		r = a.retire(j, red.stamp, a.now())
+		a.app.Cookies.SetSession(h, out.session, out.secret, out.deadline, a.app.Cookies.Persist || out.persist)
+		r = a.retire(j, red.stamp, a.env.Clock())
 	case len(j.cookies) > 1 || out != nil && out.unmet:
 		r = a.merge(j, nil)
 	}
 	if out != nil && out.unmet && r.set != nil {
 		// The gate asks again when the person does, however long they took to say no.
 		if to, err := url.Parse(red.landing); err == nil {
-			r.set.gates = barred(r.set.gates, gatePath(to.Path), a.now())
+			r.set.gates = barred(r.set.gates, gatePath(to.Path), a.env.Clock())
 		}
 	}
 	a.setBindings(h, r)

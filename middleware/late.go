@@ -10,6 +10,9 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/web"
 )
 
 // A redeemed is how one call of [Auth.redeem] ended.
@@ -24,7 +27,7 @@ type redeemed struct {
 // goes on then, apart from its request, and the answer is a page that asks for its end: see [Auth.land].
 func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption, *Problem) {
 	apart := q.apart()
-	if !pageLoad(q.r) {
+	if !web.PageLoad(q.r) {
 		defer q.joins(apart)
 		return a.redeem(q, apart, f, answer)
 	}
@@ -63,7 +66,7 @@ func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption
 		return end.red, end.problem
 	case <-enough.C:
 		keep() // the client is about to get its answer, and that is no reason to stop
-		apart.writer.begun.Store(true)
+		apart.writer.Start()
 		close(late)
 		return nil, underWay(f)
 	}
@@ -72,7 +75,7 @@ func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption
 // underWay is the answer of a sign-in that has not ended. It names no way elsewhere: whoever leaves never gets the cookie
 // that comes with the end, and the one that they have opens nothing from then on.
 func underWay(f *flow) *Problem {
-	p := problem(ReasonPending, nil)
+	p := problem(reason.Pending, nil)
 	p.Provider = f.provider
 	return p
 }
@@ -89,25 +92,26 @@ func (w heading) Header() http.Header { return w.header }
 
 // apart returns a request for the redemption of q, which may last for longer than q.
 func (q *request) apart() *request {
-	n := &request{Context: q.Context, auth: q.auth, first: *q.session.Load(), heir: q.heir}
+	n := &request{Context: q.Context, auth: q.auth}
 	w := q.writer.ResponseWriter
-	n.writer = writer{ResponseWriter: heading{w, w.Header().Clone()}, q: n}
-	n.session.Store(&n.first)
+	n.writer = web.Writer{ResponseWriter: heading{w, w.Header().Clone()}, Hook: n, Refusal: ErrNotSaved}
+	n.Enter(q.Sessions, n, n)
+	n.First, n.FromFormer = *q.Now.Load(), q.FromFormer
 	n.r = q.r.WithContext(n)
 	return n
 }
 
 // joins gives q what its redemption has made of the session, and of the header. Whoever has kept the context of OnLogin
-// writes to neither from now on: see [writer.begin].
+// writes to neither from now on: see [request.Begin].
 func (q *request) joins(apart *request) {
-	apart.mu.Lock()
-	defer apart.mu.Unlock()
-	apart.writer.begun.Store(true)
-	h := q.writer.ResponseWriter.Header()
-	clear(h)
-	maps.Copy(h, apart.writer.Header())
+	apart.Locked(func() {
+		apart.writer.Start()
+		h := q.writer.ResponseWriter.Header()
+		clear(h)
+		maps.Copy(h, apart.writer.Header())
+	})
 	q.settled = apart.settled
-	q.session.Store(apart.session.Load())
+	q.Now.Store(apart.Now.Load())
 }
 
 // fell tells the log where a sign-in panicked. Who recovers from that, such as the server, sees no more than that a
@@ -116,7 +120,7 @@ func (a *Auth) fell(q *request, f *flow, with any) {
 	if with == nil || with == http.ErrAbortHandler {
 		return
 	}
-	a.event(q, slog.LevelError, "sign-in panicked", ReasonAppFailed, slog.String("provider", f.provider),
+	a.env.Log.Event(q, slog.LevelError, "sign-in panicked", reason.AppFailed, slog.String("provider", f.provider),
 		slog.String("type", fmt.Sprintf("%T", with)), slog.String("stack", string(debug.Stack())))
 }
 
@@ -131,5 +135,5 @@ func (a *Auth) failedLate(q *request, f *flow, end *redeemed) {
 	if p.Status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	a.visitorEvent(q, level, "sign-in failed", p.Reason, slog.String("provider", f.provider), slog.Any("error", p.cause))
+	a.env.Log.Visitor(q, level, "sign-in failed", string(p.Reason), slog.String("provider", f.provider), slog.Any("error", p.cause))
 }

@@ -11,7 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
 )
 
@@ -71,8 +75,8 @@ func LoginURL(ctx context.Context, n Need, returnTo string) (string, error) {
 
 func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
 	name := n.Provider
-	if s := q.view(); name == "" && s.signedIn() {
-		name = s.meta.provider
+	if s := q.Look(); name == "" && s.SignedIn() {
+		name = s.Meta.Provider
 	}
 	if name == "" && len(a.names) == 1 {
 		name = a.names[0]
@@ -82,13 +86,13 @@ func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
 	}
 	v := url.Values{}
 	if returnTo != "" {
-		path, ok := a.ownPath(returnTo)
+		path, ok := a.app.OwnPath(returnTo)
 		if !ok {
 			return "", ErrReturnTo
 		}
 		v.Set(returnParam, path)
 	}
-	page := q.leaving()
+	page := q.Leaving()
 	if page != "" || n.special() {
 		sealed, err := a.sealNeed(n, name, page)
 		if err != nil {
@@ -96,9 +100,9 @@ func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
 		}
 		v.Set(needParam, sealed)
 	}
-	path := a.prefix + "/login" // which lists the providers
+	path := a.app.Prefix + "/login" // which lists the providers
 	if name != "" {
-		path = a.prefix + "/" + name + "/login"
+		path = a.app.Prefix + "/" + name + "/login"
 	}
 	if len(v) > 0 {
 		path += "?" + v.Encode()
@@ -109,7 +113,7 @@ func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
 // sealNeed returns n for a URL: sealed, so that nobody else decides what is asked for, and for one provider, so that
 // nobody decides whom it is asked of. Provider "" leaves that to the person, on the page that lists them.
 func (a *Auth) sealNeed(n Need, provider, page string) (string, error) {
-	b := packed.AppendTime([]byte("n"), a.now().Add(needLife))
+	b := packed.AppendTime([]byte("n"), a.env.Clock().Add(needLife))
 	b = packed.AppendStrings(b, n.Scopes)
 	b = packed.AppendStrings(b, n.ACR)
 	b = packed.AppendUint(b, uint64(providers.WholeSeconds(n.MaxAge)))
@@ -132,27 +136,27 @@ func (a *Auth) openNeed(s, provider string) (n Need, page string, ok bool) {
 	page = r.String()
 	n.Label, n.again = r.String(), r.Bool()
 	of := r.String()
-	return n, page, r.Err() == nil && a.now().Before(until) && (of == "" || of == provider)
+	return n, page, r.Err() == nil && a.env.Clock().Before(until) && (of == "" || of == provider)
 }
 
 // sealHop seals what travels through a URL of ours.
 func (a *Auth) sealHop(plain []byte) (string, error) {
-	seed, err := a.seed()
+	seed, err := a.env.Seed()
 	if err != nil {
 		return "", err
 	}
-	k := &a.secrets[0]
-	return text(append([]byte{k.id}, k.hop.SealOnce(seed, plain, []byte(a.origin))...)), nil
+	k := &a.env.Ring[0]
+	return keys.Text(append([]byte{k.ID}, k.Hop.SealOnce(seed, plain, []byte(a.app.Origin))...)), nil
 }
 
 func (a *Auth) openHop(s string) (string, bool) {
-	sealed := raw(s)
+	sealed := keys.Raw(s)
 	if len(sealed) == 0 {
 		return "", false
 	}
-	for i := range a.secrets {
-		if a.secrets[i].id == sealed[0] {
-			if _, plain, err := a.secrets[i].hop.OpenOnce(sealed[1:], []byte(a.origin)); err == nil {
+	for i := range a.env.Ring {
+		if a.env.Ring[i].ID == sealed[0] {
+			if _, plain, err := a.env.Ring[i].Hop.OpenOnce(sealed[1:], []byte(a.app.Origin)); err == nil {
 				return string(plain), true
 			}
 		}
@@ -166,18 +170,18 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 	if p := methods(w, r, http.MethodGet, http.MethodPost); p != nil {
 		return p
 	}
-	if r.Method == http.MethodPost && a.crossOrigin(r) {
-		return problem(ReasonCrossOrigin, nil)
+	if r.Method == http.MethodPost && a.app.CrossOrigin(r) {
+		return problem(reason.CrossOrigin, nil)
 	}
-	if prefetch(r) || (r.Header.Get("Sec-Fetch-Dest") != "" || r.Header.Get("Sec-Fetch-Mode") != "") && !pageLoad(r) {
-		return problem(ReasonNavigation, nil)
+	if web.Prefetch(r) || (r.Header.Get("Sec-Fetch-Dest") != "" || r.Header.Get("Sec-Fetch-Mode") != "") && !web.PageLoad(r) {
+		return problem(reason.Navigation, nil)
 	}
-	s := q.session.Load()
+	s := q.Now.Load()
 	blind := false // who is signed in cannot be seen: a start could replace them
 	if q.keptBack() {
 		v := r.URL.Query()
 		v.Set(elsewhereParam, "1")
-		if q.again(w, a.prefix+"/"+name+"/login?"+v.Encode()) {
+		if q.again(w, a.app.Prefix+"/"+name+"/login?"+v.Encode()) {
 			return nil
 		}
 		blind = r.Header.Get("Sec-Fetch-Site") != "none"
@@ -185,17 +189,17 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 	d := departure{provider: name, purpose: signIn}
 	form := r.URL.Query()
 	if r.Method == http.MethodPost {
-		if p := readForm(w, r); p != nil {
-			return p
+		if err := web.ReadForm(w, r); err != nil {
+			return problemOf(err)
 		}
 		form = r.Form
-		if passedOn(r) && s.id == "" && form.Get(purposeParam) != "link" {
+		if web.PassedOn(r) && s.ID == "" && form.Get(purposeParam) != "link" {
 			// It may be another site's form, without the session that this browser has: a GET shows it.
 			v := url.Values{returnParam: {a.returnTo(q, form)}}
 			if form.Has(needParam) {
 				v.Set(needParam, form.Get(needParam))
 			}
-			redirect(w, a.prefix+"/"+name+"/login?"+v.Encode())
+			web.Redirect(w, a.app.Prefix+"/"+name+"/login?"+v.Encode())
 			return nil
 		}
 		if form.Get(purposeParam) == "link" {
@@ -209,8 +213,8 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 	if sealed := form.Get(needParam); sealed != "" {
 		n, page, ok := a.openNeed(sealed, name)
 		if !ok {
-			p := problem(ReasonParameter, nil)
-			if s.signedIn() && (d.purpose == link || name != s.meta.provider) {
+			p := problem(reason.Parameter, nil)
+			if s.SignedIn() && (d.purpose == link || name != s.Meta.Provider) {
 				p.BackURL = d.returnTo // whose link knows what it was for: to sign in instead would be another session
 				return p
 			}
@@ -222,16 +226,16 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 		return p
 	}
 	if blind {
-		return a.anew(problem(ReasonSignedOut, nil), &d)
+		return a.anew(problem(reason.SignedOut, nil), &d)
 	}
-	if s.signedIn() && d.purpose == signIn && r.Method == http.MethodGet && (q.fromElsewhere() || form.Has(elsewhereParam)) {
+	if s.SignedIn() && d.purpose == signIn && r.Method == http.MethodGet && (a.app.FromElsewhere(r, s.ID != "") || form.Has(elsewhereParam)) {
 		// A link elsewhere must not replace who is signed in by whoever a provider knows, their own
 		// provider included: the person says so on a page of ours. A step-up needs no question: it
 		// comes back as the same person or not at all.
-		if passedOn(r) {
-			a.cookies.setOwn(w.Header()) // by which the button is known to be ours
+		if web.PassedOn(r) {
+			a.app.Cookies.SetOwn(w.Header()) // by which the button is known to be ours
 		}
-		return a.anew(problem(ReasonSwitch, nil), &d)
+		return a.anew(problem(reason.Switch, nil), &d)
 	}
 	return a.depart(w, q, d)
 }
@@ -241,53 +245,53 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 func (a *Auth) returnTo(q *request, form url.Values) string {
 	given, named := form[returnParam]
 	if named {
-		if path, ok := a.ownPath(given[0]); ok && len(given) == 1 {
+		if path, ok := a.app.OwnPath(given[0]); ok && len(given) == 1 {
 			return path
 		}
-		a.visitorEvent(q, slog.LevelInfo, "return address ignored", ReasonReturnTo)
-		return a.home
+		a.env.Log.Visitor(q, slog.LevelInfo, "return address ignored", reason.ReturnTo)
+		return a.app.Home
 	}
-	return cmp.Or(a.referer(q.r), a.home)
+	return cmp.Or(a.app.Referer(q.r), a.app.Home)
 }
 
 // depart sends the browser to the provider.
 func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
-	s, now := q.session.Load(), a.now()
-	if d.purpose != signIn && !s.signedIn() {
-		return a.retryable(problem(ReasonSignedOut, nil), d.provider, d.returnTo)
+	s, now := q.Now.Load(), a.env.Clock()
+	if d.purpose != signIn && !s.SignedIn() {
+		return a.retryable(problem(reason.SignedOut, nil), d.provider, d.returnTo)
 	}
 	f := &flow{
-		provider: d.provider, label: d.label, purpose: d.purpose, session: s.id,
+		provider: d.provider, label: d.label, purpose: d.purpose, session: s.ID,
 		page: d.page, returnTo: d.returnTo, need: d.need, takes: d.takes,
 	}
 	if d.purpose != signIn {
-		f.user = s.meta.user
+		f.user = s.Meta.User
 	}
-	if p := s.room(f); p != nil {
+	if p := roomFor(s, f); p != nil {
 		p.Provider, p.BackURL = d.provider, d.returnTo
 		return p
 	}
-	bears := s.reborn()
+	bears := s.Reborn()
 	if bears {
 		var err error
-		if f.session, err = a.randomText(16); err != nil {
-			return problem(ReasonRandom, err)
+		if f.session, err = a.env.RandomText(16); err != nil {
+			return problem(reason.Random, err)
 		}
 	}
 	bound, err := a.bind(a.bindings(q.r), f.session, d.gate, now)
 	if err != nil {
-		return problem(ReasonRandom, err)
+		return problem(reason.Random, err)
 	}
 	f.started, f.expires = bound.set.last, time.UnixMicro(bound.set.last).Add(flowLife)
 	state, err := a.sealFlow(q, f, &bound.set.kept[0].binding)
 	if errors.Is(err, errStateTooLong) {
-		return problem(ReasonParameter, err)
+		return problem(reason.Parameter, err)
 	}
 	if err != nil {
-		return problem(ReasonRandom, err)
+		return problem(reason.Random, err)
 	}
-	ctx := within(a.outgoing(q), beginTime)
-	defer ctx.release()
+	ctx := env.Within(a.outgoing(q), beginTime)
+	defer ctx.Release()
 	to, err := a.providers[d.provider].Begin(ctx, a.visit(f, state, s))
 	if err != nil {
 		return a.anew(beginProblem(err, d.provider), &d)
@@ -297,18 +301,18 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 	if bears {
 		// Nothing is stored for it: the secret is derived, and whoever comes back with it is
 		// whoever it was given to.
-		a.cookies.setSession(h, f.session, a.secrets[0].first(f.session), now.Add(a.sessions.Lifetime), a.cookies.persist)
+		a.app.Cookies.SetSession(h, f.session, a.env.Ring[0].First(f.session), now.Add(a.sessions.Manager.Lifetime), a.app.Cookies.Persist)
 	}
-	a.visitorEvent(q, slog.LevelInfo, "sign-in started", "", slog.String("provider", d.provider))
-	redirect(w, to)
+	a.env.Log.Visitor(q, slog.LevelInfo, "sign-in started", "", slog.String("provider", d.provider))
+	web.Redirect(w, to)
 	return nil
 }
 
 func beginProblem(err error, provider string) *Problem {
-	p := problem(ReasonUnavailable, err)
+	p := problem(reason.Unavailable, err)
 	switch {
 	case errors.Is(err, providers.ErrUnmet):
-		p = problem(ReasonNeed, err) // it has no way to ask for that
+		p = problem(reason.Need, err) // it has no way to ask for that
 	case !errors.Is(err, providers.ErrUnavailable):
 		p.RetryAfter = 0
 	}
@@ -318,7 +322,7 @@ func beginProblem(err error, provider string) *Problem {
 
 // retryable adds to p where to start again.
 func (a *Auth) retryable(p *Problem, provider, returnTo string) *Problem {
-	p.LoginURL = a.prefix + "/" + provider + "/login?" + url.Values{returnParam: {returnTo}}.Encode()
+	p.LoginURL = a.app.Prefix + "/" + provider + "/login?" + url.Values{returnParam: {returnTo}}.Encode()
 	return p
 }
 
@@ -335,7 +339,7 @@ func (a *Auth) anew(p *Problem, d *departure) *Problem {
 	if d.purpose == link && d.label != "" {
 		v.Set(labelParam, d.label)
 	}
-	p.LoginURL = a.prefix + "/" + d.provider + "/login?" + v.Encode()
+	p.LoginURL = a.app.Prefix + "/" + d.provider + "/login?" + v.Encode()
 	if d.purpose == link {
 		p.LoginURL, p.LoginPost = linkURL(p.LoginURL), true
 	}
@@ -354,12 +358,12 @@ func (a *Auth) chooser(w http.ResponseWriter, q *request) *Problem {
 	}
 	query := v.Encode()
 	if len(a.names) == 1 {
-		redirect(w, a.prefix+"/"+a.names[0]+"/login?"+query)
+		web.Redirect(w, a.app.Prefix+"/"+a.names[0]+"/login?"+query)
 		return nil
 	}
-	page := problemPage{Problem: &Problem{Title: "Sign in", Detail: "Choose how you would like to sign in."}, Home: a.home}
+	page := problemPage{Problem: &Problem{Title: "Sign in", Detail: "Choose how you would like to sign in."}, Home: a.app.Home}
 	for _, name := range a.names {
-		page.Choices = append(page.Choices, choice{Name: label(name), URL: a.prefix + "/" + name + "/login?" + query})
+		page.Choices = append(page.Choices, choice{Name: label(name), URL: a.app.Prefix + "/" + name + "/login?" + query})
 	}
 	a.writePage(w, http.StatusOK, page)
 	return nil

@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/returnleg/returnleg/internal/keys"
+	"github.com/returnleg/returnleg/internal/web"
 )
 
 // A gate notes the automatic sign-ins for a path, so that a session that never comes to satisfy a gate
@@ -29,7 +32,7 @@ func parseGates(notes string) (gs []gate) {
 	for n := 0; notes != "" && n < maxParts && len(gs) < maxGates; n++ {
 		var p string
 		p, notes, _ = strings.Cut(notes, ".")
-		if len(p) < 7 || !token(p[:6], 6) {
+		if len(p) < 7 || !keys.Token(p[:6], 6) {
 			continue
 		}
 		v, err := strconv.ParseUint(p[6:], 36, 60)
@@ -124,10 +127,10 @@ func merged(gs []gate) (out []gate) {
 // retireBindings adds to h that what was known of the browser's bindings is worth nothing from now on.
 func (q *request) retireBindings(h http.Header) {
 	a := q.auth
-	now := a.now()
-	r := a.retire(a.bindings(q.r), a.stamp(now, 0), now)
+	now := a.env.Clock()
+	r := a.retire(a.bindings(q.r), a.env.Stamp(now, 0), now)
 	if r.set != nil && q.letThrough() {
-		r.set.gates = passed(r.set.gates, gatePath(q.r.URL.Path), a.now())
+		r.set.gates = passed(r.set.gates, gatePath(q.r.URL.Path), a.env.Clock())
 	}
 	a.setBindings(h, r)
 }
@@ -135,12 +138,12 @@ func (q *request) retireBindings(h http.Header) {
 // notePassed adds to h that the gate which has started a sign-in for this page has let the person through.
 func (q *request) notePassed(h http.Header) {
 	a := q.auth
-	if !q.letThrough() || !a.cookies.waiting(q.r, a.now()) || a.cookies.binds(h) {
+	if !q.letThrough() || !waiting(&a.app.Cookies, q.r, a.env.Clock()) || a.app.Cookies.Binds(h) {
 		return
 	}
 	path, j := gatePath(q.r.URL.Path), a.bindings(q.r)
 	before := j.gates()
-	after := passed(before, path, a.now())
+	after := passed(before, path, a.env.Clock())
 	if len(j.cookies) == 0 || slices.Equal(before, after) {
 		return
 	}
@@ -152,13 +155,13 @@ func (q *request) notePassed(h http.Header) {
 // letThrough reports that this request is served to somebody who is signed in, and that no gate has
 // stopped it.
 func (q *request) letThrough() bool {
-	return !q.stopped.Load() && !q.signOut && q.session.Load().signedIn()
+	return !q.stopped.Load() && !q.SignOut && q.Now.Load().SignedIn()
 }
 
 // waiting reports, at little cost, that r may show the note of a gate that has not let the person through.
-func (c *cookies) waiting(r *http.Request, now time.Time) (found bool) {
-	each(r, func(name, value string) bool {
-		if !strings.HasPrefix(name, c.binding) {
+func waiting(c *web.Cookies, r *http.Request, now time.Time) (found bool) {
+	web.Each(r, func(name, value string) bool {
+		if !strings.HasPrefix(name, c.Binding) {
 			return true
 		}
 		_, tail, _ := strings.Cut(value, ".")

@@ -6,7 +6,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -41,8 +44,8 @@ const (
 )
 
 // mark returns the one about g, which is empty if there is none.
-func (s *session) mark(g *grant) mark {
-	m := s.marked(g.id())
+func markOf(s *session.View, g *grant) mark {
+	m := markedIn(s, g.id())
 	if m.grant != g.version {
 		return mark{version: m.version}
 	}
@@ -50,8 +53,8 @@ func (s *session) mark(g *grant) mark {
 }
 
 // marked returns the mark of the connection with that id, whichever grant it is about.
-func (s *session) marked(id string) mark {
-	f, ok := s.record.Field(prefixMark + id)
+func markedIn(s *session.View, id string) mark {
+	f, ok := s.Record.Field(prefixMark + id)
 	if !ok {
 		return mark{}
 	}
@@ -128,7 +131,7 @@ func (p *patience) pause(ctx context.Context, others int) error {
 	if others > crowd {
 		rest = max(rest, waited/4)
 	}
-	return pause(ctx, rest)
+	return env.Pause(ctx, rest)
 }
 
 // crowd is how many may wait for other processes before they do so with more patience.
@@ -180,7 +183,7 @@ func (h *hold) keep(ctx context.Context) {
 		}
 		h.mu.Lock()
 		if !h.gone {
-			h.gone = contested(h.write(ctx, h.m))
+			h.gone = env.Contested(h.write(ctx, h.m))
 		}
 		gone := h.gone
 		h.mu.Unlock()
@@ -194,13 +197,13 @@ func (h *hold) keep(ctx context.Context) {
 // the store's that was lost had done already, and what a sign-in made of the mark, is h's all the same.
 func (h *hold) write(ctx context.Context, m mark, more ...sessionstore.Match) error {
 	for again := false; ; again = true {
-		m.owner, m.version = h.owner, version()
+		m.owner, m.version = h.owner, env.Version()
 		began := time.Now()
 		err := h.renewal.update(ctx, h.change(m, more))
 		if err == nil {
 			h.m, h.wrote = m, began
 		}
-		if again || !contested(err) {
+		if again || !env.Contested(err) {
 			return err
 		}
 		if ours, unknown := h.find(ctx); !ours {
@@ -213,10 +216,10 @@ func (h *hold) write(ctx context.Context, m mark, more ...sessionstore.Match) er
 // find reads the mark, and reports whether it is h's.
 func (h *hold) find(ctx context.Context) (ours bool, err error) {
 	s, err := h.renewal.look(ctx)
-	if err != nil || s.born != h.lineage.Version {
+	if err != nil || s.Born != h.lineage.Version {
 		return false, err
 	}
-	m := s.marked(h.renewal.key.id)
+	m := markedIn(&s, h.renewal.key.id)
 	if m.owner != h.owner {
 		return false, nil
 	}
@@ -233,31 +236,31 @@ func (h *hold) change(m mark, more []sessionstore.Match) sessionstore.Change {
 }
 
 // claim makes the mark ours, or sets it for one more try.
-func (r *renewal) claim(ctx context.Context, s *session, g *grant, was mark) error {
+func (r *renewal) claim(ctx context.Context, s *session.View, g *grant, was mark) error {
 	h := r.hold
 	if !h.owns(was) {
-		owner, err := r.auth.randomText(16)
+		owner, err := r.auth.env.RandomText(16)
 		if err != nil {
-			return problem(ReasonRandom, err)
+			return problem(reason.Random, err)
 		}
 		h.stop()
-		h = &hold{renewal: r, lineage: s.lineage(), owner: owner, quit: make(chan struct{}), m: was}
+		h = &hold{renewal: r, lineage: s.Lineage(), owner: owner, quit: make(chan struct{}), m: was}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := mark{grant: g.version, unheard: r.unheard + 1, sent: r.auth.now()}
+	m := mark{grant: g.version, unheard: r.unheard + 1, sent: r.auth.env.Clock()}
 	same := sessionstore.Match{Name: prefixGrant + r.key.id, Version: g.version}
 	err := h.write(ctx, m, same)
-	if err != nil && !contested(err) {
+	if err != nil && !env.Contested(err) {
 		err = h.write(ctx, m, same) // it may be there: then it is found to be ours
 	}
 	r.hold = h // if it failed, too: it may be there, and is given back then
 	switch {
-	case contested(err):
+	case env.Contested(err):
 		h.gone = true
 		return err
 	case err != nil:
-		return problem(ReasonStore, err)
+		return problem(reason.Store, err)
 	}
 	r.unheard++
 	if !h.kept {
@@ -276,13 +279,13 @@ func (h *hold) release(ctx context.Context, unheard int) error {
 	defer h.mu.Unlock()
 	for again := false; !h.gone; again = true {
 		m := h.m
-		m.owner, m.unheard, m.version = "", unheard, version()
+		m.owner, m.unheard, m.version = "", unheard, env.Version()
 		c := h.change(m, nil)
 		if unheard == 0 {
 			c.Set, c.Delete = nil, []string{prefixMark + h.renewal.key.id}
 		}
 		err := h.renewal.update(ctx, c)
-		if err != nil && !contested(err) {
+		if err != nil && !env.Contested(err) {
 			return err
 		}
 		if err == nil || again {
@@ -302,8 +305,8 @@ func (h *hold) release(ctx context.Context, unheard int) error {
 // giveBack, and no process stays for it.
 func (h *hold) giveBack(ctx context.Context, unheard int) {
 	began := time.Now()
-	for rest := saveRest; time.Since(began) < deadTime && !h.renewal.auth.stops(); rest = min(2*rest, saveSlow) {
-		_ = pause(ctx, rest) // ctx does not end
+	for rest := saveRest; time.Since(began) < deadTime && !h.renewal.auth.env.Background.Stopping(); rest = min(2*rest, saveSlow) {
+		_ = env.Pause(ctx, rest) // ctx does not end
 		if h.release(ctx, unheard) == nil {
 			return
 		}

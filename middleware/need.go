@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 )
 
@@ -57,8 +59,8 @@ func Check(ctx context.Context, n Need) error {
 }
 
 func (q *request) check(n Need) error {
-	s := q.view()
-	l := n.lacks(s, q.auth.now())
+	s := q.Look()
+	l := n.lacks(s, q.auth.env.Clock())
 	switch l {
 	case lacksNothing:
 		return nil
@@ -66,7 +68,7 @@ func (q *request) check(n Need) error {
 		return &StepUpError{Need: n, lacks: l}
 	}
 	if n.Provider == "" {
-		n.Provider = s.meta.provider
+		n.Provider = s.Meta.Provider
 	}
 	if l == lacksProvider {
 		q.auth.unreadGrant(q, s, connected(n.Provider, n.Label))
@@ -99,14 +101,14 @@ const (
 )
 
 // reason is what the person is told.
-func (l lack) reason() Reason {
+func (l lack) reason() string {
 	switch l {
 	case lacksUser:
-		return ReasonSignedOut
+		return reason.SignedOut
 	case lacksToken:
-		return ReasonEnded
+		return reason.Ended
 	default:
-		return ReasonNeed
+		return reason.Need
 	}
 }
 
@@ -122,8 +124,8 @@ func (l lack) problem(provider string) *Problem {
 }
 
 // lacks judges what a session holds against n, at now.
-func (n Need) lacks(s *session, now time.Time) lack {
-	if !s.signedIn() {
+func (n Need) lacks(s *session.View, now time.Time) lack {
+	if !s.SignedIn() {
 		return lacksUser
 	}
 	if n.zero() {
@@ -131,9 +133,9 @@ func (n Need) lacks(s *session, now time.Time) lack {
 	}
 	provider := n.Provider
 	if provider == "" {
-		provider = s.meta.provider
+		provider = s.Meta.Provider
 	}
-	g, ok := s.grant(connected(provider, n.Label))
+	g, ok := grantOf(s, connected(provider, n.Label))
 	if !ok {
 		return lacksProvider
 	}
@@ -154,8 +156,8 @@ func (n Need) lacks(s *session, now time.Time) lack {
 
 // declined reports that a sign-in for n, which s falls short of by l, would ask for scopes to which the
 // person has said no, and for no others.
-func (n Need) declined(s *session, id string, l lack) bool {
-	g, ok := s.grant(id)
+func (n Need) declined(s *session.View, id string, l lack) bool {
+	g, ok := grantOf(s, id)
 	if !ok || l != lacksScope && l != lacksToken {
 		return false
 	}

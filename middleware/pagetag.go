@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+
+	"github.com/returnleg/returnleg/internal/keys"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
 )
 
 // Where a request carries its page tag.
@@ -34,38 +38,38 @@ func PageTag(ctx context.Context) string {
 }
 
 func (q *request) pageTag() string {
-	a, s := q.auth, q.view()
-	if !s.signedIn() && !s.anonymous() {
+	a, s := q.auth, q.Look()
+	if !s.SignedIn() && !s.Anonymous() {
 		if j := a.bindings(q.r); len(j.kept) > 0 {
-			return boundTag(&a.secrets[0], &j.kept[0].binding)
+			return boundTag(&a.env.Ring[0], &j.kept[0].binding)
 		}
 	}
-	return a.pageTag(&a.secrets[0], s)
+	return a.pageTag(&a.env.Ring[0], s)
 }
 
 // nobody is the tag of a page that was made for nobody, in a browser that had no cookie of ours.
 const nobody = "nobody"
 
 // boundTag is the tag of a page that was made for nobody, in a browser without a session that showed b.
-func boundTag(k *secrets, b *binding) string {
-	m := k.page.Derive("binding", "", b.pack())
-	return text(m[:16])
+func boundTag(k *keys.Secrets, b *binding) string {
+	m := k.Page.Derive("binding", "", b.pack())
+	return keys.Text(m[:16])
 }
 
-func (a *Auth) pageTag(k *secrets, s *session) string {
-	if !s.signedIn() && !s.anonymous() {
+func (a *Auth) pageTag(k *keys.Secrets, s *session.View) string {
+	if !s.SignedIn() && !s.Anonymous() {
 		return nobody
 	}
 	user := ""
-	if s.signedIn() {
-		user = s.meta.user
+	if s.SignedIn() {
+		user = s.Meta.User
 	}
-	return tagOf(k, s.id, user)
+	return tagOf(k, s.ID, user)
 }
 
-func tagOf(k *secrets, session, user string) string {
-	m := k.page.Derive(session, user)
-	return text(m[:16])
+func tagOf(k *keys.Secrets, session, user string) string {
+	m := k.Page.Derive(session, user)
+	return keys.Text(m[:16])
 }
 
 // CheckPageTag answers 409 to a request that would change something, by any method but GET, HEAD,
@@ -87,20 +91,20 @@ func (a *Auth) CheckPageTag(next http.Handler) http.Handler {
 		}
 		q, err := from(r.Context())
 		if err != nil || q.auth != a {
-			a.refuse(w, r, problem(ReasonPageTag, ErrNoMiddleware))
+			a.refuse(w, r, problem(reason.PageTag, ErrNoMiddleware))
 			return
 		}
 		tag := r.Header.Get(pageTagHeader)
 		if tag == "" {
 			r.Body = http.MaxBytesReader(w, r.Body, maxTagged) // parts of a form would go to disk without end
 			if err := parseForm(r); err != nil {
-				a.refuse(w, r, problem(ReasonTooLarge, err))
+				a.refuse(w, r, problem(reason.TooLarge, err))
 				return
 			}
 			tag = r.PostForm.Get(pageTagField)
 		}
 		if !a.fits(q, tag) {
-			a.refuse(w, r, problem(ReasonPageTag, nil))
+			a.refuse(w, r, problem(reason.PageTag, nil))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -132,9 +136,9 @@ func (a *Auth) outdated(q *request) *Problem {
 	if tag == "" || a.fits(q, tag) {
 		return nil
 	}
-	p := problem(ReasonPageTag, nil)
-	p.BackURL = a.home
-	if back, ok := a.ownPath(q.r.Form.Get(returnParam)); ok {
+	p := problem(reason.PageTag, nil)
+	p.BackURL = a.app.Home
+	if back, ok := a.app.OwnPath(q.r.Form.Get(returnParam)); ok {
 		p.BackURL = back
 	}
 	return p
@@ -144,16 +148,16 @@ func (a *Auth) fits(q *request, tag string) bool {
 	if tag == nobody {
 		return true
 	}
-	s := q.view()
-	for i := range a.secrets {
-		k := &a.secrets[i]
-		if same(tag, a.pageTag(k, s)) || s.signedIn() && same(tag, tagOf(k, s.id, "")) {
+	s := q.Look()
+	for i := range a.env.Ring {
+		k := &a.env.Ring[i]
+		if keys.Same(tag, a.pageTag(k, s)) || s.SignedIn() && keys.Same(tag, tagOf(k, s.ID, "")) {
 			return true
 		}
 	}
 	for _, b := range a.bindings(q.r).kept {
-		for i := range a.secrets {
-			if same(tag, boundTag(&a.secrets[i], &b.binding)) {
+		for i := range a.env.Ring {
+			if keys.Same(tag, boundTag(&a.env.Ring[i], &b.binding)) {
 				return true
 			}
 		}

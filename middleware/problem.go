@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -73,12 +75,12 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 }
 
 // problem returns the Problem of a reason.
-func problem(reason Reason, cause error) *Problem {
+func problem(code string, cause error) *Problem {
 	if errors.Is(cause, sessionstore.ErrFull) {
-		reason = ReasonFull
+		code = reason.Full
 	}
-	t := answers[reason]
-	p := &Problem{Status: t.status, Title: t.title, Detail: t.detail, Reason: reason, cause: cause}
+	t := answers[Reason(code)]
+	p := &Problem{Status: t.status, Title: t.title, Detail: t.detail, Reason: Reason(code), cause: cause}
 	if p.Status == http.StatusServiceUnavailable {
 		p.RetryAfter = 5 * time.Second
 	}
@@ -94,17 +96,17 @@ func finishProblem(err error) *Problem {
 	var refused *providers.Error
 	switch {
 	case errors.Is(err, providers.ErrUnavailable):
-		return problem(ReasonUnavailable, err)
+		return problem(reason.Unavailable, err)
 	case errors.As(err, &refused):
-		return problem(ReasonProviderError, err)
+		return problem(reason.ProviderError, err)
 	case errors.Is(err, providers.ErrSubject):
-		return problem(ReasonIdentity, err)
+		return problem(reason.Identity, err)
 	case errors.Is(err, providers.ErrNoAuthTime):
-		return problem(ReasonAuthTime, err)
+		return problem(reason.AuthTime, err)
 	case errors.Is(err, providers.ErrUnmet):
-		return problem(ReasonNeed, err)
+		return problem(reason.Need, err)
 	}
-	return problem(ReasonToken, err)
+	return problem(reason.Token, err)
 }
 
 // broken returns what a handler is told of an error of the store: [Answer] makes 503 of it. nil is none.
@@ -112,21 +114,21 @@ func broken(err error) error {
 	if err == nil {
 		return nil
 	}
-	return problem(ReasonStore, err)
+	return problem(reason.Store, err)
 }
 
 // whole returns a copy of p that can be answered: one that an app made may have nothing but a reason,
 // or not even that.
 func (p *Problem) whole() *Problem {
 	if p == nil {
-		return problem(ReasonHandler, nil)
+		return problem(reason.Handler, nil)
 	}
 	own := *p
 	t, known := answers[own.Reason]
 	if !known {
-		t = answers[ReasonHandler]
+		t = answers[reason.Handler]
 	}
-	own.Reason, own.Title, own.Detail = cmp.Or(own.Reason, ReasonHandler), cmp.Or(own.Title, t.title), cmp.Or(own.Detail, t.detail)
+	own.Reason, own.Title, own.Detail = cmp.Or(own.Reason, reason.Handler), cmp.Or(own.Title, t.title), cmp.Or(own.Detail, t.detail)
 	if own.Status < 400 || own.Status > 599 {
 		own.Status = t.status
 	}
@@ -137,7 +139,7 @@ func (p *Problem) whole() *Problem {
 // everything else the problem document.
 func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if errors.Is(p.cause, context.Canceled) && r.Context().Err() != nil {
-		p = problem(ReasonClientGone, p.cause) // whatever it was that came to nothing: nobody waits for it
+		p = problem(reason.ClientGone, p.cause) // whatever it was that came to nothing: nobody waits for it
 	}
 	attrs := []slog.Attr{slog.Int("status", p.Status)}
 	if p.Provider != "" {
@@ -158,10 +160,10 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	}
 	switch {
 	case p.told:
-	case p.Reason == ReasonPending:
-		a.visitorEvent(r.Context(), level, "sign-in still under way", p.Reason, attrs...)
+	case p.Reason == reason.Pending:
+		a.env.Log.Visitor(r.Context(), level, "sign-in still under way", string(p.Reason), attrs...)
 	default:
-		a.visitorEvent(r.Context(), level, "refused", p.Reason, attrs...)
+		a.env.Log.Visitor(r.Context(), level, "refused", string(p.Reason), attrs...)
 	}
 
 	h := w.Header()
@@ -169,7 +171,7 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(p.RetryAfter.Seconds())))
 	}
-	if p.Reason == ReasonPending && h.Get("Refresh") == "" {
+	if p.Reason == reason.Pending && h.Get("Refresh") == "" {
 		// Whatever page the app shows, it loads itself again.
 		// https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps
 		h.Set("Refresh", "1")
@@ -177,14 +179,14 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if p.Status == http.StatusUnauthorized {
 		// "The server generating a 401 response MUST send a WWW-Authenticate header field
 		// containing at least one challenge." RFC 9110, section 15.5.2.
-		h.Set("WWW-Authenticate", `Cookie realm="`+a.origin+`"`)
+		h.Set("WWW-Authenticate", `Cookie realm="`+a.app.Origin+`"`)
 	}
-	if p.Reason == ReasonNotSaved {
+	if p.Reason == reason.NotSaved {
 		if q, err := from(r.Context()); err == nil {
 			q.markReplaced(h)
 		}
 	}
-	if !pageLoad(r) {
+	if !web.PageLoad(r) {
 		h.Set("Content-Type", "application/problem+json")
 		h.Set("X-Content-Type-Options", "nosniff")
 		w.WriteHeader(p.Status)
@@ -196,10 +198,22 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 		a.errorPage(w, r, p)
 		return
 	}
-	page := problemPage{Problem: p, Home: a.home}
-	page.Reload = (p.Status >= http.StatusInternalServerError || p.Reason == ReasonPending) && p.LoginURL == "" && r.Method == http.MethodGet
+	page := problemPage{Problem: p, Home: a.app.Home}
+	page.Reload = (p.Status >= http.StatusInternalServerError || p.Reason == reason.Pending) && p.LoginURL == "" && r.Method == http.MethodGet
 	if p.LoginPost {
 		page.Tag = PageTag(r.Context())
 	}
 	a.writePage(w, p.Status, page)
+}
+
+// problemOf returns the Problem of an error that has a code; nil of none.
+func problemOf(err error) *Problem {
+	var refused *reason.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return problem(refused.Code, refused.Cause)
+	}
+	return problem(reason.Handler, err)
 }

@@ -6,7 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/guest"
+	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -20,14 +25,14 @@ type redemption struct {
 	landing string    // done
 	session string    // done: id
 	user    string    // done
-	reason  Reason    // failed
+	reason  string    // failed
 	code    string    // failed: what the provider said, if it was one of the standard codes
 	shown   string    // done: see [cookies.shown]
 	stamp   int64     // done: see [Auth.stamp]
 	status  int       // failed: what the person was told, if not what the reason stands for
 	title   string
 	detail  string
-	own     Reason // the app's, which reason stands for
+	own     string // the app's, which reason stands for
 	login   string // failed: where the app's problem leads
 	post    bool   // by a form
 	seen    bool   // failed: the page about it was shown to somebody who is signed in
@@ -53,8 +58,8 @@ const (
 // redemption returns the key of f's record, which a callback asks for several times.
 func (f *flow) redemption() sessionstore.Key {
 	if f.redeemed == "" {
-		m := f.secrets.flow.Derive("redemption", string(f.seed[:]))
-		f.redeemed = text(m[:])
+		m := f.secrets.Flow.Derive("redemption", string(f.seed[:]))
+		f.redeemed = keys.Text(m[:])
 	}
 	return sessionstore.Key{Kind: kindRedemption, ID: f.redeemed}
 }
@@ -68,14 +73,14 @@ func (r *redemption) pack() string {
 	b.Text(r.landing)
 	b.Text(r.session)
 	b.Text(r.user)
-	b.Text(string(r.reason))
+	b.Text(r.reason)
 	b.Text(r.code)
 	b.Text(r.shown)
 	b.Uint(uint64(r.stamp))
 	b.Uint(uint64(r.status))
 	b.Text(r.title)
 	b.Text(r.detail)
-	b.Text(string(r.own))
+	b.Text(r.own)
 	b.Text(r.login)
 	b.Bool(r.post)
 	b.Bool(r.seen)
@@ -84,7 +89,7 @@ func (r *redemption) pack() string {
 
 // recall returns the redemption of f; nil if there is none.
 func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
-	rec, err := a.read(ctx, f.redemption())
+	rec, err := a.env.Read(ctx, f.redemption())
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return nil, nil
 	}
@@ -95,7 +100,7 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 	p := packed.Read(field.Value)
 	r := &redemption{
 		phase: phase(p.Uint()), until: p.Time(), at: p.Time(), landing: p.String(), session: p.String(),
-		user: p.String(), reason: Reason(p.String()), code: p.String(), version: field.Version,
+		user: p.String(), reason: p.String(), code: p.String(), version: field.Version,
 	}
 	if p.More() {
 		r.shown, r.stamp = p.String(), int64(p.Uint())
@@ -104,15 +109,15 @@ func (a *Auth) recall(ctx context.Context, f *flow) (*redemption, error) {
 		r.status, r.title, r.detail = int(p.Uint()), p.String(), p.String()
 	}
 	if p.More() {
-		r.own, r.login, r.post = Reason(p.String()), p.String(), p.Bool()
+		r.own, r.login, r.post = p.String(), p.String(), p.Bool()
 	}
 	if p.More() {
 		r.seen = p.Bool()
 	}
-	_, known := answers[r.reason]
+	_, known := answers[Reason(r.reason)]
 	if !ok || p.Err() != nil || r.phase < redeeming || r.phase > failed || r.phase == failed && !known {
 		// Somebody redeemed, and what came of it cannot be read, or not by this version: never redeem again.
-		return &redemption{phase: failed, reason: ReasonInterrupted}, nil
+		return &redemption{phase: failed, reason: reason.Interrupted}, nil
 	}
 	return r, nil
 }
@@ -141,11 +146,11 @@ const maxUnits = 16
 // payFor pays for a guest's record that lasts until then: like a guest's session for each time that one
 // lasts unused.
 func (a *Auth) payFor(ctx context.Context, until time.Time) error {
-	now := a.now()
-	for left := max(1, min(maxUnits, int(until.Sub(now)/a.anonymousIdle)+1)); left > 0; left-- {
-		err := a.tally.pay(ctx, a.store, birth, now)
-		if unreached(err) && ctx.Err() == nil {
-			err = a.tally.pay(ctx, a.store, birth, now) // at worst it has paid twice
+	now := a.env.Clock()
+	for left := max(1, min(maxUnits, int(until.Sub(now)/a.sessions.AnonymousIdle)+1)); left > 0; left-- {
+		err := a.sessions.Guests.Pay(ctx, a.env.Store, guest.Birth, now)
+		if env.Unreached(err) && ctx.Err() == nil {
+			err = a.sessions.Guests.Pay(ctx, a.env.Store, guest.Birth, now) // at worst it has paid twice
 		}
 		if err != nil {
 			return err
@@ -158,8 +163,8 @@ func (a *Auth) payFor(ctx context.Context, until time.Time) error {
 // written once more, so that with a store that waits for replicas no failover takes it back, and the code
 // is not sent twice.
 func (a *Auth) claimUntil(ctx context.Context, f *flow, until time.Time, tier sessionstore.Tier) (*redemption, error) {
-	r := &redemption{phase: redeeming, until: a.now().Add(redeemTime), version: version(), guest: tier == sessionstore.Guest}
-	err := a.write(ctx, f.redemption(), sessionstore.Change{
+	r := &redemption{phase: redeeming, until: a.env.Clock().Add(redeemTime), version: env.Version(), guest: tier == sessionstore.Guest}
+	err := a.env.Write(ctx, f.redemption(), sessionstore.Change{
 		Mode:    sessionstore.MustNotExist,
 		Set:     []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
 		Expires: until,
@@ -168,11 +173,11 @@ func (a *Auth) claimUntil(ctx context.Context, f *flow, until time.Time, tier se
 	if err == nil {
 		return r, nil
 	}
-	if !decided(err) { // it may be there: nothing was sent, and nobody need wait for what does not come
-		r.phase, r.reason, r.claimed = failed, ReasonInterrupted, r.version
+	if !env.Decided(err) { // it may be there: nothing was sent, and nobody need wait for what does not come
+		r.phase, r.reason, r.claimed = failed, reason.Interrupted, r.version
 		c := a.conclusion(r)
-		a.after(ctx, redeemTime, "claim not given up", err, func(ctx context.Context) error {
-			return a.write(ctx, f.redemption(), c)
+		a.env.After(ctx, redeemTime, "claim not given up", err, func(ctx context.Context) error {
+			return a.env.Write(ctx, f.redemption(), c)
 		})
 		return r, err
 	}
@@ -182,7 +187,7 @@ func (a *Auth) claimUntil(ctx context.Context, f *flow, until time.Time, tier se
 // conclusion returns the change that says how r ended.
 func (a *Auth) conclusion(r *redemption) sessionstore.Change {
 	was := r.version
-	r.version, r.at = version(), a.now()
+	r.version, r.at = env.Version(), a.env.Clock()
 	return sessionstore.Change{
 		If:  []sessionstore.Match{{Name: fieldPhase, Version: was}},
 		Set: []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
@@ -193,7 +198,7 @@ func (a *Auth) conclusion(r *redemption) sessionstore.Change {
 // may ask. A redemption that failed becomes a guest's record, unless the store has no room for one: anybody can make up
 // codes. It lasts as long as it did, so that no code is sent twice.
 func (a *Auth) conclude(ctx context.Context, f *flow, r *redemption) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime) // that of the sign-in may be over
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime) // that of the sign-in may be over
 	defer cancel()
 	c := a.conclusion(r)
 	if r.phase == failed && !r.guest {
@@ -201,32 +206,32 @@ func (a *Auth) conclude(ctx context.Context, f *flow, r *redemption) {
 		c.Tier = sessionstore.Guest
 	}
 	conclude := func(ctx context.Context) error {
-		err := a.write(ctx, f.redemption(), c)
+		err := a.env.Write(ctx, f.redemption(), c)
 		if c.Tier == sessionstore.Guest && errors.Is(err, sessionstore.ErrFull) {
 			same := c
 			same.Tier = sessionstore.SameTier
-			err = a.write(ctx, f.redemption(), same)
+			err = a.env.Write(ctx, f.redemption(), same)
 		}
 		return err
 	}
-	if err := conclude(ctx); err != nil && !contested(err) {
-		a.after(ctx, redemptionRest, "redemption not concluded", err, conclude)
+	if err := conclude(ctx); err != nil && !env.Contested(err) {
+		a.env.After(ctx, redemptionRest, "redemption not concluded", err, conclude)
 	}
 }
 
 // repeats reports that the page about a failed sign-in loads itself at the address of [Auth.moveOn], for somebody
 // who is signed in. They see it once: loaded again, by Back say, it leads on to where they were.
 func (q *request) repeats() bool {
-	return q.told != "" && q.session.Load().signedIn() && pageLoad(q.r)
+	return q.told != "" && q.Now.Load().SignedIn() && web.PageLoad(q.r)
 }
 
 // noteSeen notes that the page about r is shown. If it cannot be noted, the page is shown once more.
 func (a *Auth) noteSeen(ctx context.Context, f *flow, r *redemption) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
 	defer cancel()
 	n := *r
-	n.seen, n.version = true, version()
-	_ = a.store.Update(ctx, f.redemption(), sessionstore.Change{
+	n.seen, n.version = true, env.Version()
+	_ = a.env.Store.Update(ctx, f.redemption(), sessionstore.Change{
 		If:  []sessionstore.Match{{Name: fieldPhase, Version: r.version}},
 		Set: []sessionstore.Field{{Name: fieldPhase, Value: n.pack(), Version: n.version}},
 	})
@@ -238,12 +243,12 @@ const blank = 3 * time.Second
 // await returns the redemption of f once it has ended, or when its process must be dead; after so long
 // as it is.
 func (a *Auth) await(ctx context.Context, f *flow, r *redemption, long time.Duration) (*redemption, error) {
-	wait, enough := 5*time.Millisecond, a.now().Add(long)
-	for r.phase == redeeming && a.now().Before(r.until) {
-		if !a.now().Before(enough) {
+	wait, enough := 5*time.Millisecond, a.env.Clock().Add(long)
+	for r.phase == redeeming && a.env.Clock().Before(r.until) {
+		if !a.env.Clock().Before(enough) {
 			return r, nil
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := env.Pause(ctx, wait); err != nil {
 			return nil, err
 		}
 		wait = min(2*wait, 100*time.Millisecond)
@@ -256,7 +261,9 @@ func (a *Auth) await(ctx context.Context, f *flow, r *redemption, long time.Dura
 		}
 	}
 	if r == nil || r.phase == redeeming {
-		return &redemption{phase: failed, reason: ReasonInterrupted}, nil
+		return &redemption{phase: failed, reason: reason.Interrupted}, nil
 	}
 	return r, nil
 }
+
+const kindRedemption = "redemption"

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 )
 
@@ -60,11 +62,11 @@ const (
 var errUnsaved = errors.New("middleware: refresh: too many renewed tokens are not saved yet")
 
 // current returns g, which is due, as it is to be used now.
-func (a *Auth) current(ctx context.Context, s *session, g grant) (grant, error) {
-	if g.over(a.now()) || !byHand(ctx) {
+func (a *Auth) current(ctx context.Context, s *session.View, g grant) (grant, error) {
+	if g.over(a.env.Clock()) || !byHand(ctx) {
 		return a.renew(ctx, s, g, false)
 	}
-	if g.ended(a.now()) {
+	if g.ended(a.env.Clock()) {
 		return grant{}, fmt.Errorf("%w: %s", ErrTokenExpired, g.id())
 	}
 	return g, nil
@@ -72,8 +74,8 @@ func (a *Auth) current(ctx context.Context, s *session, g grant) (grant, error) 
 
 // renew returns what g becomes: itself while it is good and its renewal can go on alongside. With
 // force it is renewed whatever its age.
-func (a *Auth) renew(ctx context.Context, s *session, g grant, force bool) (grant, error) {
-	now := a.now()
+func (a *Auth) renew(ctx context.Context, s *session.View, g grant, force bool) (grant, error) {
+	now := a.env.Clock()
 	switch {
 	case g.dead, g.token.Refresh == "" && (force || g.ended(now)):
 		return grant{}, g.reauth()
@@ -101,7 +103,7 @@ func (a *Auth) renew(ctx context.Context, s *session, g grant, force bool) (gran
 			return grant{}, ctx.Err()
 		}
 		switch {
-		case f.err != nil && !force && !final(f.err) && !g.ended(a.now()):
+		case f.err != nil && !force && !final(f.err) && !g.ended(a.env.Clock()):
 			return g, nil // a provider that is down takes nothing away before its time
 		case f.err != nil:
 			return grant{}, f.err
@@ -120,14 +122,14 @@ func final(err error) bool {
 
 // join returns the refresh of g in this process; it starts one if there is none. It is nil if nothing
 // may be sent now.
-func (a *Auth) join(ctx context.Context, s *session, g grant, force bool) *flight {
-	k := flightKey{s.id, s.born, g.id()}
+func (a *Auth) join(ctx context.Context, s *session.View, g grant, force bool) *flight {
+	k := flightKey{s.ID, s.Born, g.id()}
 	a.flights.mu.Lock()
 	defer a.flights.mu.Unlock()
 	if f := a.flights.under[k]; f != nil && !f.past(&g) {
 		return f
 	}
-	if a.rest(s, &g) > 0 || a.flights.unsaved.Load() >= maxUnsaved || !a.enter() {
+	if a.rest(s, &g) > 0 || a.flights.unsaved.Load() >= maxUnsaved || !a.env.Background.Enter() {
 		return nil
 	}
 	f := &flight{about: g.version, done: make(chan struct{})}
@@ -138,28 +140,21 @@ func (a *Auth) join(ctx context.Context, s *session, g grant, force bool) *fligh
 }
 
 // rest returns for how long no refresh of g should be tried.
-func (a *Auth) rest(s *session, g *grant) time.Duration {
-	m := s.mark(g)
+func (a *Auth) rest(s *session.View, g *grant) time.Duration {
+	m := markOf(s, g)
 	if m.owner != "" {
 		return 0 // another process is at it, or was
 	}
-	return max(a.breakers[g.provider].rest(), m.rest(a.now()))
+	return max(a.breakers[g.provider].rest(), m.rest(a.env.Clock()))
 }
 
 // resting is the error while a.rest lasts.
-func (a *Auth) resting(s *session, g *grant) error {
+func (a *Auth) resting(s *session.View, g *grant) error {
 	if d := a.rest(s, g); d > 0 {
 		return unavailable(g.provider, d)
 	}
-	if a.stops() {
-		return problem(ReasonClosing, nil)
+	if a.env.Background.Stopping() {
+		return problem(reason.Closing, nil)
 	}
-	return problem(ReasonStore, errUnsaved)
-}
-
-// stops reports that the server is about to stop.
-func (a *Auth) stops() bool {
-	a.gate.RLock()
-	defer a.gate.RUnlock()
-	return a.closing
+	return problem(reason.Store, errUnsaved)
 }

@@ -6,15 +6,17 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/returnleg/returnleg/internal/keys"
+	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
 // Refuse returns an error by which [Config].OnLogin says that somebody may not sign in. The answer is 403
-// with [ReasonOnLogin], and its page shows detail as text: what the person can do. An empty one is a sentence
+// with [reason.OnLogin], and its page shows detail as text: what the person can do. An empty one is a sentence
 // of ours. It may be wrapped, with what the log is to have besides. A [*Problem] of the app's own is a refusal,
 // too, with its own status and title.
 func Refuse(detail string) error {
-	p := problem(ReasonOnLogin, nil)
+	p := problem(reason.OnLogin, nil)
 	if detail != "" {
 		p.Detail = detail
 	}
@@ -37,16 +39,16 @@ func unwelcome(err error) *Problem {
 	case errors.Is(err, sessionstore.ErrFull):
 		return noRoom(err)
 	case errors.Is(err, sessionstore.ErrUnavailable), errors.Is(err, sessionstore.ErrOverloaded), errors.Is(err, context.DeadlineExceeded):
-		return problem(ReasonInterrupted, err)
+		return problem(reason.Interrupted, err)
 	}
-	return problem(ReasonAppFailed, err)
+	return problem(reason.AppFailed, err)
 }
 
 // noRoom is the answer to err, a [sessionstore.ErrFull] that ends a sign-in. The page of a request that may be
 // repeated as it is would say to wait, which does not help: the code is spent.
 func noRoom(err error) *Problem {
-	p := problem(ReasonFull, err)
-	p.Title, p.RetryAfter = answers[ReasonInterrupted].title, 0
+	p := problem(reason.Full, err)
+	p.Title, p.RetryAfter = answers[reason.Interrupted].title, 0
 	p.Detail = "We have no room for another session right now, and this sign-in cannot be continued. Please start again in a moment."
 	return p
 }
@@ -54,17 +56,17 @@ func noRoom(err error) *Problem {
 // refusal is the answer to err, in which OnLogin has returned p.
 func refusal(p *Problem, err error) *Problem {
 	if p == nil {
-		return problem(ReasonAppFailed, errors.New("middleware: OnLogin: a *Problem that is nil"))
+		return problem(reason.AppFailed, errors.New("middleware: OnLogin: a *Problem that is nil"))
 	}
-	if p.Reason == ReasonStore { // of Take and the like: their page says that nobody has to sign in again
-		return problem(ReasonInterrupted, err)
+	if p.Reason == reason.Store { // of Take and the like: their page says that nobody has to sign in again
+		return problem(reason.Interrupted, err)
 	}
-	if p.Reason == ReasonFull && (p.Detail == "" || p.Detail == answers[ReasonFull].detail) { // ours, which says to wait
+	if p.Reason == reason.Full && (p.Detail == "" || p.Detail == answers[reason.Full].detail) { // ours, which says to wait
 		return noRoom(err)
 	}
 	own := *p
 	if own.Reason == "" {
-		own.Reason = ReasonOnLogin
+		own.Reason = reason.OnLogin
 	}
 	own = *own.whole()
 	own.RetryAfter = 0
@@ -76,10 +78,10 @@ func refusal(p *Problem, err error) *Problem {
 
 // keep notes in r, which has failed, what the person was told: a reload is told the same.
 func (r *redemption) keep(p *Problem) {
-	r.reason, r.code = p.Reason, p.ProviderCode
+	r.reason, r.code = string(p.Reason), p.ProviderCode
 	t, known := answers[p.Reason]
 	if !known { // of the app's own
-		r.reason, r.own = ReasonOnLogin, Reason(clip(string(p.Reason), maxRefusal))
+		r.reason, r.own = reason.OnLogin, keys.Clip(string(p.Reason), maxRefusal)
 	}
 	if len(p.LoginURL) <= maxWay { // else it starts again, as any other
 		r.login, r.post = p.LoginURL, p.LoginPost
@@ -87,14 +89,14 @@ func (r *redemption) keep(p *Problem) {
 	if t.status == p.Status && t.title == p.Title && t.detail == p.Detail {
 		return
 	}
-	r.status, r.title, r.detail = p.Status, clip(p.Title, maxRefusal), clip(p.Detail, maxRefusal)
+	r.status, r.title, r.detail = p.Status, keys.Clip(p.Title, maxRefusal), keys.Clip(p.Detail, maxRefusal)
 }
 
 // told returns what keep has noted.
 func (r *redemption) told() *Problem {
 	p := problem(r.reason, nil)
 	p.ProviderCode, p.RetryAfter = r.code, 0
-	p.Reason, p.LoginURL, p.LoginPost = cmp.Or(r.own, r.reason), r.login, r.post
+	p.Reason, p.LoginURL, p.LoginPost = Reason(cmp.Or(r.own, r.reason)), r.login, r.post
 	if r.status >= 400 && r.status <= 599 {
 		p.Status, p.Title, p.Detail = r.status, strings.ToValidUTF8(r.title, ""), strings.ToValidUTF8(r.detail, "")
 	}

@@ -9,10 +9,12 @@ import (
 	"runtime/debug"
 	"time"
 
-	"golang.org/x/oauth2"
-
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
+	"golang.org/x/oauth2"
 )
 
 // renewal is the work of one flight.
@@ -37,9 +39,9 @@ type renewal struct {
 }
 
 // fly renews the grant and tells everybody who waits. No client's connection ends it.
-func (r *renewal) fly(ctx context.Context, s session) {
+func (r *renewal) fly(ctx context.Context, s session.View) {
 	a := r.auth
-	defer a.callbacks.Done()
+	defer a.env.Background.Callbacks.Done()
 	defer func() {
 		if p := recover(); p != nil { // in a Provider or a hook of the app's: it takes nobody else along
 			r.fell(ctx, p)
@@ -60,7 +62,7 @@ func (r *renewal) fly(ctx context.Context, s session) {
 
 // fell logs a panic, without what it says.
 func (r *renewal) fell(ctx context.Context, p any) {
-	r.auth.event(ctx, slog.LevelError, "refresh panicked", ReasonRefresh,
+	r.auth.env.Log.Event(ctx, slog.LevelError, "refresh panicked", reason.Refresh,
 		slog.String("connection", r.key.id), slog.String("type", fmt.Sprintf("%T", p)), slog.String("stack", string(debug.Stack())))
 }
 
@@ -101,25 +103,25 @@ func (r *renewal) publish(g grant, err error) {
 }
 
 // run takes the grant to where it is renewed, by whomever, or cannot be.
-func (r *renewal) run(ctx context.Context, s session) (grant, error) {
+func (r *renewal) run(ctx context.Context, s session.View) (grant, error) {
 	a := r.auth
 	var wait patience
 	for again := false; ; again = true {
 		if again {
 			var err error
 			if s, err = r.look(ctx); err != nil {
-				return grant{}, r.giveUp(ctx, unsent, problem(ReasonStore, err))
+				return grant{}, r.giveUp(ctx, unsent, problem(reason.Store, err))
 			}
 		}
 		g, err := r.holds(&s)
 		if err != nil {
 			return grant{}, err
 		}
-		if g.version != r.seen && !g.due(a.now()) {
+		if g.version != r.seen && !g.due(a.env.Clock()) {
 			return g, nil // somebody else was first
 		}
 		r.seen = g.version
-		m := s.mark(&g)
+		m := markOf(&s, &g)
 		if !r.hold.owns(m) {
 			if m.owner != "" {
 				if wait.see(m.version); !wait.over() {
@@ -134,12 +136,12 @@ func (r *renewal) run(ctx context.Context, s session) (grant, error) {
 		}
 		t, v, err := r.attempt(ctx, &s, &g, m)
 		switch {
-		case contested(err):
+		case env.Contested(err):
 			continue
 		case v == renewed:
 			return r.save(ctx, &s, &g, t)
 		case v == spent || v == unusable || v == foreign:
-			if err := r.bury(ctx, &g, v, err); !contested(err) {
+			if err := r.bury(ctx, &g, v, err); !env.Contested(err) {
 				return grant{}, err
 			}
 			continue // it has been renewed by another
@@ -156,7 +158,7 @@ func (r *renewal) await(ctx context.Context, wait *patience) bool {
 	fs := &r.auth.flights
 	switch {
 	case wait.silent():
-		if r.auth.stops() {
+		if r.auth.env.Background.Stopping() {
 			return false
 		}
 		r.publish(grant{}, unavailable(r.provider.Name(), 0))
@@ -169,18 +171,18 @@ func (r *renewal) await(ctx context.Context, wait *patience) bool {
 }
 
 // look returns the session as it is now.
-func (r *renewal) look(ctx context.Context) (session, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+func (r *renewal) look(ctx context.Context) (session.View, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
 	defer cancel()
-	return r.auth.find(ctx, r.key.session)
+	return r.auth.sessions.Find(ctx, r.key.session)
 }
 
 // holds returns the grant that s holds, or why there is nothing to renew.
-func (r *renewal) holds(s *session) (grant, error) {
-	if s.born != r.key.born {
+func (r *renewal) holds(s *session.View) (grant, error) {
+	if s.Born != r.key.born {
 		return grant{}, ErrSignedOut
 	}
-	g, ok := s.held(r.key.id)
+	g, ok := heldBy(s, r.key.id)
 	if !ok {
 		return grant{}, notConnected(r.key.id)
 	}
@@ -191,9 +193,9 @@ func (r *renewal) holds(s *session) (grant, error) {
 }
 
 // attempt sets the mark, asks the provider, and returns what it said.
-func (r *renewal) attempt(ctx context.Context, s *session, g *grant, m mark) (*providers.Token, verdict, error) {
+func (r *renewal) attempt(ctx context.Context, s *session.View, g *grant, m mark) (*providers.Token, verdict, error) {
 	a := r.auth
-	if d := (mark{unheard: r.unheard, sent: m.sent}).rest(a.now()); d > 0 {
+	if d := (mark{unheard: r.unheard, sent: m.sent}).rest(a.env.Clock()); d > 0 {
 		return nil, unsent, unavailable(g.provider, d)
 	}
 	if err := r.breaker.enter(ctx); err != nil {
@@ -250,12 +252,12 @@ func (r *renewal) again(ctx context.Context, v verdict, err error) bool {
 	if v != busy && v != lost || r.tries >= maxTries || time.Since(r.began) > quickTime {
 		return false
 	}
-	rest := tryRest<<r.tries + time.Duration(version()%uint64(tryRest))
+	rest := tryRest<<r.tries + time.Duration(env.Version()%uint64(tryRest))
 	var e *providers.Error
 	if errors.As(err, &e) && e.RetryAfter > rest || r.breaker.rest() > 0 || r.unheard >= maxUnheard {
 		return false
 	}
-	return pause(ctx, rest) == nil
+	return env.Pause(ctx, rest) == nil
 }
 
 // giveUp leaves the grant as it is, for a later refresh, and returns what the caller is told.
@@ -273,14 +275,14 @@ func (r *renewal) giveUp(ctx context.Context, v verdict, err error) error {
 		if e == nil || e.Code != "invalid_client" {
 			r.unheard = maxUnheard // remembered, and not repeated at once
 		}
-		a.event(ctx, level, "provider refuses to renew a token: check the client id and secret", ReasonRefresh,
+		a.env.Log.Event(ctx, level, "provider refuses to renew a token: check the client id and secret", reason.Refresh,
 			slog.String("connection", r.key.id), slog.Any("error", err))
 	} else {
-		a.event(ctx, level, "token not renewed", ReasonUnavailable, slog.String("connection", r.key.id), slog.Any("error", err))
+		a.env.Log.Event(ctx, level, "token not renewed", reason.Unavailable, slog.String("connection", r.key.id), slog.Any("error", err))
 	}
 	if err := r.hold.release(ctx, r.unheard); err != nil {
 		r.owed = true
-		a.event(ctx, slog.LevelWarn, "refresh mark not released", ReasonStore, slog.Any("error", err))
+		a.env.Log.Event(ctx, slog.LevelWarn, "refresh mark not released", reason.Store, slog.Any("error", err))
 	}
 	var p *Problem
 	if errors.Is(err, providers.ErrUnavailable) || errors.As(err, &p) {

@@ -1,17 +1,16 @@
 package middleware
 
 import (
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
-	"time"
 
+	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/returnpath"
+	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/web"
 )
 
 // A browser whose session cookie was replaced may never get the answer with the new one. The cookie that it
@@ -22,103 +21,58 @@ import (
 // is of a browser that really has it.
 
 const (
-	markLife   = 10 * time.Minute
 	freshPath  = "/fresh" // below the prefix: loads itself again once, and goes on to a page
 	againParam = "again"
 )
 
-// Why a change is not saved.
-var (
-	errReplaced = fmt.Errorf("%w: the cookie has been replaced", ErrNotSaved)
-	errGone     = fmt.Errorf("%w: the session has ended", ErrNotSaved)
-	errWithheld = fmt.Errorf("%w: the path is free of sessions", ErrNotSaved)
-	errNoCookie = fmt.Errorf("%w: a new session needs a cookie, and the header has left", ErrNotSaved)
-)
-
-// unsaved returns the reason of an error that wraps ErrNotSaved.
-func unsaved(err error) Reason {
-	if errors.Is(err, errGone) {
-		return ReasonSessionGone
-	}
-	return ReasonNotSaved
-}
-
-// replaced reports that the cookie of the request is not the session's any more, and was not when it came.
-func (s *session) replaced() bool {
-	return (s.standing == before || s.standing == stale) && !s.entitled
-}
-
-// writable reports whether the request may change the record.
-func (s *session) writable() bool { return s.opens() || s.entitled }
-
-// unsavable returns why the request cannot keep anything; nil if it may be able to.
-func (s *session) unsavable() error {
-	switch {
-	case s.standing == withheld:
-		return errWithheld
-	case s.replaced():
-		return errReplaced
-	}
-	return nil
-}
-
-// mark is the cookie by which a page load is known not to be the first that shows the cookie of s.
-func (c *cookies) mark(s *session) *http.Cookie {
-	h := sha256.Sum256([]byte(s.id + "." + s.secret))
-	return &http.Cookie{
-		Name: c.session + "-replaced", Value: text(h[:16]), Path: "/", MaxAge: int(markLife.Seconds()),
-		HttpOnly: true, Secure: c.secure, SameSite: http.SameSiteLaxMode,
-	}
-}
-
 // markReplaced leaves the mark in a browser that shows a replaced cookie.
 func (q *request) markReplaced(h http.Header) {
-	if s := q.session.Load(); s.replaced() {
-		q.auth.cookies.set(h, q.auth.cookies.mark(s))
+	if s := q.Now.Load(); s.Replaced() {
+		q.auth.app.Cookies.Set(h, q.auth.app.Cookies.ReplacedMark(s.ID, s.Secret))
 	}
 }
 
 // loadsPage reports that q loads a page in a tab, which somebody sees.
 func (q *request) loadsPage() bool {
-	return q.r.Method == http.MethodGet && pageLoad(q.r) && !prefetch(q.r)
+	return q.r.Method == http.MethodGet && web.PageLoad(q.r) && !web.Prefetch(q.r)
 }
 
 // refresh gives a fresh session to a browser that shows a replaced cookie, and the mark. Nothing is stored
 // for it.
 func (q *request) refresh(h http.Header) {
-	a, s := q.auth, &q.first
-	if !s.replaced() || !q.loadsPage() {
+	a, s := q.auth, &q.First
+	if !s.Replaced() || !q.loadsPage() {
 		return
 	}
-	mark := a.cookies.mark(s)
-	if !shows(q.r, mark.Name, mark.Value) {
+	mark := a.app.Cookies.ReplacedMark(s.ID, s.Secret)
+	if !web.Shows(q.r, mark.Name, mark.Value) {
 		return
 	}
-	id, err := a.randomText(16)
+	id, err := a.env.RandomText(16)
 	if err != nil {
 		return // as before; the next page load tries again
 	}
-	q.first = session{id: id, secret: a.secrets[0].first(id), standing: unborn}
-	q.writer.varied.Store(true)
-	a.cookies.clear(h, mark.Name, mark.SameSite)
-	a.cookies.setSession(h, id, q.first.secret, a.now().Add(a.sessions.Lifetime), a.cookies.persist)
-	a.visitorEvent(q, slog.LevelInfo, "replaced cookie exchanged for a fresh session", "")
+	q.First = session.View{ID: id, Secret: a.env.Ring[0].First(id), Standing: session.Unborn}
+	q.Varied.Store(true)
+	a.app.Cookies.Clear(h, mark.Name, mark.SameSite)
+	a.app.Cookies.SetSession(h, id, q.First.Secret, a.env.Clock().Add(a.sessions.Manager.Lifetime), a.app.Cookies.Persist)
+	a.env.Log.Visitor(q, slog.LevelInfo, "replaced cookie exchanged for a fresh session", "")
 }
 
 // reloadPage has a page that was made for a visitor, because its browser shows a replaced cookie, load itself again
 // by way of [Auth.fresh]: whoever fills it in shall not lose that. One that did not look at the session stays as
 // it is. A browser that keeps no cookies does not do it all the time.
 func (q *request) reloadPage(h http.Header, status int) {
-	s, a := q.session.Load(), q.auth
-	if status != http.StatusOK || !s.replaced() || !q.writer.varied.Load() || !q.loadsPage() || !page(h) {
+	s, a := q.Now.Load(), q.auth
+	if status != http.StatusOK || !s.Replaced() || !q.Varied.Load() || !q.loadsPage() || !page(h) {
 		return
 	}
-	path, ok := returnpath.Clean(a.base, a.prefix, q.r.URL.RequestURI())
-	if !ok || !a.chores.take(chore{born: s.born, meta: s.metaVersion, expires: -1}, a.now()) {
+	path, ok := returnpath.Clean(a.app.URL, a.app.Prefix, q.r.URL.RequestURI())
+	if !ok || !a.sessions.Touches.Take(session.TouchNote{Born: s.Born, Meta: s.MetaVersion, Expires: -1}, a.env.Clock()) {
 		return
 	}
 	h.Set("Refresh", "0;url="+a.freshURL(path, false))
-	uncached(h)
+	web.Uncached(h)
 }
 
 // page reports that h is, as far as it says, of a page that stays as it is.
@@ -132,7 +86,7 @@ func (a *Auth) freshURL(back string, again bool) string {
 	if again {
 		v.Set(againParam, "1")
 	}
-	return a.prefix + freshPath + "?" + v.Encode()
+	return a.app.Prefix + freshPath + "?" + v.Encode()
 }
 
 // fresh answers {Prefix}/fresh: a browser that shows a replaced cookie loads it twice, gets a fresh session by
@@ -142,28 +96,28 @@ func (a *Auth) fresh(w http.ResponseWriter, q *request) *Problem {
 		return p
 	}
 	if !q.loadsPage() {
-		return problem(ReasonNavigation, nil)
+		return problem(reason.Navigation, nil)
 	}
 	query := q.r.URL.Query()
-	back, ok := returnpath.Clean(a.base, a.prefix, query.Get(returnParam))
+	back, ok := returnpath.Clean(a.app.URL, a.app.Prefix, query.Get(returnParam))
 	if !ok {
-		back = a.home
+		back = a.app.Home
 	}
-	if !q.session.Load().replaced() || query.Has(againParam) { // a browser that does not keep the mark stays as it is
-		redirect(w, back)
+	if !q.Now.Load().Replaced() || query.Has(againParam) { // a browser that does not keep the mark stays as it is
+		web.Redirect(w, back)
 		return nil
 	}
 	q.markReplaced(w.Header())
-	loadAgain(w, a.freshURL(back, true))
+	web.LoadAgain(w, a.freshURL(back, true))
 	return nil
 }
 
 // notSaved returns the problem of a change that is not kept: nothing is said of what the handler did besides.
 func (q *request) notSaved(err error) *Problem {
-	if errors.Is(err, errWithheld) {
-		return problem(ReasonHandler, err) // a mistake in the app
+	if errors.Is(err, session.ErrWithheld) {
+		return problem(reason.Handler, err) // a mistake in the app
 	}
-	p := problem(ReasonNotSaved, err)
+	p := problem(reason.NotSaved, err)
 	p.BackURL = q.form()
 	return p
 }
@@ -172,15 +126,9 @@ func (q *request) notSaved(err error) *Problem {
 func (q *request) form() string {
 	a := q.auth
 	for _, from := range []string{q.r.Referer(), q.r.URL.RequestURI()} {
-		if path, ok := returnpath.Clean(a.base, a.prefix, from); ok {
+		if path, ok := returnpath.Clean(a.app.URL, a.app.Prefix, from); ok {
 			return path
 		}
 	}
-	return a.home
-}
-
-// safe reports that a request by that method asks for nothing to be changed.
-// RFC 9110, section 9.2.1.
-func safe(method string) bool {
-	return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace}, method)
+	return a.app.Home
 }

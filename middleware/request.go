@@ -2,16 +2,17 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
-	"sync"
 	"sync/atomic"
+	"time"
 
-	"github.com/returnleg/returnleg/internal/values"
-	"github.com/returnleg/returnleg/sessionstore"
+	"github.com/returnleg/returnleg/internal/eventlog"
+	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/web"
 )
 
 // request is one request on its way through [Auth.Handler]. It is the request's context, so that
@@ -20,32 +21,17 @@ type request struct {
 	context.Context
 	auth   *Auth
 	r      *http.Request // with this context
-	writer writer
+	writer web.Writer
 
-	first   session                 // as it was loaded
-	session atomic.Pointer[session] // as it is now: &first until something was saved
+	session.Request // of the session room
 
-	heir      bool        // the session is that of a [Former]'s cookie
-	inherited bool        // it was taken over just now
-	stopped   atomic.Bool // by a gate
-	posted    url.Values  // the provider's answer, if it came by a form
-	told      Reason      // of the page that has loaded itself again as this one
-	whose     string      // who was signed in there, see [session.whose]
-	found     []string    // its causes, see [Auth.causes]
-	reloaded  bool        // the page has loaded itself again: see [request.again]
-
-	mu      sync.Mutex // guards what follows, and saving
-	data    scsData
-	pages   []sessionstore.Field // page states to save
-	forget  []string             // page states to forget
-	page    string               // id of the one saved last
-	settled *outcome             // of the sign-in that this request finished
-	signOut bool                 // to be done with the next save
-	renew   bool                 // likewise
-	left    bool                 // it has signed out
-	refused error                // why SavePage did not keep what it was given
-	saved   error                // what the latest Save returned
-	notes   []func()             // events that the log has to be told
+	stopped  atomic.Bool // by a gate
+	posted   url.Values  // the provider's answer, if it came by a form
+	told     Reason      // of the page that has loaded itself again as this one
+	whose    string      // who was signed in there, see [session.whose]
+	found    []string    // its causes, see [Auth.causes]
+	reloaded bool        // the page has loaded itself again: see [request.again]
+	settled  *outcome    // of the sign-in that this request finished
 }
 
 type requestKey struct{}
@@ -53,11 +39,14 @@ type requestKey struct{}
 // Value answers for the request itself and for the data of the scs manager, which it decodes when
 // it is asked for: a handler that does not use the session pays nothing for it.
 func (q *request) Value(key any) any {
-	if _, ok := key.(requestKey); ok {
+	switch key.(type) {
+	case requestKey:
 		return q
+	case session.RequestKey, eventlog.VisitorKey:
+		return &q.Request
 	}
-	if key == q.auth.sessionKey {
-		return q.scs()
+	if key == q.auth.sessions.ManagerKey {
+		return q.ManagerData()
 	}
 	return q.Context.Value(key)
 }
@@ -74,163 +63,86 @@ func from(ctx context.Context) (*request, error) {
 	return q, nil
 }
 
-// view returns the session as it is now. Once somebody looked at it, the answer depends on the cookie.
-func (q *request) view() *session {
-	q.writer.varied.Store(true)
-	return q.session.Load()
+// keptBack reports that the browser may have a session cookie that it has not sent with q.
+func (q *request) keptBack() bool { return q.auth.app.KeptBack(q.r, q.Now.Load().ID != "") }
+
+// again answers with a page that loads the same address once more, or to, unless q is that load already.
+func (q *request) again(w http.ResponseWriter, to string) bool {
+	return q.auth.app.Again(w, q.r, to, q.reloaded)
 }
 
-func (q *request) user() (*Account, error) {
-	s := q.view()
-	if !s.signedIn() {
-		return nil, ErrSignedOut
-	}
-	f, ok := s.record.Field(fieldUser)
-	if !ok {
-		return nil, ErrSignedOut
-	}
-	acc, err := unpackAccount(f.Value)
-	if err != nil {
-		return nil, ErrSignedOut
-	}
-	return &acc, nil
+// Begin saves the session before an answer with that status, and makes its header complete.
+func (q *request) Begin(status int) error {
+	err := q.Commit(web.Safe(q.r.Method), status)
+	h := q.writer.ResponseWriter.Header()
+	// A call of Save in another goroutine, as under an http.TimeoutHandler, sets a cookie before
+	// this or not at all: two writers of one header end the process.
+	q.Locked(func() { q.complete(h, status, err) })
+	return err
 }
 
-// of reports that s, which is listed under an account of user, is not of somebody else to whom
-// OnLogin has given that account since, or who had it before. One that does not say counts as user's.
-func (s *session) of(user string) bool {
-	f, ok := s.record.Field(fieldUser)
-	if !ok {
-		return true
-	}
-	acc, err := unpackAccount(f.Value)
-	return err != nil || acc.ID == user
-}
-
-// scsData is the session data as the scs manager sees it.
-type scsData struct {
-	loaded any               // what the manager keeps in a context
-	seen   *session          // whose values it has
-	frames []frame           // what they were decoded from
-	base   map[string]string // the frames of values as they are stored, by key
-	values map[string]any    // guarded by the manager's own lock
-
-	deleted bool // the manager was asked to delete: by Destroy or RenewToken
-
-	shown *session // to OnLogin, in place of the request's; nil everywhere else
-}
-
-// foreseen makes s the session whose values are shown; nil: the request's own again.
-func (q *request) foreseen(s *session) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.data = scsData{shown: s}
-}
-
-// foreseenBase returns the frames of the session that is shown, which is s if no other is.
-func (q *request) foreseenBase(s *session) map[string]string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.data.shown != nil {
-		s = q.data.shown
-	}
-	return q.data.baseline(s)
-}
-
-// scs returns what the manager keeps in a context, decoding it the first time.
-func (q *request) scs() any {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.data.loaded == nil {
-		s := q.view()
-		if q.data.shown != nil {
-			s = q.data.shown
-		}
-		q.data.seen = s
-		var unread error
-		q.data.values, q.data.frames, unread = decode(s)
-		if unread != nil {
-			q.notes = append(q.notes, func() { q.auth.unread(q, kindSession, prefixApp, unread) })
-		}
-		q.data.loaded = q.auth.present(s, q.data.values)
-	}
-	return q.data.loaded
-}
-
-// A frame is a value of the app as it is stored.
-type frame struct{ key, bytes string }
-
-// decode returns the app's values, and what they were decoded from. One that cannot be decoded is
-// lost to this request, and stays as it is in the store: a later version of the app may have written it. unread
-// is about one of those.
-func decode(s *session) (_ map[string]any, _ []frame, unread error) {
-	if !s.opens() {
-		return map[string]any{}, nil, nil
-	}
-	frames := make([]frame, 0, s.record.Len())
-	for f := range s.record.Prefix(prefixApp) {
-		frames = append(frames, frame{f.Name[len(prefixApp):], f.Value})
-	}
-	m := make(map[string]any, len(frames))
-	frames = slices.DeleteFunc(frames, func(f frame) bool {
-		v, err := values.Decode(f.bytes)
-		if err == nil {
-			m[f.key] = v
-		} else {
-			unread = fmt.Errorf("middleware: session value %q: %w", f.key, err)
-		}
-		return err != nil
-	})
-	return m, frames, unread
-}
-
-// empty takes the values of the session out of the manager, but for those that this request has put. A value that it puts
-// from now on is told from them by that, although it may be the same.
-func (q *request) empty() {
+// complete makes the header of an answer complete, which is about to leave.
+func (q *request) complete(h http.Header, status int, err error) {
 	a := q.auth
-	if s := q.session.Load(); q.elsewhere() || !q.loaded() && !s.opens() {
-		return
+	a.dropForeign(h)
+	if q.TookOver {
+		clearFormer(a.sessions.Former, &a.app.Cookies, h)
 	}
-	_ = q.scs()
-	sn, err := q.snap()
-	if err != nil {
-		return // nor can it be saved, which the request hears then
+	if err == nil {
+		q.notePassed(h)
 	}
-	q.mu.Lock()
-	q.signOut, q.renew = q.signOut || sn.ended, q.renew || sn.renewed
-	base := q.data.base
-	if base == nil && !sn.ended {
-		base = q.data.baseline(q.session.Load())
+	if a.app.Cookies.Sets(h) {
+		web.Uncached(h)
 	}
-	q.data.base = map[string]string{}
-	q.mu.Unlock()
-	for key, frame := range base {
-		if !sn.modified || sn.frames[key] == frame {
-			a.sessions.Remove(q, key)
-		}
+	if q.Varied.Load() {
+		web.Vary(h)
+	}
+	if err == nil {
+		q.reloadPage(h, status)
+	}
+	q.writer.Start()
+}
+
+// Replace writes that the session could not be saved, in place of the handler's answer.
+func (q *request) Replace(err error) {
+	p := problem(session.ReasonOf(err), err)
+	if errors.Is(err, ErrNotSaved) {
+		p = q.notSaved(err)
+	}
+	q.auth.refuse(q.writer.ResponseWriter, q.r, p)
+}
+
+// clearFormer makes the browser forget the cookie of a session of before.
+func clearFormer(f *session.Former, c *web.Cookies, h http.Header) {
+	c.Set(h, &http.Cookie{
+		Name: f.Name(), Path: f.Cookie.Path, Domain: f.Cookie.Domain, MaxAge: -1,
+		HttpOnly: true, Secure: c.Secure || f.Cookie.Secure, SameSite: f.Cookie.SameSite, Partitioned: f.Cookie.Partitioned,
+	})
+}
+
+// Late tells the log what a handler changed after its answer had begun and did not save.
+func (q *request) Late() { q.Request.Late(q.r.URL.Path) }
+
+// Open reports that the header can still be changed.
+func (q *request) Open() bool { return q.writer.Open() != nil }
+
+// Set gives the browser the cookie of a session.
+func (q *request) Set(id, secret string, expires time.Time, persist, rotated bool) {
+	h, cookies := q.writer.Open(), &q.auth.app.Cookies
+	cookies.SetSession(h, id, secret, expires, cookies.Persist || persist)
+	if rotated {
+		q.retireBindings(h)
 	}
 }
 
-// left notes that the session is over, whose values are still in the manager unless it has emptied them.
-// Nobody who comes next is given any: what is saved from now on is what this request itself has put.
-func (d *scsData) left(s *session, emptied bool) {
-	switch {
-	case emptied || d.loaded == nil:
-		d.base = map[string]string{}
-	case d.base == nil:
-		d.base = d.baseline(s)
-	}
+// Clear takes the cookie of the session away.
+func (q *request) Clear() {
+	h, cookies := q.writer.Open(), &q.auth.app.Cookies
+	cookies.Clear(h, cookies.Session, cookies.SameSite)
+	q.retireBindings(h)
 }
 
-// baseline returns the frames of the values that decode returns for s, by key.
-func (d *scsData) baseline(s *session) map[string]string {
-	frames := d.frames
-	if d.seen != s { // it has changed since
-		_, frames, _ = decode(s)
-	}
-	base := make(map[string]string, len(frames))
-	for _, f := range frames {
-		base[f.key] = f.bytes
-	}
-	return base
+// ClearFormer takes the cookie of a session of before away.
+func (q *request) ClearFormer() {
+	clearFormer(q.auth.sessions.Former, &q.auth.app.Cookies, q.writer.Open())
 }

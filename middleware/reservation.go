@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -33,15 +34,15 @@ func (a *Auth) reserve(ctx context.Context, e *enrolment, value string) {
 		if r.over || ctx.Err() != nil {
 			return
 		}
-		next := version()
-		err := a.write(ctx, e.key, sessionstore.Change{
+		next := env.Version()
+		err := a.env.Write(ctx, e.key, sessionstore.Change{
 			If:  []sessionstore.Match{{Name: fieldAccount, Version: r.version}},
 			Set: []sessionstore.Field{{Name: fieldAccount, Value: value, Version: next}},
 		})
 		if err == nil {
 			r.version = next
 		}
-		if !contested(err) {
+		if !env.Contested(err) {
 			r.timer.Reset(reserveAgain)
 		}
 	}

@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -21,22 +24,22 @@ const (
 // save stores what the provider gave for g. If the store cannot take it, it is used from memory after
 // a while, as long as it is good; and tried until it is saved, or the connection is over by other means:
 // to throw it away would end the connection. Until then this process renews it no further.
-func (r *renewal) save(ctx context.Context, s *session, g *grant, t *providers.Token) (grant, error) {
+func (r *renewal) save(ctx context.Context, s *session.View, g *grant, t *providers.Token) (grant, error) {
 	a := r.auth
 	next := *g
-	next.token, next.issued, next.forced, next.version = t, a.now(), time.Time{}, version()
+	next.token, next.issued, next.forced, next.version = t, a.env.Clock(), time.Time{}, env.Version()
 	if r.force {
 		next.forced = next.issued
 	}
 	c := sessionstore.Change{
-		If:     []sessionstore.Match{s.lineage(), {Name: prefixGrant + r.key.id, Version: g.version}},
+		If:     []sessionstore.Match{s.Lineage(), {Name: prefixGrant + r.key.id, Version: g.version}},
 		Set:    []sessionstore.Field{next.field()},
 		Delete: []string{prefixMark + r.key.id},
 	}
 	if acc := r.reidentify(ctx, s, g, t); acc != nil {
 		// A sign-in meanwhile has written both, and knows better.
-		c.If = append(c.If, sessionstore.Match{Name: fieldMeta, Version: s.metaVersion})
-		c.Set = append(c.Set, sessionstore.Field{Name: fieldUser, Value: acc.pack()[1:]})
+		c.If = append(c.If, sessionstore.Match{Name: session.FieldMeta, Version: s.MetaVersion})
+		c.Set = append(c.Set, sessionstore.Field{Name: session.FieldUser, Value: acc.pack()[1:]})
 		r.account = acc
 	}
 	began, failures, ended := time.Now(), 0, false
@@ -45,11 +48,11 @@ func (r *renewal) save(ctx context.Context, s *session, g *grant, t *providers.T
 		err := r.update(ctx, c)
 		if err == nil {
 			r.changed(s, g, t)
-			a.event(ctx, slog.LevelInfo, "token renewed", "", slog.String("connection", r.key.id))
+			a.env.Log.Event(ctx, slog.LevelInfo, "token renewed", "", slog.String("connection", r.key.id))
 			return next, nil
 		}
-		if contested(err) {
-			var now session
+		if env.Contested(err) {
+			var now session.View
 			if now, err = r.look(ctx); err == nil {
 				return r.overtaken(ctx, &now, g, &next)
 			}
@@ -60,32 +63,32 @@ func (r *renewal) save(ctx context.Context, s *session, g *grant, t *providers.T
 		}
 		if noted.IsZero() || time.Since(noted) >= saveNote {
 			noted = time.Now()
-			a.event(ctx, slog.LevelError, "renewed token not saved", ReasonStore, slog.String("connection", r.key.id), slog.Any("error", err))
+			a.env.Log.Event(ctx, slog.LevelError, "renewed token not saved", reason.Store, slog.String("connection", r.key.id), slog.Any("error", err))
 		}
 		switch {
-		case !a.now().Before(s.meta.deadline): // nobody can use it any more
+		case !a.env.Clock().Before(s.Meta.Deadline): // nobody can use it any more
 			a.revoke(ctx, r.provider, t)
 			return grant{}, ErrSignedOut
-		case !ended && next.ended(a.now()):
+		case !ended && next.ended(a.env.Clock()):
 			ended = true
 			r.reopen()
-			r.publish(grant{}, problem(ReasonStore, err))
+			r.publish(grant{}, problem(reason.Store, err))
 		// A process that was stopped for a while tries at least twice: another may have been first.
 		case failures > 2 && time.Since(began) >= saveTime:
 			r.publish(next, nil)
 		}
-		_ = pause(ctx, rest) // ctx does not end
+		_ = env.Pause(ctx, rest) // ctx does not end
 	}
 }
 
 // reidentify returns the account as the ID token of t has it; nil if that says nothing of whoever is signed
 // in to s. Only the sign-in's own connection may; the account's record is written by sign-ins.
-func (r *renewal) reidentify(ctx context.Context, s *session, g *grant, t *providers.Token) *Account {
+func (r *renewal) reidentify(ctx context.Context, s *session.View, g *grant, t *providers.Token) *Account {
 	p, ok := r.provider.(providers.Reidentifier)
-	if !ok || r.older || g.user != s.meta.user || g.provider != s.meta.provider || g.label != "" {
+	if !ok || r.older || g.user != s.Meta.User || g.provider != s.Meta.Provider || g.label != "" {
 		return nil
 	}
-	f, _ := s.record.Field(fieldUser)
+	f, _ := s.Record.Field(session.FieldUser)
 	acc, err := unpackAccount(f.Value)
 	if err != nil {
 		return nil
@@ -96,7 +99,7 @@ func (r *renewal) reidentify(ctx context.Context, s *session, g *grant, t *provi
 	}
 	if err := bound(t, &id); err != nil {
 		// What they said before may be what they say no more: nothing of it is kept.
-		r.auth.event(ctx, slog.LevelWarn, "refreshed claims not kept", ReasonIdentitySize, slog.String("connection", r.key.id), slog.Any("error", err))
+		r.auth.env.Log.Event(ctx, slog.LevelWarn, "refreshed claims not kept", reason.IdentitySize, slog.String("connection", r.key.id), slog.Any("error", err))
 		id = providers.Identity{Issuer: acc.Identity.Issuer, Subject: acc.Identity.Subject, AuthTime: acc.Identity.AuthTime, ACR: acc.Identity.ACR, Claims: json.RawMessage("{}")}
 	}
 	acc.Identity = id
@@ -104,7 +107,7 @@ func (r *renewal) reidentify(ctx context.Context, s *session, g *grant, t *provi
 }
 
 // overtaken returns what counts, when was could not be made next because the session has changed to s.
-func (r *renewal) overtaken(ctx context.Context, s *session, was, next *grant) (grant, error) {
+func (r *renewal) overtaken(ctx context.Context, s *session.View, was, next *grant) (grant, error) {
 	a := r.auth
 	g, err := r.holds(s)
 	switch {
@@ -142,21 +145,21 @@ func (r *renewal) bury(ctx context.Context, g *grant, v verdict, cause error) er
 	if now.version != g.version {
 		return sessionstore.ErrConflict
 	}
-	c := sessionstore.Change{If: []sessionstore.Match{s.lineage(), {Name: prefixGrant + r.key.id, Version: g.version}}}
-	if v == foreign && g.user == s.meta.user {
+	c := sessionstore.Change{If: []sessionstore.Match{s.Lineage(), {Name: prefixGrant + r.key.id, Version: g.version}}}
+	if v == foreign && g.user == s.Meta.User {
 		// Whoever is signed in is not who the provider speaks of.
 		c.Expires = time.Unix(0, 0)
 		if err := r.update(ctx, c); err != nil {
 			return r.notBuried(err)
 		}
-		a.delist(ctx, s.meta.user, s.id)
-		a.event(ctx, slog.LevelError, "session ended: refresh answered for somebody else", ReasonIdentity, slog.String("connection", r.key.id))
+		a.Remove(ctx, s.Meta.User, s.ID)
+		a.env.Log.Event(ctx, slog.LevelError, "session ended: refresh answered for somebody else", reason.Identity, slog.String("connection", r.key.id))
 		return ErrSignedOut
 	}
 	end := now
 	t := *now.token
 	t.Access, t.Refresh = "", ""
-	end.token, end.dead, end.version = &t, true, version()
+	end.token, end.dead, end.version = &t, true, env.Version()
 	c.Set, c.Delete = []sessionstore.Field{end.field()}, []string{prefixMark + r.key.id}
 	if err := r.update(ctx, c); err != nil {
 		return r.notBuried(err)
@@ -166,23 +169,23 @@ func (r *renewal) bury(ctx context.Context, g *grant, v verdict, cause error) er
 	if errors.Is(cause, providers.ErrNoRefresh) {
 		what = "connection ended: there is nothing to renew it with" // the provider was not asked
 	}
-	a.event(ctx, slog.LevelWarn, what, ReasonRefresh, slog.String("connection", r.key.id), slog.Any("error", cause))
+	a.env.Log.Event(ctx, slog.LevelWarn, what, reason.Refresh, slog.String("connection", r.key.id), slog.Any("error", cause))
 	return g.reauth()
 }
 
 // notBuried returns what comes of a grant that has ended while err keeps that from being written.
 func (r *renewal) notBuried(err error) error {
-	if contested(err) {
+	if env.Contested(err) {
 		return err
 	}
 	r.owed, r.unheard = true, maxUnheard // so that nobody asks at once what was answered
-	return problem(ReasonStore, err)
+	return problem(reason.Store, err)
 }
 
 // update writes to the session's record, whoever has gone meanwhile. A panic of the app's store is an
 // error as any: no request is there that could fail of it, and a renewed token is to be saved all the same.
 func (r *renewal) update(ctx context.Context, c sessionstore.Change) (err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
@@ -190,12 +193,12 @@ func (r *renewal) update(ctx context.Context, c sessionstore.Change) (err error)
 			err = errors.New("middleware: store panicked")
 		}
 	}()
-	return r.auth.store.Update(ctx, sessionstore.Key{Kind: kindSession, ID: r.key.session}, c)
+	return r.auth.env.Store.Update(ctx, sessionstore.Key{Kind: session.Kind, ID: r.key.session}, c)
 }
 
 // changed notes what OnToken is told.
-func (r *renewal) changed(s *session, g *grant, t *providers.Token) {
-	f, _ := s.record.Field(fieldUser)
+func (r *renewal) changed(s *session.View, g *grant, t *providers.Token) {
+	f, _ := s.Record.Field(session.FieldUser)
 	acc, err := unpackAccount(f.Value)
 	if err != nil {
 		return

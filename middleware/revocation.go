@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/providers"
 )
 
@@ -18,19 +19,19 @@ func (a *Auth) revoke(ctx context.Context, p providers.Provider, t *providers.To
 	if !ok || t == nil {
 		return
 	}
-	a.callbacks.Add(1) // its caller holds one already
+	a.env.Background.Callbacks.Add(1) // its caller holds one already
 	go func() {
-		defer a.callbacks.Done()
+		defer a.env.Background.Callbacks.Done()
 		defer func() {
 			if v := recover(); v != nil { // in a Provider of the app's: no server is there to catch it
-				a.event(ctx, slog.LevelError, "revocation panicked", ReasonUnavailable, slog.String("provider", p.Name()),
+				a.env.Log.Event(ctx, slog.LevelError, "revocation panicked", reason.Unavailable, slog.String("provider", p.Name()),
 					slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
 			}
 		}()
 		ctx, cancel := context.WithTimeout(a.outgoing(context.WithoutCancel(ctx)), revokeTime)
 		defer cancel()
 		if err := r.Revoke(ctx, t); err != nil {
-			a.event(ctx, slog.LevelWarn, "token not revoked", ReasonUnavailable, slog.String("provider", p.Name()), slog.Any("error", err))
+			a.env.Log.Event(ctx, slog.LevelWarn, "token not revoked", reason.Unavailable, slog.String("provider", p.Name()), slog.Any("error", err))
 		}
 	}()
 }

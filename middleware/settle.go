@@ -7,6 +7,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/keys"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -24,10 +28,10 @@ type outcome struct {
 
 // winner is the session that a sign-in is attached to.
 type winner struct {
-	session session
+	session session.View
 	how     how
-	present string   // what its next secret follows from
-	ends    *session // the one of somebody else, which the sign-in replaces
+	present string        // what its next secret follows from
+	ends    *session.View // the one of somebody else, which the sign-in replaces
 
 	remember bool // OnLogin called RememberMe
 }
@@ -54,23 +58,23 @@ const (
 //	otherwise                        a new one
 //
 // It looks at nothing else, so that the table of its tests is the whole truth.
-func choose(p, f *session, user string) winner {
+func choose(p, f *session.View, user string) winner {
 	switch {
-	case p.signedIn() && p.meta.user == user:
-		return winner{session: *p, present: p.secret}
-	case p.standing == before && p.meta.user == user:
-		return winner{session: *p, present: p.secret}
-	case p.signedIn():
+	case p.SignedIn() && p.Meta.User == user:
+		return winner{session: *p, present: p.Secret}
+	case p.Standing == session.Before && p.Meta.User == user:
+		return winner{session: *p, present: p.Secret}
+	case p.SignedIn():
 		return winner{how: renew, ends: p}
-	case f.born != 0 && f.meta.user == "":
-		if p.id == f.id && p.opens() {
-			return winner{how: rebind, session: *f, present: p.secret}
+	case f.Born != 0 && f.Meta.User == "":
+		if p.ID == f.ID && p.Opens() {
+			return winner{how: rebind, session: *f, present: p.Secret}
 		}
-		return winner{how: rebind, session: *f, present: hashed + f.meta.current}
-	case p.standing == unborn:
-		return winner{how: bear, session: *p, present: p.secret}
-	case p.anonymous():
-		return winner{how: rebind, session: *p, present: p.secret}
+		return winner{how: rebind, session: *f, present: hashed + f.Meta.Current}
+	case p.Standing == session.Unborn:
+		return winner{how: bear, session: *p, present: p.Secret}
+	case p.Anonymous():
+		return winner{how: rebind, session: *p, present: p.Secret}
 	}
 	return winner{how: renew}
 }
@@ -81,8 +85,6 @@ const (
 	fresh  = "fresh" // there was none
 )
 
-const settleTries = 32 // sixteen tabs may end at once
-
 // settle signs in whoever came back with g.
 func (a *Auth) settle(ctx context.Context, q *request, f *flow, g grant, id *providers.Identity) (*outcome, *Problem) {
 	if f.purpose != signIn {
@@ -90,15 +92,15 @@ func (a *Auth) settle(ctx context.Context, q *request, f *flow, g grant, id *pro
 	}
 	e, err := a.enrol(ctx, g.user, id)
 	if err != nil {
-		return nil, problem(ReasonStore, err)
+		return nil, problem(reason.Store, err)
 	}
 	e.account.Provider = g.provider
 	former, err := a.foresee(ctx, q, f, e.key.ID)
 	if err != nil {
 		a.drop(ctx, e)
-		return nil, problem(ReasonStore, err)
+		return nil, problem(reason.Store, err)
 	}
-	defer q.foreseen(nil)
+	defer q.Foreseen(nil)
 	if err := a.welcome(ctx, e, g, former); err != nil {
 		a.drop(ctx, e)
 		return nil, unwelcome(err)
@@ -106,14 +108,14 @@ func (a *Auth) settle(ctx context.Context, q *request, f *flow, g grant, id *pro
 	// The app knows the person now. Whatever happens next, they are not new again.
 	if err := a.keep(ctx, e); err != nil {
 		a.drop(ctx, e)
-		return nil, problem(ReasonStore, err)
+		return nil, problem(reason.Store, err)
 	}
 	out, err := a.attach(ctx, q, f, g, e)
-	if errors.Is(err, errEnded) {
-		return nil, problem(ReasonSessionChanged, err)
+	if errors.Is(err, session.ErrEnded) {
+		return nil, problem(reason.SessionChanged, err)
 	}
 	if err != nil {
-		return nil, problem(ReasonStore, err)
+		return nil, problem(reason.Store, err)
 	}
 	return out, nil
 }
@@ -125,17 +127,17 @@ func (a *Auth) foresee(ctx context.Context, q *request, f *flow, user string) (f
 	if a.onLogin == nil {
 		return false, nil
 	}
-	p := *q.session.Load()
+	p := *q.Now.Load()
 	origin, err := a.started(ctx, f, &p)
 	if err != nil {
 		return false, err
 	}
 	s := choose(&p, f.carries(&p, &origin), user).session
-	if s.born != 0 {
-		s.standing = current // whatever the cookie says: its person is here
+	if s.Born != 0 {
+		s.Standing = session.Current // whatever the cookie says: its person is here
 	}
-	q.foreseen(&s)
-	_, former = s.record.Field(fieldFormer)
+	q.Foreseen(&s)
+	_, former = s.Record.Field(session.FieldFormer)
 	return former, nil
 }
 
@@ -145,25 +147,25 @@ const clocks = time.Minute
 // started returns the session in which f started, as it is now; p is the one that the callback shows. Where
 // the browser shows another, and does not know that f started there, it may be anybody's: then there is
 // none.
-func (a *Auth) started(ctx context.Context, f *flow, p *session) (session, error) {
+func (a *Auth) started(ctx context.Context, f *flow, p *session.View) (session.View, error) {
 	s, err := *p, error(nil)
-	if f.session != p.id {
+	if f.session != p.ID {
 		if !f.home {
-			return session{}, nil
+			return session.View{}, nil
 		}
-		s, err = a.find(ctx, f.session)
+		s, err = a.sessions.Find(ctx, f.session)
 	}
-	if began := f.expires.Add(-flowLife); !s.opens() && s.meta.user == "" && !s.meta.renewed.IsZero() && began.Before(s.meta.renewed.Add(clocks)) {
-		return session{}, err // by whoever knew a cookie from before RenewToken
+	if began := f.expires.Add(-flowLife); !s.Opens() && s.Meta.User == "" && !s.Meta.Renewed.IsZero() && began.Before(s.Meta.Renewed.Add(clocks)) {
+		return session.View{}, err // by whoever knew a cookie from before RenewToken
 	}
 	return s, err
 }
 
 // carries returns origin if the sign-in may be attached to it. The binding of a flow that was retired may be
 // known to others since: of origin then comes back what was saved for the page, and nothing else.
-func (f *flow) carries(p, origin *session) *session {
-	if f.session != p.id && f.retired {
-		return &session{}
+func (f *flow) carries(p, origin *session.View) *session.View {
+	if f.session != p.ID && f.retired {
+		return &session.View{}
 	}
 	return origin
 }
@@ -191,30 +193,30 @@ func (a *Auth) welcome(ctx context.Context, e *enrolment, g grant, former bool) 
 
 // attach saves the sign-in in the session that wins, in one change.
 func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enrolment) (*outcome, error) {
-	sn, err := q.snap() // what OnLogin put into the session
+	sn, err := q.Snap() // what OnLogin put into the session
 	if err != nil {
 		return nil, err
 	}
-	p, user := *q.session.Load(), e.key.ID
+	p, user := *q.Now.Load(), e.key.ID
 	var set []sessionstore.Field
 	var del []string
-	if sn.modified {
-		set, del = sn.diff(q.foreseenBase(&p))
+	if sn.Modified {
+		set, del = sn.Diff(q.ForeseenBase(&p))
 	}
 	var first entry
-	for try := range settleTries {
+	for try := range session.SettleTries {
 		origin, err := a.started(ctx, f, &p)
 		if err != nil {
 			return nil, err
 		}
 		w := choose(&p, f.carries(&p, &origin), user)
-		w.remember = sn.modified && sn.persist
+		w.remember = sn.Modified && sn.Persist
 		out, c, err := a.signInto(&w, &p, &origin, f, &g, e)
 		if err != nil {
 			return nil, err
 		}
 		c.Set, c.Delete = append(c.Set, set...), append(c.Delete, del...)
-		listed, err := a.list(ctx, q, w.session.id, user, g.token, out.deadline)
+		listed, err := a.list(ctx, q, w.session.ID, user, g.token, out.deadline)
 		if err != nil {
 			return nil, err
 		}
@@ -222,7 +224,7 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 			first = listed
 		}
 		if first.marked(listed) {
-			return nil, errEnded // which is why the session that was to be written is gone
+			return nil, session.ErrEnded // which is why the session that was to be written is gone
 		}
 		if listed.places[0].mark != 0 {
 			// Whoever gave the account away after it was looked up ended its sessions before this one
@@ -231,7 +233,7 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 				return nil, fmt.Errorf("middleware: account: %w", err)
 			}
 		}
-		err = a.write(ctx, w.session.key(), c)
+		err = a.env.Write(ctx, w.session.Key(), c)
 		if err == nil {
 			if a.unburied(&w, listed, e.account.ID) {
 				err = a.confirm(ctx, listed)
@@ -242,15 +244,15 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 			a.replace(ctx, q, w.ends)
 			return out, nil
 		}
-		if !contested(err) {
-			if !decided(err) {
-				a.undo(ctx, &w.session, &c)
+		if !env.Contested(err) {
+			if !env.Decided(err) {
+				a.sessions.Undo(ctx, &w.session, &c)
 			}
 			return nil, fmt.Errorf("middleware: session: %w", err)
 		}
 		// Another request was first. The session that it made decides anew.
-		if p.id != "" {
-			if p, err = a.load(ctx, p.id, p.secret); err != nil {
+		if p.ID != "" {
+			if p, err = a.sessions.Load(ctx, p.ID, p.Secret); err != nil {
 				return nil, err
 			}
 		}
@@ -259,67 +261,67 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 }
 
 // replace ends the session of the person who was signed in before, if there is one.
-func (a *Auth) replace(ctx context.Context, q *request, s *session) {
+func (a *Auth) replace(ctx context.Context, q *request, s *session.View) {
 	if s == nil {
 		return
 	}
-	if err := a.erase(ctx, s.key()); err != nil {
-		a.event(q, slog.LevelError, "replaced session not ended", ReasonStore, slog.Any("error", err))
+	if err := a.env.Erase(ctx, s.Key()); err != nil {
+		a.env.Log.Event(q, slog.LevelError, "replaced session not ended", reason.Store, slog.Any("error", err))
 		return
 	}
-	a.delist(ctx, s.meta.user, s.id)
+	a.Remove(ctx, s.Meta.User, s.ID)
 }
 
 // signInto returns the change that signs e in to the session of w, and what the browser is told.
-func (a *Auth) signInto(w *winner, p, origin *session, f *flow, g *grant, e *enrolment) (*outcome, sessionstore.Change, error) {
-	now, s, user := a.now(), &w.session, e.key.ID
-	m, c := s.meta, sessionstore.Change{Tier: sessionstore.Member}
+func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *grant, e *enrolment) (*outcome, sessionstore.Change, error) {
+	now, s, user := a.env.Clock(), &w.session, e.key.ID
+	m, c := s.Meta, sessionstore.Change{Tier: sessionstore.Member}
 	switch w.how {
 	case renew:
-		id, err := a.randomText(16)
+		id, err := a.env.RandomText(16)
 		if err != nil {
 			return nil, c, err
 		}
-		*s, w.present = session{id: id, born: version()}, fresh
-		m = meta{created: now}
+		*s, w.present = session.View{ID: id, Born: env.Version()}, fresh
+		m = session.Meta{Created: now}
 	case bear:
-		s.born = version()
-		m = meta{created: now, current: hash(s.secret)}
+		s.Born = env.Version()
+		m = session.Meta{Created: now, Current: keys.Hash(s.Secret)}
 	}
-	secret := a.secrets[0].next(s.id, w.present, user, s.born)
+	secret := a.env.Ring[0].Next(s.ID, w.present, user, s.Born)
 	switch {
-	case w.how == attach && p.standing == current && g.acr == m.acr:
-		secret = p.secret // the same person at the same level: the cookie stays
-	case w.how == attach && p.standing != current:
+	case w.how == attach && p.Standing == session.Current && g.acr == m.ACR:
+		secret = p.Secret // the same person at the same level: the cookie stays
+	case w.how == attach && p.Standing != session.Current:
 		// What replaced the cookie that came is sent again, if it followed from it and is to stay: at another
 		// level the present secret must not open what the new one does.
 		var ok bool
-		if secret, ok = a.followed(s, p.secret, user); !ok || g.acr != m.acr {
-			secret = a.secrets[0].next(s.id, hashed+m.current, user, s.born)
-			m.rotate(secret, false, now)
+		if secret, ok = a.followed(s, p.Secret, user); !ok || g.acr != m.ACR {
+			secret = a.env.Ring[0].Next(s.ID, hashed+m.Current, user, s.Born)
+			m.Rotate(secret, false, now)
 		}
 	default:
-		m.rotate(secret, false, now)
+		m.Rotate(secret, false, now)
 	}
-	m.user, m.provider, m.acr, m.persist = user, g.provider, g.acr, m.persist || w.remember
-	m.deadline = now.Add(a.sessions.Lifetime).UTC().Truncate(time.Millisecond)
+	m.User, m.Provider, m.ACR, m.Persist = user, g.provider, g.acr, m.Persist || w.remember
+	m.Deadline = now.Add(a.sessions.Manager.Lifetime).UTC().Truncate(time.Millisecond)
 	if w.how != attach {
-		m.signedIn = now
+		m.SignedIn = now
 	}
-	c.Expires = a.expiry(&m, now)
+	c.Expires = a.sessions.Expiry(&m, now)
 	c.Set = append(make([]sessionstore.Field, 0, 6), // and grant, ending, page, born
-		sessionstore.Field{Name: fieldMeta, Value: m.pack(), Version: version()},
-		sessionstore.Field{Name: fieldUser, Value: e.packed[1:]})
-	s.keep(&c, *g, false, now)
-	back, gone := a.cameBack(s, origin, f, user)
+		sessionstore.Field{Name: session.FieldMeta, Value: m.Pack(), Version: env.Version()},
+		sessionstore.Field{Name: session.FieldUser, Value: e.packed[1:]})
+	keepGrant(s, &c, *g, false, now)
+	back, gone := a.sessions.CameBack(s, origin, f.ending("signed_in"), f.page, user)
 	c.Set, c.Delete = append(c.Set, back...), gone
 	if w.how == bear || w.how == renew {
 		c.Mode = sessionstore.MustNotExist
-		c.Set = append(c.Set, a.site.born(s.born))
+		c.Set = append(c.Set, a.sessions.BornField(s.Born))
 	} else {
-		c.If = append(c.If, s.lineage(), sessionstore.Match{Name: fieldMeta, Version: s.metaVersion})
+		c.If = append(c.If, s.Lineage(), sessionstore.Match{Name: session.FieldMeta, Version: s.MetaVersion})
 	}
-	return &outcome{session: s.id, secret: secret, deadline: m.deadline, persist: m.persist, user: user, isNew: e.isNew}, c, nil
+	return &outcome{session: s.ID, secret: secret, deadline: m.Deadline, persist: m.Persist, user: user, isNew: e.isNew}, c, nil
 }
 
 // reissueLife is how long the cookie of a sign-in is given once more.
@@ -328,10 +330,10 @@ const reissueLife = 2 * time.Minute
 // shown returns a hash of what the request shows, for [Auth.reissue]. A session that was taken over counts as shown: the
 // browser has its cookie from now on, or would have if that answer had not been lost.
 func (q *request) shown() string {
-	if q.heir {
-		return hash(q.first.id + "." + q.first.secret)
+	if q.FromFormer {
+		return keys.Hash(q.First.ID + "." + q.First.Secret)
 	}
-	return q.auth.cookies.shown(q.r)
+	return q.auth.app.Cookies.Shown(q.r)
 }
 
 // reissue returns the cookie of a sign-in that is done, for its browser: the first answer may have
@@ -339,41 +341,41 @@ func (q *request) shown() string {
 // nobody has shown the new cookie. It is nil for any other, if another cookie has followed, or if
 // somebody else has signed in since: a reload does not change who that is.
 func (a *Auth) reissue(ctx context.Context, q *request, red *redemption) (*outcome, error) {
-	if a.now().Sub(red.at) > reissueLife || !same(red.shown, q.shown()) {
+	if a.env.Clock().Sub(red.at) > reissueLife || !keys.Same(red.shown, q.shown()) {
 		return nil, nil
 	}
-	p := *q.session.Load()
-	if p.id != "" { // as it is now: this request may have come before the sign-in ended, and have waited for it
+	p := *q.Now.Load()
+	if p.ID != "" { // as it is now: this request may have come before the sign-in ended, and have waited for it
 		var err error
-		if p, err = a.load(ctx, p.id, p.secret); err != nil {
+		if p, err = a.sessions.Load(ctx, p.ID, p.Secret); err != nil {
 			return nil, err
 		}
 	}
-	if p.standing == current && p.id == red.session || p.signedIn() && p.meta.user != red.user {
+	if p.Standing == session.Current && p.ID == red.session || p.SignedIn() && p.Meta.User != red.user {
 		return nil, nil
 	}
-	s, err := a.find(ctx, red.session)
-	if err != nil || s.meta.user == "" || s.meta.user != red.user || !s.meta.unseen {
+	s, err := a.sessions.Find(ctx, red.session)
+	if err != nil || s.Meta.User == "" || s.Meta.User != red.user || !s.Meta.Unseen {
 		return nil, err
 	}
 	shown := ""
-	if p.id == s.id {
-		shown = p.secret
+	if p.ID == s.ID {
+		shown = p.Secret
 	}
 	secret, ok := a.followed(&s, shown, red.user)
 	if !ok {
 		return nil, nil
 	}
-	return &outcome{session: s.id, secret: secret, deadline: s.meta.deadline, persist: s.meta.persist, user: red.user}, nil
+	return &outcome{session: s.ID, secret: secret, deadline: s.Meta.Deadline, persist: s.Meta.Persist, user: red.user}, nil
 }
 
 // followed returns the present secret of s if it followed from the one that the browser shows, or if the
 // browser showed none at the sign-in, in which user came back.
-func (a *Auth) followed(s *session, shown, user string) (string, bool) {
-	presents := []string{hashed + s.meta.previous, fresh, shown}
-	for i := range a.secrets {
+func (a *Auth) followed(s *session.View, shown, user string) (string, bool) {
+	presents := []string{hashed + s.Meta.Previous, fresh, shown}
+	for i := range a.env.Ring {
 		for _, present := range presents {
-			if secret := a.secrets[i].next(s.id, present, user, s.born); hash(secret) == s.meta.current {
+			if secret := a.env.Ring[i].Next(s.ID, present, user, s.Born); keys.Hash(secret) == s.Meta.Current {
 				return secret, true
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
 )
 
@@ -80,16 +82,12 @@ func Answer(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	a := q.auth
-	if q.writer.begun.Load() {
-		a.visitorEvent(q, slog.LevelError, "handler failed within its answer", ReasonHandler, slog.Any("error", err))
+	if q.writer.Begun.Load() {
+		a.env.Log.Visitor(q, slog.LevelError, "handler failed within its answer", reason.Handler, slog.Any("error", err))
 		return
 	}
 	h := w.Header()
-	for _, name := range representation {
-		if name != "Set-Cookie" {
-			delete(h, name)
-		}
-	}
+	web.DropRepresentation(h, "Set-Cookie")
 	if p := a.judge(w, q, r, err); p != nil {
 		a.refuse(w, r, p)
 	}
@@ -102,11 +100,11 @@ func (a *Auth) judge(w http.ResponseWriter, q *request, r *http.Request, err err
 		return given.whole() // a copy: all who wait for one refresh are given one error
 	}
 	if n, l := lackOf(err); l != lacksNothing {
-		if l != lacksUser && !q.view().signedIn() {
+		if l != lacksUser && !q.Look().SignedIn() {
 			n, l = Need{}, lacksUser // first they sign in
 		}
 		if n.Provider != "" && a.providers[n.Provider] == nil {
-			return problem(ReasonHandler, err)
+			return problem(reason.Handler, err)
 		}
 		return a.stop(w, q, r, n, l)
 	}
@@ -114,16 +112,16 @@ func (a *Auth) judge(w http.ResponseWriter, q *request, r *http.Request, err err
 	case errors.Is(err, ErrNotSaved):
 		return q.notSaved(err)
 	case errors.Is(err, providers.ErrUnavailable):
-		p := problem(ReasonAPIDown, err)
+		p := problem(reason.APIDown, err)
 		var e *providers.Error
 		if errors.As(err, &e) && e.RetryAfter > 0 {
 			p.RetryAfter = max(e.RetryAfter.Round(time.Second), time.Second)
 		}
 		return p
 	case errors.Is(err, context.DeadlineExceeded):
-		return problem(ReasonAPIDown, err)
+		return problem(reason.APIDown, err)
 	}
-	return problem(ReasonHandler, err)
+	return problem(reason.Handler, err)
 }
 
 // lackOf returns what a session lacks, as err says.

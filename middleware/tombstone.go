@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -22,11 +24,11 @@ const (
 type listing struct {
 	sid           string
 	until, listed time.Time
-	session       session // none: there is none, or nobody has looked
+	session       session.View // none: there is none, or nobody has looked
 }
 
 func (l *listing) key() sessionstore.Key {
-	return sessionstore.Key{Kind: kindSession, ID: l.sid}
+	return sessionstore.Key{Kind: session.Kind, ID: l.sid}
 }
 
 // young reports that the sign-in of l may be under way still.
@@ -48,7 +50,7 @@ func (a *Auth) endAccount(ctx context.Context, account, user, except string) err
 		return err
 	}
 	ended, err := a.endListed(ctx, all, full != nil)
-	a.delist(ctx, account, ended...)
+	a.Remove(ctx, account, ended...)
 	if full == nil {
 		return unstopped(len(ended), err)
 	}
@@ -69,12 +71,12 @@ func (a *Auth) endAccount(ctx context.Context, account, user, except string) err
 	}
 	for _, l := range all {
 		if !seen[l.sid] {
-			l.session = session{}
+			l.session = session.View{}
 			later = append(later, l)
 		}
 	}
 	more, err := a.endListed(ctx, later, true)
-	a.delist(ctx, account, more...)
+	a.Remove(ctx, account, more...)
 	return unstopped(len(ended)+len(more), err)
 }
 
@@ -89,23 +91,23 @@ func unstopped(ended int, err error) error {
 
 // markEnded changes the mark of an index.
 func (a *Auth) markEnded(ctx context.Context, key sessionstore.Key) error {
-	rec, err := a.read(ctx, key)
+	rec, err := a.env.Read(ctx, key)
 	if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
 		return err
 	}
 	c := sessionstore.Change{
-		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: fieldMark, Version: version()}},
-		Expires: a.now().Add(a.sessions.Lifetime + indexRest), Tier: sessionstore.Member,
+		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: fieldMark, Version: env.Version()}},
+		Expires: a.env.Clock().Add(a.sessions.Manager.Lifetime + indexRest), Tier: sessionstore.Member,
 	}
 	if rec.Expires.After(c.Expires) {
 		c.Expires = rec.Expires
 	}
-	return a.write(ctx, key, c)
+	return a.env.Write(ctx, key, c)
 }
 
 // listings returns the entries of an index whose sessions are of user, or are not there; "": all.
 func (a *Auth) listings(ctx context.Context, key sessionstore.Key, user, except string) ([]listing, error) {
-	rec, err := a.read(ctx, key)
+	rec, err := a.env.Read(ctx, key)
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return nil, nil
 	}
@@ -118,7 +120,7 @@ func (a *Auth) listings(ctx context.Context, key sessionstore.Key, user, except 
 			ids = append(ids, name)
 		}
 	}
-	found, err := a.findAll(ctx, ids)
+	found, err := a.sessions.FindAll(ctx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("middleware: session: %w", err)
 	}
@@ -128,10 +130,10 @@ func (a *Auth) listings(ctx context.Context, key sessionstore.Key, user, except 
 	}
 	all := make([]listing, 0, len(ids))
 	for i, id := range ids {
-		if user != "" && !found[i].of(user) {
+		if user != "" && !belongsTo(&found[i], user) {
 			continue
 		}
-		l := listing{sid: id, listed: a.now(), session: found[i]}
+		l := listing{sid: id, listed: a.env.Clock(), session: found[i]}
 		if until, _, listed, ok := unpackEntry(entries[id].Value); ok {
 			l.until, l.listed = until, listed
 		}
@@ -145,12 +147,12 @@ func (a *Auth) listings(ctx context.Context, key sessionstore.Key, user, except 
 // tombstone in one change, which takes less room than it did; where that is refused, too, it is deleted,
 // and the tombstone comes next.
 func (a *Auth) endListed(ctx context.Context, all []listing, full bool) (ended []string, err error) {
-	now := a.now()
+	now := a.env.Clock()
 	var replaced []sessionstore.KeyedChange
 	var gone, bare []sessionstore.Key
 	for i := range all {
 		l := &all[i]
-		switch found := l.session.born != 0; {
+		switch found := l.session.Born != 0; {
 		case found && l.young(now) && full:
 			replaced = append(replaced, sessionstore.KeyedChange{Key: l.key(), Change: tombstoneOf(&l.session, now)})
 			ended = append(ended, l.sid)
@@ -165,16 +167,16 @@ func (a *Auth) endListed(ctx context.Context, all []listing, full bool) (ended [
 			gone = append(gone, l.key())
 		}
 	}
-	for i, err := range sessionstore.UpdateAll(ctx, a.store, replaced) {
+	for i, err := range sessionstore.UpdateAll(ctx, a.env.Store, replaced) {
 		if err == nil {
 			continue
 		}
-		if !contested(err) {
+		if !env.Contested(err) {
 			gone = append(gone, replaced[i].Key)
 		}
 		bare = append(bare, replaced[i].Key)
 	}
-	if err := a.eraseAll(ctx, gone); err != nil {
+	if err := a.env.EraseAll(ctx, gone); err != nil {
 		return nil, fmt.Errorf("middleware: session: %w", err)
 	}
 	if err := a.bury(ctx, bare); err != nil {
@@ -184,10 +186,10 @@ func (a *Auth) endListed(ctx context.Context, all []listing, full bool) (ended [
 }
 
 // tombstoneOf returns the change that makes a tombstone of s.
-func tombstoneOf(s *session, now time.Time) sessionstore.Change {
+func tombstoneOf(s *session.View, now time.Time) sessionstore.Change {
 	c := tombstone(now)
-	c.Mode, c.If = sessionstore.MustExist, []sessionstore.Match{s.lineage()}
-	for name := range s.record.Versions() {
+	c.Mode, c.If = sessionstore.MustExist, []sessionstore.Match{s.Lineage()}
+	for name := range s.Record.Versions() {
 		if name != fieldEnded {
 			c.Delete = append(c.Delete, name)
 		}
@@ -199,8 +201,8 @@ func tombstoneOf(s *session, now time.Time) sessionstore.Change {
 func tombstone(now time.Time) sessionstore.Change {
 	return sessionstore.Change{
 		Mode:    sessionstore.MayExist,
-		If:      []sessionstore.Match{{Name: fieldBorn}}, // as no session is
-		Set:     []sessionstore.Field{{Name: fieldEnded, Version: version()}},
+		If:      []sessionstore.Match{{Name: session.FieldBorn}}, // as no session is
+		Set:     []sessionstore.Field{{Name: fieldEnded, Version: env.Version()}},
 		Expires: now.Add(tombstoneLife),
 		Tier:    sessionstore.Member,
 	}
@@ -211,8 +213,8 @@ func tombstone(now time.Time) sessionstore.Change {
 // tombstone is gone by now.
 func (a *Auth) unburied(w *winner, e entry, user string) bool {
 	// Round: a machine that was asleep may have stopped the other clock.
-	held := a.now().Round(0).Sub(e.began) > tombstoneLife/2
-	return held || w.how == attach && !w.session.of(user)
+	held := a.env.Clock().Round(0).Sub(e.began) > tombstoneLife/2
+	return held || w.how == attach && !belongsTo(&w.session, user)
 }
 
 // bury puts tombstones in the places of sessions, and ends those that have come to be meanwhile. A
@@ -221,27 +223,27 @@ func (a *Auth) unburied(w *winner, e entry, user string) bool {
 func (a *Auth) bury(ctx context.Context, keys []sessionstore.Key) error {
 	var failure error
 	tried := make(map[sessionstore.Key]bool)
-	for range settleTries {
+	for range session.SettleTries {
 		if len(keys) == 0 {
 			return failure
 		}
-		us, now := make([]sessionstore.KeyedChange, len(keys)), a.now()
+		us, now := make([]sessionstore.KeyedChange, len(keys)), a.env.Clock()
 		for i, key := range keys {
 			us[i] = sessionstore.KeyedChange{Key: key, Change: tombstone(now)}
 		}
 		var again, alive []sessionstore.Key
-		for i, err := range sessionstore.UpdateAll(ctx, a.store, us) {
+		for i, err := range sessionstore.UpdateAll(ctx, a.env.Store, us) {
 			switch {
 			case err == nil:
 			case errors.Is(err, sessionstore.ErrConflict):
 				again, alive = append(again, keys[i]), append(alive, keys[i])
-			case unreached(err) && !tried[keys[i]]:
+			case env.Unreached(err) && !tried[keys[i]]:
 				again, tried[keys[i]] = append(again, keys[i]), true
 			default:
 				failure = err
 			}
 		}
-		if err := a.eraseAll(ctx, alive); err != nil {
+		if err := a.env.EraseAll(ctx, alive); err != nil {
 			return err
 		}
 		keys = again

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 )
 
@@ -18,25 +21,25 @@ type transfer struct {
 // own judges whether the identity that is being linked may be another one of the person who is signed
 // in. One that belongs to somebody else here changes hands only if the person has confirmed that, and
 // was then signed in as who they are now. It is nil for the one that they are signed in as.
-func (a *Auth) own(ctx context.Context, p *session, f *flow, g *grant, id *providers.Identity) (*transfer, *Problem) {
+func (a *Auth) own(ctx context.Context, p *session.View, f *flow, g *grant, id *providers.Identity) (*transfer, *Problem) {
 	if pr := belongs(f, p); pr != nil {
 		return nil, pr
 	}
-	if g.user == p.meta.user {
+	if g.user == p.Meta.User {
 		return nil, nil
 	}
-	if f.label == "" && f.provider == p.meta.provider {
+	if f.label == "" && f.provider == p.Meta.Provider {
 		// The connection of the sign-in is that of who is signed in. Another one has a label.
-		return nil, problem(ReasonIdentity, errors.New("middleware: callback: not the account of the sign-in"))
+		return nil, problem(reason.Identity, errors.New("middleware: callback: not the account of the sign-in"))
 	}
-	field, _ := p.record.Field(fieldUser)
+	field, _ := p.Record.Field(session.FieldUser)
 	self, err := unpackAccount(field.Value)
 	if err != nil {
-		return nil, problem(ReasonSessionChanged, err)
+		return nil, problem(reason.SessionChanged, err)
 	}
 	e, err := a.enrol(ctx, g.user, id)
 	if err != nil {
-		return nil, problem(ReasonStore, err)
+		return nil, problem(reason.Store, err)
 	}
 	h := &transfer{enrolment: e, before: e.account.ID}
 	if e.isNew && !e.lost { // one that cannot be read was somebody's: it takes the button, and their sessions end
@@ -44,7 +47,7 @@ func (a *Auth) own(ctx context.Context, p *session, f *flow, g *grant, id *provi
 	}
 	if h.before != self.ID && f.takes != e.key.ID {
 		a.drop(ctx, e)
-		taken := problem(ReasonIdentityTaken, nil)
+		taken := problem(reason.IdentityTaken, nil)
 		taken.Provider = g.provider
 		return nil, a.move(taken, p, f, e.key.ID, a.landing(ctx, f))
 	}
@@ -77,7 +80,7 @@ func (a *Auth) handOver(ctx context.Context, q *request, h *transfer, id *provid
 		a.handBack(ctx, h, id)
 		return err
 	}
-	a.event(q, slog.LevelWarn, "account moved to another user", "", slog.String("provider", e.account.Provider))
+	a.env.Log.Event(q, slog.LevelWarn, "account moved to another user", "", slog.String("provider", e.account.Provider))
 	return nil
 }
 
@@ -100,23 +103,23 @@ func (a *Auth) dispossess(ctx context.Context, h *transfer, id *providers.Identi
 // overtaken unlinks the account of a transfer that is over when s is connected with it no more: whoever
 // replaced or cut the connection before the account had changed hands found nothing to unlink. A session
 // that has ended is another matter: what was linked outlives it.
-func (a *Auth) overtaken(ctx context.Context, h *transfer, s *session) {
+func (a *Auth) overtaken(ctx context.Context, h *transfer, s *session.View) {
 	if h == nil {
 		return
 	}
 	account := h.enrolment.key.ID
-	now, err := a.find(ctx, s.id)
-	if err == nil && now.born == s.born && !now.connects(account) {
+	now, err := a.sessions.Find(ctx, s.ID)
+	if err == nil && now.Born == s.Born && !connects(&now, account) {
 		err = a.unlink(ctx, s, account)
 	}
 	if err != nil {
-		a.event(ctx, slog.LevelWarn, "account not unlinked", ReasonStore, slog.Any("error", err))
+		a.env.Log.Event(ctx, slog.LevelWarn, "account not unlinked", reason.Store, slog.Any("error", err))
 	}
 }
 
 // handBack undoes a transfer.
 func (a *Auth) handBack(ctx context.Context, h *transfer, id *providers.Identity) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
 	defer cancel()
 	e, err := a.enrol(ctx, h.enrolment.key.ID, id)
 	switch {
@@ -128,6 +131,6 @@ func (a *Auth) handBack(ctx context.Context, h *transfer, id *providers.Identity
 		err = errors.Join(a.keep(ctx, e), a.estrange(ctx, h.enrolment.account.ID, e.key.ID))
 	}
 	if err != nil {
-		a.event(ctx, slog.LevelError, "account not handed back", ReasonStore, slog.Any("error", err))
+		a.env.Log.Event(ctx, slog.LevelError, "account not handed back", reason.Store, slog.Any("error", err))
 	}
 }

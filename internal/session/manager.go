@@ -1,15 +1,14 @@
-package middleware
+package session
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"reflect"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
-
+	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/values"
 	"github.com/returnleg/returnleg/sessionstore"
 )
@@ -23,10 +22,10 @@ import (
 //   - Store and Codec: calls that the app makes on the manager itself (Destroy, RenewToken,
 //     Commit) arrive at [appStore].
 
-// adopt takes the manager over.
-func (a *Auth) adopt() error {
-	sm := a.sessions
-	sm.Store, sm.Codec = appStore{a}, noCodec{}
+// Adopt takes the manager over.
+func (a *Sessions) Adopt() error {
+	sm := a.Manager
+	sm.Store, sm.Codec = appStore{}, noCodec{}
 
 	// The key under which the manager keeps its data is not exported; it asks a context for it.
 	spy := &keySpy{Context: context.Background()}
@@ -38,7 +37,7 @@ func (a *Auth) adopt() error {
 	if spy.key == nil {
 		return errors.New("middleware: config: Sessions: this version of scs is not supported")
 	}
-	a.sessionKey = spy.key
+	a.ManagerKey = spy.key
 	return nil
 }
 
@@ -55,22 +54,22 @@ func (s *keySpy) Value(key any) any {
 }
 
 // present returns what the manager keeps in a context for a session with these values.
-func (a *Auth) present(s *session, vs map[string]any) any {
-	id := s.id
-	if id == "" || !s.opens() && s.standing != unborn {
+func (a *Sessions) present(s *View, vs map[string]any) any {
+	id := s.ID
+	if id == "" || !s.Opens() && s.Standing != Unborn {
 		id = "-"
 	}
-	h := &handover{values: vs, deadline: s.meta.deadline}
-	if !s.opens() {
-		h.deadline = a.now().Add(a.sessions.Lifetime)
+	h := &handover{values: vs, deadline: s.Meta.Deadline}
+	if !s.Opens() {
+		h.deadline = a.Env.Clock().Add(a.Manager.Lifetime)
 	}
-	c := *a.sessions
+	c := *a.Manager
 	c.Store, c.Codec, c.IdleTimeout = h, h, 0
 	ctx, err := c.Load(context.Background(), id)
 	if err != nil {
 		return nil // a handover returns no error
 	}
-	return ctx.Value(a.sessionKey)
+	return ctx.Value(a.ManagerKey)
 }
 
 // handover is a Store and Codec through which a copy of the manager takes and gives a map.
@@ -95,48 +94,48 @@ func (h *handover) Encode(deadline time.Time, vs map[string]any) ([]byte, error)
 // afterwards Destroy has emptied the map, RenewToken has not.
 const deletion = "\x00deletion"
 
-// snapshot is what the manager holds for a request at one moment.
-type snapshot struct {
+// Snapshot is what the manager holds for a request at one moment.
+type Snapshot struct {
 	frames   map[string]string
 	deadline time.Time
-	modified bool
+	Modified bool
 	ended    bool // by Destroy
 	renewed  bool // by RenewToken
-	persist  bool // by RememberMe
+	Persist  bool // by RememberMe
 }
 
 const rememberMe = "__rememberMe" // where scs keeps it
 
-// snap returns what the manager holds for q. Values are encoded under its lock, which is not held
+// Snap returns what the manager holds for q. Values are encoded under its lock, which is not held
 // while the store is written.
-func (q *request) snap() (snapshot, error) {
+func (q *Request) Snap() (Snapshot, error) {
 	q.mu.Lock()
-	loaded, deleted := q.data.loaded, q.data.deleted
-	q.data.deleted = false
+	loaded, deleted := q.Data.loaded, q.Data.deleted
+	q.Data.deleted = false
 	q.mu.Unlock()
 	if loaded == nil {
-		return snapshot{}, nil
+		return Snapshot{}, nil
 	}
-	a := q.auth
-	if !deleted && a.sessions.Status(q) == scs.Unmodified {
-		return snapshot{}, nil
+	a := q.Sessions
+	if !deleted && a.Manager.Status(q.Outer) == scs.Unmodified {
+		return Snapshot{}, nil
 	}
-	var sn snapshot
-	c := *a.sessions
+	var sn Snapshot
+	c := *a.Manager
 	h := &handover{encode: func(deadline time.Time, vs map[string]any) (err error) {
 		sn, err = takeSnapshot(deadline, vs, deleted)
 		return err
 	}}
 	c.Store, c.Codec, c.IdleTimeout = h, h, 0
-	if _, _, err := c.Commit(q); err != nil {
-		return snapshot{}, err
+	if _, _, err := c.Commit(q.Outer); err != nil {
+		return Snapshot{}, err
 	}
 	return sn, nil
 }
 
 // takeSnapshot encodes vs. The manager's lock is held.
-func takeSnapshot(deadline time.Time, vs map[string]any, deleted bool) (snapshot, error) {
-	sn := snapshot{deadline: deadline, modified: true, frames: make(map[string]string, len(vs))}
+func takeSnapshot(deadline time.Time, vs map[string]any, deleted bool) (Snapshot, error) {
+	sn := Snapshot{deadline: deadline, Modified: true, frames: make(map[string]string, len(vs))}
 	if deleted {
 		_, marked := vs[deletion]
 		sn.renewed, sn.ended = marked, !marked
@@ -146,23 +145,23 @@ func takeSnapshot(deadline time.Time, vs map[string]any, deleted bool) (snapshot
 	for k, v := range vs {
 		var err error
 		if b, err = values.Append(b[:0], v); err != nil {
-			return snapshot{}, fmt.Errorf("middleware: session value %q: %w", k, err)
+			return Snapshot{}, fmt.Errorf("middleware: session value %q: %w", k, err)
 		}
 		sn.frames[k] = string(b)
 	}
 	remember, _ := vs[rememberMe].(bool)
-	sn.persist = remember
+	sn.Persist = remember
 	return sn, nil
 }
 
-// diff returns the fields that differ from base, and the names of those that are gone.
-func (sn *snapshot) diff(base map[string]string) (set []sessionstore.Field, del []string) {
-	if !sn.modified {
+// Diff returns the fields that differ from base, and the names of those that are gone.
+func (sn *Snapshot) Diff(base map[string]string) (set []sessionstore.Field, del []string) {
+	if !sn.Modified {
 		return nil, nil
 	}
 	for k, frame := range sn.frames {
 		if old, ok := base[k]; !ok || old != frame {
-			set = append(set, sessionstore.Field{Name: prefixApp + k, Value: frame, Version: version()})
+			set = append(set, sessionstore.Field{Name: prefixApp + k, Value: frame, Version: env.Version()})
 		}
 	}
 	for k := range base {
@@ -174,7 +173,7 @@ func (sn *snapshot) diff(base map[string]string) (set []sessionstore.Field, del 
 }
 
 // appStore is the Store of the app's manager. It sees only calls that the app makes itself.
-type appStore struct{ auth *Auth }
+type appStore struct{}
 
 var _ scs.IterableCtxStore = appStore{}
 
@@ -186,13 +185,13 @@ func (appStore) FindCtx(context.Context, string) ([]byte, bool, error) {
 // DeleteCtx notes the Destroy or RenewToken that calls it; it takes effect when the answer begins.
 // The manager's lock is held.
 func (appStore) DeleteCtx(ctx context.Context, _ string) error {
-	q, err := from(ctx)
+	q, err := FromContext(ctx)
 	if err != nil {
 		return err
 	}
 	q.mu.Lock()
-	q.data.deleted = true
-	vs := q.data.values
+	q.Data.deleted = true
+	vs := q.Data.values
 	q.mu.Unlock()
 	if vs != nil { // else the caller has kept the context of OnLogin, and its values are not shown any more
 		vs[deletion] = true
@@ -201,8 +200,8 @@ func (appStore) DeleteCtx(ctx context.Context, _ string) error {
 }
 
 // CommitCtx saves the request's session: the app called Commit. The manager's lock is held.
-func (s appStore) CommitCtx(ctx context.Context, _ string, b []byte, _ time.Time) error {
-	q, err := from(ctx)
+func (appStore) CommitCtx(ctx context.Context, _ string, b []byte, _ time.Time) error {
+	q, err := FromContext(ctx)
 	if err != nil {
 		return err
 	}
@@ -211,8 +210,8 @@ func (s appStore) CommitCtx(ctx context.Context, _ string, b []byte, _ time.Time
 		return err
 	}
 	q.mu.Lock()
-	deleted, vs := q.data.deleted, q.data.values
-	q.data.deleted = false
+	deleted, vs := q.Data.deleted, q.Data.values
+	q.Data.deleted = false
 	q.mu.Unlock()
 	sn, err := takeSnapshot(deadline, vs, deleted)
 	if err != nil {
@@ -240,11 +239,4 @@ func (noCodec) Encode(deadline time.Time, _ map[string]any) ([]byte, error) {
 
 func (noCodec) Decode([]byte) (time.Time, map[string]any, error) {
 	return time.Time{}, nil, ErrUnsupported
-}
-
-// dropForeign removes the cookie that an inner LoadAndSave of the app's manager adds: the session has ours.
-func (a *Auth) dropForeign(h http.Header) {
-	if !a.ownManager {
-		dropCookie(h, a.sessions.Cookie.Name)
-	}
 }

@@ -1,4 +1,4 @@
-package middleware
+package eventlog
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 // how often it happened. Events of people who are signed in, and of what the app does in the background, do not
 // come here.
 type allowance struct {
-	mu    sync.Mutex
-	kinds map[lineKind]*lineCount
+	Mu    sync.Mutex
+	Kinds map[lineKind]*lineCount
 }
 
 const (
@@ -28,12 +28,12 @@ const (
 type lineKind struct {
 	level          slog.Level
 	what           string
-	reason         Reason
+	reason         string
 	provider, code string
 }
 
-func kindOf(level slog.Level, what string, reason Reason, attrs []slog.Attr) lineKind {
-	k := lineKind{level: level, what: what, reason: reason}
+func kindOf(level slog.Level, what string, code string, attrs []slog.Attr) lineKind {
+	k := lineKind{level: level, what: what, reason: code}
 	for _, attr := range attrs {
 		switch attr.Key {
 		case "provider":
@@ -53,22 +53,22 @@ type lineCount struct {
 // take reports whether a line may be written at now. before is how many were left out in a minute that is over,
 // and first that this line is the first of its minute to be.
 func (l *allowance) take(k lineKind, now time.Time) (kind lineKind, write, first bool, before int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c, ok := l.kinds[k]
-	if !ok && len(l.kinds) >= maxKinds {
-		maps.DeleteFunc(l.kinds, func(_ lineKind, c *lineCount) bool { return c.left == 0 && now.Sub(c.began).Abs() >= lineWindow })
+	l.Mu.Lock()
+	defer l.Mu.Unlock()
+	c, ok := l.Kinds[k]
+	if !ok && len(l.Kinds) >= maxKinds {
+		maps.DeleteFunc(l.Kinds, func(_ lineKind, c *lineCount) bool { return c.left == 0 && now.Sub(c.began).Abs() >= lineWindow })
 	}
-	if !ok && len(l.kinds) >= maxKinds {
+	if !ok && len(l.Kinds) >= maxKinds {
 		k = lineKind{level: k.level, what: "other"}
-		c, ok = l.kinds[k]
+		c, ok = l.Kinds[k]
 	}
 	if !ok {
-		if l.kinds == nil {
-			l.kinds = map[lineKind]*lineCount{}
+		if l.Kinds == nil {
+			l.Kinds = map[lineKind]*lineCount{}
 		}
 		c = &lineCount{began: now}
-		l.kinds[k] = c
+		l.Kinds[k] = c
 	}
 	if now.Sub(c.began).Abs() >= lineWindow {
 		before = c.left
@@ -84,9 +84,9 @@ func (l *allowance) take(k lineKind, now time.Time) (kind lineKind, write, first
 
 // rest returns how many lines of a kind were left out and not told of, and begins to count anew.
 func (l *allowance) rest(k lineKind) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c, ok := l.kinds[k]
+	l.Mu.Lock()
+	defer l.Mu.Unlock()
+	c, ok := l.Kinds[k]
 	if !ok {
 		return 0
 	}
@@ -95,32 +95,37 @@ func (l *allowance) rest(k lineKind) int {
 	return n
 }
 
-// visitorEvent is event for what a request can cause in which nobody is signed in.
-func (a *Auth) visitorEvent(ctx context.Context, level slog.Level, what string, reason Reason, attrs ...slog.Attr) {
-	if q, err := from(ctx); err == nil && q.session.Load().signedIn() {
-		a.event(ctx, level, what, reason, attrs...)
+// A Visitor is somebody whose request is served. A context with [visitorKey] says whether they are signed in.
+type Visitor interface{ SignedIn() bool }
+
+type VisitorKey struct{}
+
+// Visitor is event for what a request can cause in which nobody is signed in.
+func (a *Log) Visitor(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
+	if v, ok := ctx.Value(VisitorKey{}).(Visitor); ok && v.SignedIn() {
+		a.Event(ctx, level, what, code, attrs...)
 		return
 	}
-	a.boundedEvent(ctx, level, what, reason, attrs...)
+	a.Bounded(ctx, level, what, code, attrs...)
 }
 
-// boundedEvent is event for what may come back with every request, whoever sends it.
-func (a *Auth) boundedEvent(ctx context.Context, level slog.Level, what string, reason Reason, attrs ...slog.Attr) {
-	if !a.log.Enabled(ctx, level) {
+// Bounded is event for what may come back with every request, whoever sends it.
+func (a *Log) Bounded(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
+	if !a.Logger.Enabled(ctx, level) {
 		return
 	}
-	k, write, first, before := a.lines.take(kindOf(level, what, reason, attrs), a.now())
+	k, write, first, before := a.Lines.take(kindOf(level, what, code, attrs), a.Now())
 	a.leftOut(k, before)
 	if first {
-		time.AfterFunc(lineWindow, func() { a.leftOut(k, a.lines.rest(k)) }) // nobody may come who tells
+		time.AfterFunc(lineWindow, func() { a.leftOut(k, a.Lines.rest(k)) }) // nobody may come who tells
 	}
 	if write {
-		a.event(ctx, level, what, reason, attrs...)
+		a.Event(ctx, level, what, code, attrs...)
 	}
 }
 
 // leftOut tells how many lines of a kind were not written.
-func (a *Auth) leftOut(k lineKind, n int) {
+func (a *Log) leftOut(k lineKind, n int) {
 	if n == 0 {
 		return
 	}
@@ -131,18 +136,18 @@ func (a *Auth) leftOut(k lineKind, n int) {
 	if k.code != "" {
 		attrs = append(attrs, slog.String("provider_code", k.code))
 	}
-	a.event(context.Background(), k.level, "more of an event in the last minute", k.reason, attrs...)
+	a.Event(context.Background(), k.level, "more of an event in the last minute", k.reason, attrs...)
 }
 
-// allLeftOut tells what was left out so far.
-func (a *Auth) allLeftOut() {
-	a.lines.mu.Lock()
+// Flush tells what was left out so far.
+func (a *Log) Flush() {
+	a.Lines.Mu.Lock()
 	var kinds []lineKind
-	for k := range a.lines.kinds {
+	for k := range a.Lines.Kinds {
 		kinds = append(kinds, k)
 	}
-	a.lines.mu.Unlock()
+	a.Lines.Mu.Unlock()
 	for _, k := range kinds {
-		a.leftOut(k, a.lines.rest(k))
+		a.leftOut(k, a.Lines.rest(k))
 	}
 }

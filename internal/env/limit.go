@@ -1,4 +1,4 @@
-package middleware
+package env
 
 import (
 	"context"
@@ -19,12 +19,12 @@ type limit struct {
 	over  bool
 }
 
-func within(ctx context.Context, d time.Duration) *limit {
+func Within(ctx context.Context, d time.Duration) *limit {
 	return &limit{Context: ctx, deadline: time.Now().Add(d)}
 }
 
-// release ends the context, as the function that [context.WithDeadline] returns does.
-func (l *limit) release() {
+// Release ends the context, as the function that [context.WithDeadline] returns does.
+func (l *limit) Release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over = true

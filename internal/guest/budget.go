@@ -1,4 +1,4 @@
-package middleware
+package guest
 
 import (
 	"context"
@@ -8,11 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// A tally keeps the number of guests' sessions below a budget, among all processes that share the
+// A Budget keeps the number of guests' sessions below a budget, among all processes that share the
 // store, without ever looking at one of them. A guest is whoever has not signed in: anybody who can
 // reach the app can make it create such a session.
 //
@@ -29,22 +30,22 @@ import (
 //
 // The units are counted in one record, by compare-and-set. A process takes a thousandth of the
 // budget at a time, so that it is asked seldom; what is left of that when the window ends is lost.
-type tally struct {
+type Budget struct {
 	budget uint64
 	idle   time.Duration
 	length time.Duration // of a window
-	unread func(ctx context.Context, kind, field string, err error)
+	Unread func(ctx context.Context, kind, field string, err error)
 
 	mu     sync.Mutex
-	purses [2]purse // by charge
+	shares [2]share // by charge
 }
 
 // A charge is what a unit is paid for.
 type charge uint8
 
 const (
-	birth charge = iota
-	prolonging
+	Birth charge = iota
+	Prolonging
 )
 
 const (
@@ -53,59 +54,51 @@ const (
 	tranches   = 1024 // in a budget
 )
 
-// newTally returns the tally of sessions that last for idle. A window is an eighth longer, because
+// New returns the tally of sessions that last for idle. A window is an eighth longer, because
 // the store ends sessions by its clock and a window ends by the fastest one of the processes: the
 // sum holds while none is further ahead of the store than this eighth. While one is, by less than a
 // window, sessions of a third window may be alive, half a budget more. A clock that is behind changes
 // nothing: what it makes ends early.
-func newTally(budget int, idle time.Duration) *tally {
-	return &tally{budget: uint64(budget), idle: idle, length: max(idle+idle/8, time.Millisecond)}
+func New(budget int, idle time.Duration) *Budget {
+	return &Budget{budget: uint64(budget), idle: idle, length: max(idle+idle/8, time.Millisecond)}
 }
 
-func (t *tally) window(at time.Time) int64 { return at.UnixMilli() / t.length.Milliseconds() }
+func (t *Budget) window(at time.Time) int64 { return at.UnixMilli() / t.length.Milliseconds() }
 
 // key is another one for windows of another length, which are not the same time.
-func (t *tally) key() sessionstore.Key {
+func (t *Budget) key() sessionstore.Key {
 	return sessionstore.Key{Kind: kindTally, ID: "guests-" + strconv.FormatInt(t.length.Milliseconds(), 10)}
 }
 
-// owes reports that s has to pay for a life until expires. What was taken over from another
-// kind of session never does: strangers cannot make more of those, and they do not fill up with guests.
-func (t *tally) owes(s *session, expires, now time.Time) bool {
-	if s.meta.user != "" || !expires.After(s.record.Expires) {
-		return false
-	}
+// Owes reports that a guest's session which lasts until then has to pay for a life until expires.
+func (t *Budget) Owes(until, expires, now time.Time) bool {
 	// It lasts for idle from when it was last prolonged. Where a deadline cuts that short it pays
 	// twice, which is no harm.
-	if t.window(s.record.Expires.Add(-t.idle)) >= t.window(now) {
-		return false
-	}
-	_, former := s.record.Field(fieldFormer)
-	return !former
+	return expires.After(until) && t.window(until.Add(-t.idle)) < t.window(now)
 }
 
-// A purse holds the units of one process.
-type purse struct {
+// A share holds the units of one process.
+type share struct {
 	window  int64
 	units   uint64
 	over    bool // no more of them are to be had in this window
-	errand  *errand
+	refill  *refill
 	waiting uint64 // how many need a unit when it comes back
 }
 
 // good reports whether p is one for window w, in which the next one's units are as good.
-func (p *purse) good(w int64) bool { return p.window == w || p.window == w+1 }
+func (p *share) good(w int64) bool { return p.window == w || p.window == w+1 }
 
-// An errand fetches units from the store. Who needs one meanwhile waits for it: many requests
+// An refill fetches units from the store. Who needs one meanwhile waits for it: many requests
 // that come together ask once, and a store that hangs keeps nobody longer than one operation.
-type errand struct {
+type refill struct {
 	done chan struct{}
 	err  error // read it after done
 }
 
-// pay takes a unit for a session whose end is counted from now. For a birth it returns
+// Pay takes a unit for a session whose end is counted from now. For a birth it returns
 // [sessionstore.ErrFull] if there is no room; otherwise an error is the store's.
-func (t *tally) pay(ctx context.Context, store sessionstore.Store, c charge, now time.Time) error {
+func (t *Budget) Pay(ctx context.Context, store sessionstore.Store, c charge, now time.Time) error {
 	w := t.window(now)
 	for {
 		e, mine, err := t.draw(c, w)
@@ -126,32 +119,32 @@ func (t *tally) pay(ctx context.Context, store sessionstore.Store, c charge, now
 	}
 }
 
-// draw takes a unit out of the purse. If there is none it returns the errand that brings more, and
+// draw takes a unit out of the share. If there is none it returns the refill that brings more, and
 // whether the caller is to run it.
-func (t *tally) draw(c charge, w int64) (e *errand, mine bool, err error) {
+func (t *Budget) draw(c charge, w int64) (e *refill, mine bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p := &t.purses[c]
+	p := &t.shares[c]
 	switch good := p.good(w); {
 	case good && p.units > 0:
 		p.units--
 		return nil, false, nil
-	case good && p.over && c == birth:
+	case good && p.over && c == Birth:
 		return nil, false, errNoPlace
 	case good && p.over:
 		return nil, false, nil // the whole budget is taken to live on: nothing is left to count
 	}
 	p.waiting++
-	if p.errand == nil {
-		p.errand, mine = &errand{done: make(chan struct{})}, true
+	if p.refill == nil {
+		p.refill, mine = &refill{done: make(chan struct{})}, true
 	}
-	return p.errand, mine, nil
+	return p.refill, mine, nil
 }
 
 // fetch runs e.
-func (t *tally) fetch(ctx context.Context, store sessionstore.Store, c charge, w int64, e *errand) {
+func (t *Budget) fetch(ctx context.Context, store sessionstore.Store, c charge, w int64, e *refill) {
 	t.mu.Lock()
-	want := max(t.purses[c].waiting, t.budget/tranches, 1)
+	want := max(t.shares[c].waiting, t.budget/tranches, 1)
 	t.mu.Unlock()
 	var n count
 	var units uint64
@@ -160,8 +153,8 @@ func (t *tally) fetch(ctx context.Context, store sessionstore.Store, c charge, w
 	defer func() { // also when the store panics: nobody is to wait for what never comes
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		p := &t.purses[c]
-		p.errand, p.waiting = nil, 0
+		p := &t.shares[c]
+		p.refill, p.waiting = nil, 0
 		if e.err == nil && n.window != p.window {
 			p.window, p.units = n.window, 0
 		}
@@ -180,7 +173,7 @@ var (
 
 // take moves up to so many units from the record to this process. It says whether those were the
 // last, and as of which count.
-func (t *tally) take(
+func (t *Budget) take(
 	ctx context.Context, store sessionstore.Store, c charge, w int64, want uint64,
 ) (n count, units uint64, over bool, err error) {
 	for ctx.Err() == nil {
@@ -199,7 +192,7 @@ func (t *tally) take(
 		if err == nil {
 			return n, units, units == left, nil
 		}
-		if !contested(err) {
+		if !env.Contested(err) {
 			return n, 0, false, err
 		}
 	}
@@ -207,7 +200,7 @@ func (t *tally) take(
 }
 
 // load returns the count, and when its record ends: never, if there is none.
-func (t *tally) load(ctx context.Context, store sessionstore.Store) (count, time.Time, error) {
+func (t *Budget) load(ctx context.Context, store sessionstore.Store) (count, time.Time, error) {
 	rec, err := store.Load(ctx, t.key())
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return count{}, time.Time{}, nil
@@ -221,14 +214,14 @@ func (t *tally) load(ctx context.Context, store sessionstore.Store) (count, time
 	}
 	n, err := unpackCount(f)
 	if err != nil {
-		t.unread(ctx, kindTally, fieldCount, err)
+		t.Unread(ctx, kindTally, fieldCount, err)
 	}
 	return n, rec.Expires, nil
 }
 
 // change is that of the record, which ends then, into n. The record is of use until both its windows
 // are over, by the clock that is the furthest ahead.
-func (t *tally) change(n *count, ends time.Time) sessionstore.Change {
+func (t *Budget) change(n *count, ends time.Time) sessionstore.Change {
 	c := sessionstore.Change{Set: []sessionstore.Field{n.field()}, Tier: sessionstore.Member}
 	if ends.IsZero() {
 		c.Mode = sessionstore.MustNotExist
@@ -269,7 +262,7 @@ func (c *count) turn(w int64) (turned bool) {
 
 // left returns how many units are to be had.
 func (c *count) left(what charge, budget uint64) uint64 {
-	if what == prolonging {
+	if what == Prolonging {
 		return less(budget, c.paid)
 	}
 	return less(min((budget+1)/2, less(budget, c.before)), c.born)
@@ -277,7 +270,7 @@ func (c *count) left(what charge, budget uint64) uint64 {
 
 func (c *count) pay(what charge, units uint64) {
 	c.paid += units
-	if what == birth {
+	if what == Birth {
 		c.born += units
 	}
 }
@@ -290,7 +283,7 @@ func (c *count) field() sessionstore.Field {
 	b = packed.AppendUint(b, c.before)
 	b = packed.AppendUint(b, c.paid)
 	b = packed.AppendUint(b, c.born)
-	return sessionstore.Field{Name: fieldCount, Value: string(b), Version: version()}
+	return sessionstore.Field{Name: fieldCount, Value: string(b), Version: env.Version()}
 }
 
 // unpackCount returns the count in f. One of another layout counts anew.

@@ -1,4 +1,4 @@
-package middleware
+package web
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/returnleg/returnleg/internal/reason"
 )
 
 // maxOwnForm is more than any form of the kit's own addresses needs: a few names, and a path to return to.
@@ -15,18 +17,18 @@ const maxOwnForm = 64 << 10
 // the app's server are.
 const bodyTime = 10 * time.Second
 
-var errSlow = errors.New("middleware: the body did not come in time")
+var errSlow = errors.New("web: the body did not come in time")
 
-// hurry gives the body of r its time. A body that nobody reads counts, too: before it answers, net/http waits for some of
+// LimitBody gives the body of r its time. A body that nobody reads counts, too: before it answers, net/http waits for some of
 // it. The connection's next request has the server's own deadlines.
-func hurry(w http.ResponseWriter, r *http.Request) {
+func LimitBody(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	}
 }
 
-// readBody reads the body of r, of at most so many bytes.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *Problem) {
+// ReadBody reads the body of r, of at most so many bytes. Its error is a [*reason.Error].
+func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.Body == nil || r.ContentLength == 0 {
 		return nil, nil
 	}
@@ -37,14 +39,14 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *Pro
 	case err == nil:
 		return b, nil
 	case errors.As(err, &tooLarge):
-		return nil, problem(ReasonTooLarge, err)
+		return nil, reason.New(reason.TooLarge, err)
 	case errors.Is(err, errSlow), errors.As(err, &slow) && slow.Timeout():
 		if r.ProtoMajor == 1 {
 			w.Header().Set("Connection", "close") // RFC 9110, section 15.5.9: the rest of it may come yet
 		}
-		return nil, problem(ReasonTooSlow, errSlow)
+		return nil, reason.New(reason.TooSlow, errSlow)
 	}
-	return nil, problem(ReasonParameter, err)
+	return nil, reason.New(reason.Parameter, err)
 }
 
 // readWithin reads all of body in bodyTime. Where w takes no deadline, a wait that is over leaves the read to
@@ -77,15 +79,15 @@ func readWithin(w http.ResponseWriter, body io.Reader) ([]byte, error) {
 	}
 }
 
-// readForm reads a form that was sent to one of the kit's own addresses.
-func readForm(w http.ResponseWriter, r *http.Request) *Problem {
-	b, p := readBody(w, r, maxOwnForm)
-	if p != nil {
-		return p
+// ReadForm reads a form that was sent to one of the kit's own addresses.
+func ReadForm(w http.ResponseWriter, r *http.Request) error {
+	b, err := ReadBody(w, r, maxOwnForm)
+	if err != nil {
+		return err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(b))
 	if err := r.ParseForm(); err != nil {
-		return problem(ReasonParameter, err)
+		return reason.New(reason.Parameter, err)
 	}
 	return nil
 }

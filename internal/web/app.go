@@ -1,4 +1,4 @@
-package middleware
+package web
 
 import (
 	"fmt"
@@ -8,14 +8,38 @@ import (
 	"strings"
 )
 
-// checkBaseURL returns [Config].BaseURL as browsers write it.
-func checkBaseURL(s string) (*url.URL, error) {
+// An App is where the app is, as browsers see it, and the names of its cookies.
+type App struct {
+	URL     *url.URL // scheme and host
+	Origin  string
+	Prefix  string // of the kit's own addresses
+	Home    string
+	Local   bool // the address is loopback
+	Cookies Cookies
+}
+
+// RedirectURI is what is registered with the provider of that name.
+func (a *App) RedirectURI(provider string) string {
+	return a.Origin + a.Prefix + "/" + provider + "/callback"
+}
+
+// Below returns what follows the prefix in path.
+func (a *App) Below(path string) (rest string, ok bool) {
+	n := len(a.Prefix)
+	if len(path) <= n || path[:n] != a.Prefix || path[n] != '/' {
+		return "", false
+	}
+	return path[n+1:], true
+}
+
+// CheckBaseURL returns a base URL as browsers write it.
+func CheckBaseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
 		u.ForceQuery || (u.Path != "" && u.Path != "/") || u.Scheme != "http" && u.Scheme != "https" || !sentAsIs(u) {
 		return nil, fmt.Errorf("middleware: config: BaseURL %q: want scheme and host as browsers send them, such as https://app.example.com", s)
 	}
-	if u.Scheme == "http" && !loopback(u.Hostname()) {
+	if u.Scheme == "http" && !Loopback(u.Hostname()) {
 		return nil, fmt.Errorf("middleware: config: BaseURL %q: want https for a host that is not loopback", s)
 	}
 	// A browser sends the origin in lower case and without the default port.
@@ -49,12 +73,14 @@ func sentAsIs(u *url.URL) bool {
 	return port == "" && !strings.HasSuffix(u.Host, ":") || err == nil && n > 0 && port[0] != '0'
 }
 
-// loopback reports that host is this machine by its name, which browsers take to loopback whatever a resolver
+// Loopback reports that host is this machine by its name, which browsers take to loopback whatever a resolver
 // says: RFC 6761, section 6.3.
-func loopback(host string) bool {
+func Loopback(host string) bool {
 	if host = strings.ToLower(host); host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
 }
+
+func Origin(u *url.URL) string { return u.Scheme + "://" + u.Host }

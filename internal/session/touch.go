@@ -1,27 +1,27 @@
-package middleware
+package session
 
 import (
 	"sync"
 	"time"
 )
 
-// A chore is what a request that changed nothing writes about its session: that the browser has its new
+// A TouchNote is what a request that changed nothing writes about its session: that the browser has its new
 // secret, or that the session is used. It is told by what was read, which differs once it is done.
-type chore struct {
-	born, meta uint64 // versions
-	expires    int64
+type TouchNote struct {
+	Born, Meta uint64 // versions
+	Expires    int64
 }
 
-func (s *session) chore() chore {
-	return chore{s.born, s.metaVersion, s.record.Expires.UnixMilli()}
+func (s *View) touchNote() TouchNote {
+	return TouchNote{s.Born, s.MetaVersion, s.Record.Expires.UnixMilli()}
 }
 
-// chores are those that a request of this process does, or did a moment ago. Requests that come
+// touchNotes are those that a request of this process does, or did a moment ago. Requests that come
 // together, as those of a page do after a sign-in, have all read that there is one; the store would take
 // it from the first of them, and refuse the others.
-type chores struct {
+type touchNotes struct {
 	mu           sync.Mutex
-	young, older map[chore]struct{}
+	young, older map[TouchNote]struct{}
 	turned       time.Time
 }
 
@@ -30,13 +30,13 @@ const (
 	maxChores = 4096             // in each map: of more, the oldest may be done twice
 )
 
-// take reports whether the caller has to do c, because nobody does.
-func (cs *chores) take(c chore, now time.Time) bool {
+// Take reports whether the caller has to do c, because nobody does.
+func (cs *touchNotes) Take(c TouchNote, now time.Time) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	age := now.Sub(cs.turned).Abs()
 	if len(cs.young) >= maxChores || age >= choreRest {
-		cs.young, cs.older, cs.turned = map[chore]struct{}{}, cs.young, now
+		cs.young, cs.older, cs.turned = map[TouchNote]struct{}{}, cs.young, now
 	}
 	if age >= 2*choreRest {
 		cs.older = nil // nobody has turned them for so long: they are no moment ago
@@ -51,7 +51,7 @@ func (cs *chores) take(c chore, now time.Time) bool {
 }
 
 // undone gives c to the next request: the store could not take it.
-func (cs *chores) undone(c chore) {
+func (cs *touchNotes) undone(c TouchNote) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	delete(cs.young, c)

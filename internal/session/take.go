@@ -1,0 +1,76 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/internal/values"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// Take removes the value of key and returns it, in one step.
+func (q *Request) Take(key string) (v any, ok bool, err error) {
+	ctx := q.Outer
+	a := q.Sessions
+	s := *q.Look()
+	name := prefixApp + key
+	loaded := q.loaded()
+	if q.elsewhere() { // what OnLogin takes is gone once the sign-in is saved
+		s, loaded = View{}, true
+	}
+	if loaded {
+		if v, here, own := q.unsaved(&s, key); own {
+			a.Manager.Remove(ctx, key)
+			return v, here, nil
+		}
+	}
+	if err := s.unsavable(); err != nil {
+		return nil, false, err
+	}
+	for {
+		if s.entitled && !s.Opens() {
+			return nil, false, errReplaced // what there is may have been put since, for others
+		}
+		if !s.Opens() {
+			break
+		}
+		f, stored := s.Record.Field(name)
+		if !stored {
+			break
+		}
+		v, err := values.Decode(f.Value)
+		if err != nil {
+			a.Env.Log.Unread(ctx, Kind, name, err)
+			return nil, false, nil
+		}
+		c := sessionstore.Change{
+			If:     []sessionstore.Match{s.Lineage(), {Name: name, Version: f.Version}},
+			Delete: []string{name},
+		}
+		err = a.Env.Store.Update(ctx, s.Key(), c)
+		if err == nil {
+			q.taken(key, c)
+			if loaded {
+				a.Manager.Remove(ctx, key)
+			}
+			return v, true, nil
+		}
+		if errors.Is(err, sessionstore.ErrNotFound) {
+			return nil, false, nil
+		}
+		if !env.Contested(err) {
+			return nil, false, fmt.Errorf("middleware: session: %w", err)
+		}
+		again, err := a.Load(ctx, s.ID, s.Secret)
+		if err != nil {
+			return nil, false, err
+		}
+		if again.Born != s.Born {
+			return nil, false, nil
+		}
+		again.entitled = true
+		s = again
+	}
+	return nil, false, nil
+}

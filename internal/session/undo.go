@@ -1,0 +1,56 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/env"
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// Undo makes of s what it was before c, if c was made, unless somebody has changed the same in it since. A
+// session that c has made ends.
+func (a *Sessions) Undo(ctx context.Context, s *View, c *sessionstore.Change) {
+	back, key := reversal(s, c), s.Key()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
+	defer cancel()
+	undo := func(ctx context.Context) error { return a.Env.Write(ctx, key, back) }
+	if err := undo(ctx); err != nil && !env.Contested(err) {
+		a.Env.After(ctx, undoTime, "sign-in not taken back", err, undo)
+	}
+}
+
+// reversal returns the change that undoes c, which was made of s as it is.
+func reversal(s *View, c *sessionstore.Change) sessionstore.Change {
+	var back sessionstore.Change
+	if c.Mode == sessionstore.MustExist {
+		back.If = append(back.If, s.Lineage())
+	}
+	for _, f := range c.Set {
+		if f.Version != 0 {
+			back.If = append(back.If, sessionstore.Match{Name: f.Name, Version: f.Version})
+		}
+	}
+	if c.Mode == sessionstore.MustNotExist {
+		back.Expires = time.Unix(0, 0)
+		return back
+	}
+	restore := func(name string) {
+		if was, ok := s.Record.Field(name); ok {
+			back.Set = append(back.Set, was)
+			return
+		}
+		back.Delete = append(back.Delete, name)
+	}
+	for _, f := range c.Set {
+		restore(f.Name)
+	}
+	for _, name := range c.Delete {
+		restore(name)
+	}
+	return back
+}
+
+const undoTime = 40 * time.Second // as long as a sign-in may take
+
+const SettleTries = 32 // sixteen tabs may end at once

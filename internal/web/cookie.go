@@ -1,0 +1,172 @@
+package web
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/keys"
+)
+
+// Cookies are the names and attributes of the two kinds of cookie.
+type Cookies struct {
+	Session  string // name
+	Binding  string // prefix of names
+	Secure   bool
+	SameSite http.SameSite // of the session cookie; the binding cookie is always Lax
+	Persist  bool
+}
+
+// NewCookies derives the names from where the app is. A cookie is sent to every port and path of a host:
+// what is in the name keeps two apps apart. On loopback http the prefix __Host- and Secure cannot be
+// relied on.
+func NewCookies(base *url.URL, prefix, name string, sameSite http.SameSite, persist bool) Cookies {
+	if sameSite != http.SameSiteStrictMode {
+		sameSite = http.SameSiteLaxMode
+	}
+	c := Cookies{SameSite: sameSite, Persist: persist, Secure: base.Scheme == "https"}
+	c.Session = cmp.Or(name, "rl"+nameOf(prefix))
+	port := base.Port()
+	if !c.Secure {
+		port = cmp.Or(port, "80")
+	}
+	if port != "" {
+		c.Session += "-" + port
+	}
+	if c.Secure {
+		c.Session = "__Host-" + c.Session
+	}
+	c.Binding = c.Session + "-bind-"
+	return c
+}
+
+// nameOf returns the part of a cookie's name that says which prefix it belongs to. It has no hyphen: what
+// follows one is the port, or what kind of cookie it is.
+func nameOf(prefix string) string {
+	if prefix == DefaultPrefix {
+		return ""
+	}
+	if len(prefix) > 24 {
+		h := sha256.Sum256([]byte(prefix))
+		prefix = "/" + keys.Text(h[:6])
+	}
+	return strings.NewReplacer("/", ".", "-", "~").Replace(prefix)
+}
+
+// Each yields the cookies of r as they came. Names are compared byte by byte by the caller: names
+// that only look alike, in other case or behind a space, are not ours.
+func Each(r *http.Request, yield func(name, value string) bool) {
+	for _, line := range r.Header["Cookie"] {
+		for line != "" {
+			var part string
+			part, line, _ = strings.Cut(line, ";")
+			part = strings.Trim(part, " \t")
+			if name, value, ok := strings.Cut(part, "="); ok && !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
+// Presented returns the session cookie's parts; ok is false if there is none, if it is malformed,
+// or if there are two, because then somebody else may have planted one.
+func (c *Cookies) Presented(r *http.Request) (sid, secret string, ok bool) {
+	n, value := 0, ""
+	Each(r, func(name, v string) bool {
+		if name == c.Session {
+			n, value = n+1, v
+		}
+		return true
+	})
+	if n != 1 {
+		return "", "", false
+	}
+	sid, secret, ok = strings.Cut(value, ".")
+	if !ok || !keys.Token(sid, 22) || !keys.Token(secret, 43) {
+		return "", "", false
+	}
+	return sid, secret, true
+}
+
+// Shown returns a hash of what r shows as session cookie, and a value of its own if that is nothing.
+func (c *Cookies) Shown(r *http.Request) string {
+	var values []string
+	Each(r, func(name, v string) bool {
+		if name == c.Session {
+			values = append(values, v)
+		}
+		return true
+	})
+	if len(values) == 0 {
+		return "nothing"
+	}
+	return keys.Hash(strings.Join(values, ";"))
+}
+
+// SetSession adds the session cookie to h.
+func (c *Cookies) SetSession(h http.Header, sid, secret string, expires time.Time, persist bool) {
+	k := http.Cookie{
+		Name: c.Session, Value: sid + "." + secret, Path: "/",
+		HttpOnly: true, Secure: c.Secure, SameSite: c.SameSite,
+	}
+	if persist {
+		k.MaxAge = max(1, int(time.Until(expires).Seconds()))
+		k.Expires = expires // for clients that know no Max-Age
+	}
+	c.Set(h, &k)
+}
+
+// Clear adds the removal of a cookie to h.
+func (c *Cookies) Clear(h http.Header, name string, sameSite http.SameSite) {
+	c.Set(h, &http.Cookie{Name: name, Path: "/", HttpOnly: true, Secure: c.Secure, SameSite: sameSite, MaxAge: -1, Expires: time.Unix(1, 0)})
+}
+
+func (c *Cookies) Set(h http.Header, k *http.Cookie) {
+	// "Servers SHOULD NOT include more than one Set-Cookie header field in the same response with the
+	// same cookie-name." RFC 6265, section 4.1.1.
+	DropCookie(h, k.Name)
+	h.Add("Set-Cookie", k.String())
+	Uncached(h)
+}
+
+// Sets reports that h sets a cookie of ours.
+func (c *Cookies) Sets(h http.Header) bool {
+	return slices.ContainsFunc(h["Set-Cookie"], func(v string) bool { return strings.HasPrefix(v, c.Session) })
+}
+
+// Binds reports that h sets a binding cookie.
+func (c *Cookies) Binds(h http.Header) bool {
+	return slices.ContainsFunc(h["Set-Cookie"], func(v string) bool { return strings.HasPrefix(v, c.Binding) })
+}
+
+// DropCookie takes a cookie back that h would set.
+func DropCookie(h http.Header, name string) {
+	if len(h["Set-Cookie"]) == 0 {
+		return
+	}
+	kept := slices.DeleteFunc(h["Set-Cookie"], func(v string) bool { return strings.HasPrefix(v, name+"=") })
+	if len(kept) == 0 {
+		delete(h, "Set-Cookie")
+		return
+	}
+	h["Set-Cookie"] = kept
+}
+
+// ReplacedMark is the cookie by which a page load is known not to be the first that shows the session cookie of sid and
+// secret, which was replaced.
+func (c *Cookies) ReplacedMark(sid, secret string) *http.Cookie {
+	h := sha256.Sum256([]byte(sid + "." + secret))
+	return &http.Cookie{
+		Name: c.Session + "-replaced", Value: keys.Text(h[:16]), Path: "/", MaxAge: int(markLife.Seconds()),
+		HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+const markLife = 10 * time.Minute
+
+// DefaultPrefix is the path of the kit's own addresses unless the app says otherwise.
+const DefaultPrefix = "/auth"

@@ -1,0 +1,160 @@
+package web
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"sync/atomic"
+)
+
+// A Hook is called by a [writer] before its answer begins.
+type Hook interface {
+	// begin makes the header complete, and calls [writer.start]. An error says that the handler's answer must not follow.
+	Begin(status int) error
+
+	// replace writes an answer in place of the handler's, because begin returned err.
+	Replace(err error)
+
+	// late is called when the handler has returned and its answer had begun before.
+	Late()
+}
+
+// A Writer is the response writer of a handler. It calls its hook once before the answer begins: at the first final
+// header, at a flush, and before a connection is taken over. Not at 1xx: those are hints on the way.
+type Writer struct {
+	http.ResponseWriter
+	Hook    Hook
+	Refusal error       // of writes after the answer was replaced
+	Begun   atomic.Bool // the header has left, or was taken over
+	failed  bool        // the answer was replaced
+}
+
+// Format writes what it is, for every verb: behind it is the request.
+func (*Writer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "web.Writer") }
+
+// Unwrap lets http.ResponseController reach what this writer does not do itself.
+func (w *Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Open returns the header while it can still be changed, and nil afterwards.
+func (w *Writer) Open() http.Header {
+	if w.Begun.Load() {
+		return nil
+	}
+	return w.ResponseWriter.Header()
+}
+
+// Start notes that the header is about to leave.
+func (w *Writer) Start() { w.Begun.Store(true) }
+
+// begin calls the hook, before an answer with that status. It reports whether the handler's answer may follow.
+func (w *Writer) begin(status int) bool {
+	if w.Begun.Load() {
+		return !w.failed
+	}
+	err := w.Hook.Begin(status)
+	if err != nil {
+		w.replace(err)
+	}
+	return err == nil
+}
+
+// replace has the hook write another answer.
+func (w *Writer) replace(err error) {
+	w.failed = true
+	replaced := false
+	defer func() {
+		if !replaced { // it panicked, and a handler that recovers from that begins anew: nothing says yet that it was saved
+			w.failed = false
+			w.Begun.Store(false)
+		}
+	}()
+	DropRepresentation(w.ResponseWriter.Header())
+	w.Hook.Replace(err)
+	replaced = true
+}
+
+// representation are the headers that describe the answer which is replaced.
+var representation = []string{
+	"Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length",
+	"Content-Location", "Content-Range", "Content-Type", "Etag", "Expires", "Last-Modified", "Location", "Set-Cookie", "Trailer",
+}
+
+// DropRepresentation removes the headers that describe an answer which is replaced, but for those named.
+func DropRepresentation(h http.Header, but ...string) {
+	for _, name := range representation {
+		if !slices.Contains(but, name) {
+			delete(h, name)
+		}
+	}
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *Writer) WriteHeader(status int) {
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	if w.begin(status) {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *Writer) Write(b []byte) (int, error) {
+	if !w.begin(http.StatusOK) {
+		return 0, w.Refusal
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// WriteString avoids a copy where the server does.
+func (w *Writer) WriteString(s string) (int, error) {
+	if !w.begin(http.StatusOK) {
+		return 0, w.Refusal
+	}
+	return io.WriteString(w.ResponseWriter, s)
+}
+
+// ReadFrom keeps sendfile: the server's own writer knows how to copy a file.
+func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
+	if !w.begin(http.StatusOK) {
+		return 0, w.Refusal
+	}
+	if rf, ok := w.ResponseWriter.(io.ReaderFrom); ok {
+		return rf.ReadFrom(r)
+	}
+	return io.Copy(struct{ io.Writer }{w.ResponseWriter}, r)
+}
+
+// Flush is FlushError without the error, for those who ask for an http.Flusher.
+func (w *Writer) Flush() { _ = w.FlushError() }
+
+// FlushError sends what was written; the answer begins, if it has not.
+func (w *Writer) FlushError() error {
+	if !w.begin(http.StatusOK) {
+		return w.Refusal
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Hijack hands the connection over, after the hook was called. A cookie that was set is lost, unless the handler writes
+// the header of this writer itself.
+func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !w.begin(http.StatusOK) {
+		return nil, nil, w.Refusal
+	}
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// Finish begins the answer of a handler that wrote nothing.
+func (w *Writer) Finish() {
+	if !w.Begun.Load() {
+		w.begin(http.StatusOK)
+		return
+	}
+	if !w.failed {
+		w.Hook.Late()
+	}
+}
