@@ -143,7 +143,7 @@ func (a *Env) After(ctx context.Context, long time.Duration, what string, failed
 		over := time.Now().After(until) || a.Background.Stopping() // then it is the last try
 		ctx, cancel := context.WithTimeout(ctx, StoreTime)
 		defer cancel()
-		err := change(ctx)
+		err := recovered(ctx, change)
 		if err == nil || Contested(err) || over {
 			if err != nil && !Contested(err) {
 				a.Log.Visitor(ctx, slog.LevelError, what, reason.Store, slog.Any("error", err))
@@ -175,3 +175,15 @@ func VersionOf(rec sessionstore.Record, name string) uint64 {
 // StoreTime is how long a change of the session may take. It is not bound to the client: what a
 // handler wrote is saved although the person has closed the tab.
 const StoreTime = 5 * time.Second
+
+var errPanicked = errors.New("env: store panicked")
+
+// recovered calls change. A panic of the app's store is an error: no server is there to catch it.
+func recovered(ctx context.Context, change func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errPanicked
+		}
+	}()
+	return change(ctx)
+}
