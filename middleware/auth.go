@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/returnleg/returnleg/internal/account"
 	"github.com/returnleg/returnleg/internal/background"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/eventlog"
@@ -26,6 +27,7 @@ import (
 type Auth struct {
 	env      *env.Env
 	app      *web.App
+	accounts *account.Accounts
 	sessions *session.Sessions
 
 	providers  map[string]providers.Provider
@@ -98,12 +100,10 @@ func New(cfg Config) (*Auth, error) {
 		Former:        (*session.Former)(cfg.Former),
 		AnonymousIdle: cfg.anonymousIdle(),
 		Guests:        guest.New(cfg.maxGuests(), session.GuestIdle(cfg.anonymousIdle(), manager.IdleTimeout)),
-		Index:         a,
-		Readable: func(user string) error {
-			_, _, err := readAccount(user)
-			return err
-		},
+		Readable:      account.Readable,
 	}
+	a.accounts = &account.Accounts{Env: shared, Sessions: a.sessions}
+	a.sessions.Index = a.accounts
 	for _, p := range cfg.Providers {
 		a.providers[p.Name()] = p
 		a.names = append(a.names, p.Name())

@@ -301,7 +301,7 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 		return problem(reason.IdentitySize, err)
 	}
 	now := a.env.Clock()
-	g := newGrant(f, token, id, a.accountID(id), now, clockSkew(provider))
+	g := newGrant(f, token, id, a.accounts.KeyOf(id), now, clockSkew(provider))
 	if err := g.meets(f.need, now); err != nil {
 		return finishProblem(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/returnleg/returnleg/internal/account"
 	"github.com/returnleg/returnleg/internal/returnpath"
 	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
@@ -270,7 +271,7 @@ func (c *Config) check() (*url.URL, error) {
 	}
 	errs = append(errs, checkSessions(c.Sessions)...)
 	errs = append(errs, c.Former.check(base, c.prefix(), c.CookieName))
-	if c.AnonymousIdle < 0 || c.AnonymousIdle > forGood {
+	if c.AnonymousIdle < 0 || c.AnonymousIdle > account.ForGood {
 		errs.add("AnonymousIdle %v: want 0 to a hundred years", c.AnonymousIdle)
 	}
 	if c.MaxGuests < 0 {
@@ -348,7 +349,7 @@ func checkSessions(s *scs.SessionManager) (errs mistakes) {
 	if s.Cookie.SameSite == http.SameSiteNoneMode {
 		errs.add("Sessions.Cookie.SameSite: None sends the session along with other sites' requests; want Lax or Strict")
 	}
-	if s.Lifetime <= 0 || s.Lifetime > forGood {
+	if s.Lifetime <= 0 || s.Lifetime > account.ForGood {
 		errs.add("Sessions.Lifetime %v: want more than 0, and at most a hundred years", s.Lifetime)
 	}
 	if s.IdleTimeout < 0 {

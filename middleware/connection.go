@@ -259,7 +259,7 @@ func (a *Auth) giveBack(ctx context.Context, s *session.View, g *grant) {
 		return // under another label it is still connected
 	}
 	if err == nil {
-		err = a.unlink(ctx, s, g.user)
+		err = a.accounts.Unlink(ctx, s, g.user)
 	}
 	if err != nil {
 		a.env.Log.Event(ctx, slog.LevelWarn, "account not unlinked", reason.Store, slog.Any("error", err))
@@ -274,53 +274,6 @@ func connects(s *session.View, account string) bool {
 		}
 	}
 	return false
-}
-
-// unlink forgets that an account belongs to whoever is signed in to s. Who signs in with it next is
-// new to the app; whoever is signed in by it is so as somebody that it does not belong to any more.
-func (a *Auth) unlink(ctx context.Context, s *session.View, account string) error {
-	self, _ := s.Record.Field(session.FieldUser)
-	acc, err := unpackAccount(self.Value)
-	if err != nil {
-		return err
-	}
-	key := sessionstore.Key{Kind: kindAccount, ID: account}
-	for range session.SettleTries {
-		rec, err := a.env.Read(ctx, key)
-		if errors.Is(err, sessionstore.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		there := a.entered(ctx, rec)
-		if there.held || there.account != nil && there.account.ID != acc.ID {
-			return nil
-		}
-		err = a.env.Write(ctx, key, sessionstore.Change{
-			If: []sessionstore.Match{{Name: fieldAccount, Version: there.version}}, Expires: time.Unix(0, 0),
-		})
-		if env.Contested(err) {
-			continue // somebody has signed in by it
-		}
-		if err == nil {
-			err = a.endAccount(ctx, account, acc.ID, s.ID) // whose sign-in, by another, may be listed there too
-		}
-		if err != nil {
-			return err
-		}
-		return a.estrange(ctx, acc.ID, account) // the last: until then all that is left of it is found
-	}
-	return errors.New("middleware: account: changed too often")
-}
-
-// estrange takes an account from the list of a user's.
-func (a *Auth) estrange(ctx context.Context, user, account string) error {
-	err := a.env.Write(ctx, a.personKey(user), sessionstore.Change{Delete: []string{account}})
-	if env.Contested(err) {
-		return nil
-	}
-	return err
 }
 
 // disconnect answers {Prefix}/{provider}/disconnect, for a form of the app's own pages.

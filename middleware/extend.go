@@ -25,7 +25,7 @@ func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *pro
 			return nil, problem
 		}
 	}
-	places, err := a.listGrant(ctx, &p, g.token)
+	places, err := a.accounts.ListGrant(ctx, &p, sessionAt(g.token))
 	if err != nil {
 		a.letGo(ctx, h)
 		return nil, problem(reason.Store, err)
@@ -35,7 +35,7 @@ func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *pro
 		a.letGo(ctx, h)
 		return nil, pr
 	}
-	if err := a.unended(ctx, places); err != nil {
+	if err := a.accounts.Unended(ctx, places); err != nil {
 		a.letGo(ctx, h)
 		a.sessions.Undo(ctx, &x.session, &x.change)
 		return nil, problem(reason.SessionChanged, err)
@@ -113,29 +113,6 @@ func (a *Auth) add(ctx context.Context, p *session.View, f *flow, g grant) (*ext
 		p = &again
 	}
 	return nil, problem(reason.Store, errors.New("middleware: session: changed too often"))
-}
-
-// listGrant lists s under the session at the provider that t is of, if it says so: a logout that starts
-// there finds what was linked or came with a step-up, too.
-func (a *Auth) listGrant(ctx context.Context, s *session.View, t *providers.Token) (entry, error) {
-	e := entry{sid: s.ID}
-	if t.Session == "" {
-		return e, nil
-	}
-	key := a.providerSessionKey(t.Issuer, t.Session)
-	mark, err := a.enlist(ctx, key, s.ID, s.Meta.Deadline, "")
-	e.places = []place{{key, mark}}
-	return e, err
-}
-
-// unended reports whether a logout has named e since it was listed.
-func (a *Auth) unended(ctx context.Context, e entry) error {
-	for _, p := range e.places {
-		if ok, err := a.listed(ctx, p.key, e.sid, p.mark); err != nil || !ok {
-			return errors.Join(err, session.ErrEnded)
-		}
-	}
-	return nil
 }
 
 // noteEnded leaves word for the session's other tabs, see [Auth.status].

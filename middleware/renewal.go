@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/account"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
@@ -32,10 +33,10 @@ type renewal struct {
 	unheard   int   // requests with this token that got no answer
 	owed      bool  // the mark is still to be given back
 	tries     int
-	began     time.Time    // of the first try
-	change    *TokenChange // for OnToken
-	account   *Account     // as a refreshed ID token has it
-	older     bool         // a sign-in that came meanwhile is newer than what was asked for
+	began     time.Time        // of the first try
+	change    *TokenChange     // for OnToken
+	account   *account.Account // as a refreshed ID token has it
+	older     bool             // a sign-in that came meanwhile is newer than what was asked for
 }
 
 // fly renews the grant and tells everybody who waits. No client's connection ends it.

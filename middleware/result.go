@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/account"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
@@ -39,7 +40,7 @@ func (r *renewal) save(ctx context.Context, s *session.View, g *grant, t *provid
 	if acc := r.reidentify(ctx, s, g, t); acc != nil {
 		// A sign-in meanwhile has written both, and knows better.
 		c.If = append(c.If, sessionstore.Match{Name: session.FieldMeta, Version: s.MetaVersion})
-		c.Set = append(c.Set, sessionstore.Field{Name: session.FieldUser, Value: acc.pack()[1:]})
+		c.Set = append(c.Set, sessionstore.Field{Name: session.FieldUser, Value: acc.Pack()[1:]})
 		r.account = acc
 	}
 	began, failures, ended := time.Now(), 0, false
@@ -83,13 +84,13 @@ func (r *renewal) save(ctx context.Context, s *session.View, g *grant, t *provid
 
 // reidentify returns the account as the ID token of t has it; nil if that says nothing of whoever is signed
 // in to s. Only the sign-in's own connection may; the account's record is written by sign-ins.
-func (r *renewal) reidentify(ctx context.Context, s *session.View, g *grant, t *providers.Token) *Account {
+func (r *renewal) reidentify(ctx context.Context, s *session.View, g *grant, t *providers.Token) *account.Account {
 	p, ok := r.provider.(providers.Reidentifier)
 	if !ok || r.older || g.user != s.Meta.User || g.provider != s.Meta.Provider || g.label != "" {
 		return nil
 	}
 	f, _ := s.Record.Field(session.FieldUser)
-	acc, err := unpackAccount(f.Value)
+	acc, err := account.Unpack(f.Value)
 	if err != nil {
 		return nil
 	}
@@ -152,7 +153,7 @@ func (r *renewal) bury(ctx context.Context, g *grant, v verdict, cause error) er
 		if err := r.update(ctx, c); err != nil {
 			return r.notBuried(err)
 		}
-		a.Remove(ctx, s.Meta.User, s.ID)
+		a.accounts.Remove(ctx, s.Meta.User, s.ID)
 		a.env.Log.Event(ctx, slog.LevelError, "session ended: refresh answered for somebody else", reason.Identity, slog.String("connection", r.key.id))
 		return ErrSignedOut
 	}
@@ -199,14 +200,14 @@ func (r *renewal) update(ctx context.Context, c sessionstore.Change) (err error)
 // changed notes what OnToken is told.
 func (r *renewal) changed(s *session.View, g *grant, t *providers.Token) {
 	f, _ := s.Record.Field(session.FieldUser)
-	acc, err := unpackAccount(f.Value)
+	acc, err := account.Unpack(f.Value)
 	if err != nil {
 		return
 	}
 	if r.account != nil && t != nil {
 		acc = *r.account
 	}
-	r.change = &TokenChange{Account: &acc, Provider: g.provider, Label: g.label}
+	r.change = &TokenChange{Account: (*Account)(&acc), Provider: g.provider, Label: g.label}
 	if t != nil {
 		own := *t
 		r.change.Token = &own

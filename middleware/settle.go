@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/account"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/reason"
@@ -90,24 +91,24 @@ func (a *Auth) settle(ctx context.Context, q *request, f *flow, g grant, id *pro
 	if f.purpose != signIn {
 		return a.extend(ctx, q, f, g, id)
 	}
-	e, err := a.enrol(ctx, g.user, id)
+	e, err := a.accounts.Enrol(ctx, g.user, id)
 	if err != nil {
 		return nil, problem(reason.Store, err)
 	}
-	e.account.Provider = g.provider
-	former, err := a.foresee(ctx, q, f, e.key.ID)
+	e.Account.Provider = g.provider
+	former, err := a.foresee(ctx, q, f, e.Key.ID)
 	if err != nil {
-		a.drop(ctx, e)
+		a.accounts.Drop(ctx, e)
 		return nil, problem(reason.Store, err)
 	}
 	defer q.Foreseen(nil)
 	if err := a.welcome(ctx, e, g, former); err != nil {
-		a.drop(ctx, e)
+		a.accounts.Drop(ctx, e)
 		return nil, unwelcome(err)
 	}
 	// The app knows the person now. Whatever happens next, they are not new again.
-	if err := a.keep(ctx, e); err != nil {
-		a.drop(ctx, e)
+	if err := a.accounts.Keep(ctx, e); err != nil {
+		a.accounts.Drop(ctx, e)
 		return nil, problem(reason.Store, err)
 	}
 	out, err := a.attach(ctx, q, f, g, e)
@@ -172,38 +173,38 @@ func (f *flow) carries(p, origin *session.View) *session.View {
 
 // welcome calls the app's OnLogin. A panic in it is the app's, and goes on; but it must not leave
 // the account held.
-func (a *Auth) welcome(ctx context.Context, e *enrolment, g grant, former bool) error {
+func (a *Auth) welcome(ctx context.Context, e *account.Enrolment, g grant, former bool) error {
 	if a.onLogin == nil {
 		return nil
 	}
 	returned := false
 	defer func() {
 		if !returned {
-			a.drop(ctx, e)
+			a.accounts.Drop(ctx, e)
 		}
 	}()
 	t := *g.token
-	err := a.onLogin(ctx, &Login{Account: e.account, IsNew: e.isNew, Provider: g.provider, Token: &t, Former: former})
+	err := a.onLogin(ctx, &Login{Account: (*Account)(e.Account), IsNew: e.IsNew, Provider: g.provider, Token: &t, Former: former})
 	returned = true
-	if err == nil && e.account.ID == "" {
+	if err == nil && e.Account.ID == "" {
 		return errors.New("middleware: OnLogin: empty Account.ID")
 	}
 	return err
 }
 
 // attach saves the sign-in in the session that wins, in one change.
-func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enrolment) (*outcome, error) {
+func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *account.Enrolment) (*outcome, error) {
 	sn, err := q.Snap() // what OnLogin put into the session
 	if err != nil {
 		return nil, err
 	}
-	p, user := *q.Now.Load(), e.key.ID
+	p, user := *q.Now.Load(), e.Key.ID
 	var set []sessionstore.Field
 	var del []string
 	if sn.Modified {
 		set, del = sn.Diff(q.ForeseenBase(&p))
 	}
-	var first entry
+	var first account.Entry
 	for try := range session.SettleTries {
 		origin, err := a.started(ctx, f, &p)
 		if err != nil {
@@ -216,27 +217,27 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *enro
 			return nil, err
 		}
 		c.Set, c.Delete = append(c.Set, set...), append(c.Delete, del...)
-		listed, err := a.list(ctx, q, w.session.ID, user, g.token, out.deadline)
+		listed, err := a.accounts.List(ctx, a.deviceOf(q), w.session.ID, user, sessionAt(g.token), out.deadline)
 		if err != nil {
 			return nil, err
 		}
 		if try == 0 {
 			first = listed
 		}
-		if first.marked(listed) {
+		if first.Marked(listed) {
 			return nil, session.ErrEnded // which is why the session that was to be written is gone
 		}
-		if listed.places[0].mark != 0 {
+		if listed.Places[0].Mark != 0 {
 			// Whoever gave the account away after it was looked up ended its sessions before this one
 			// was listed.
-			if err := a.unchanged(ctx, e); err != nil {
+			if err := a.accounts.Unchanged(ctx, e); err != nil {
 				return nil, fmt.Errorf("middleware: account: %w", err)
 			}
 		}
 		err = a.env.Write(ctx, w.session.Key(), c)
 		if err == nil {
-			if a.unburied(&w, listed, e.account.ID) {
-				err = a.confirm(ctx, listed)
+			if a.accounts.MayLackTombstone(&w.session, w.how == attach, listed, e.Account.ID) {
+				err = a.accounts.Confirm(ctx, listed)
 			}
 			if err != nil {
 				return nil, err
@@ -269,12 +270,12 @@ func (a *Auth) replace(ctx context.Context, q *request, s *session.View) {
 		a.env.Log.Event(q, slog.LevelError, "replaced session not ended", reason.Store, slog.Any("error", err))
 		return
 	}
-	a.Remove(ctx, s.Meta.User, s.ID)
+	a.accounts.Remove(ctx, s.Meta.User, s.ID)
 }
 
 // signInto returns the change that signs e in to the session of w, and what the browser is told.
-func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *grant, e *enrolment) (*outcome, sessionstore.Change, error) {
-	now, s, user := a.env.Clock(), &w.session, e.key.ID
+func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *grant, e *account.Enrolment) (*outcome, sessionstore.Change, error) {
+	now, s, user := a.env.Clock(), &w.session, e.Key.ID
 	m, c := s.Meta, sessionstore.Change{Tier: sessionstore.Member}
 	switch w.how {
 	case renew:
@@ -311,7 +312,7 @@ func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *grant, e
 	c.Expires = a.sessions.Expiry(&m, now)
 	c.Set = append(make([]sessionstore.Field, 0, 6), // and grant, ending, page, born
 		sessionstore.Field{Name: session.FieldMeta, Value: m.Pack(), Version: env.Version()},
-		sessionstore.Field{Name: session.FieldUser, Value: e.packed[1:]})
+		sessionstore.Field{Name: session.FieldUser, Value: e.Packed[1:]})
 	keepGrant(s, &c, *g, false, now)
 	back, gone := a.sessions.CameBack(s, origin, f.ending("signed_in"), f.page, user)
 	c.Set, c.Delete = append(c.Set, back...), gone
@@ -321,7 +322,7 @@ func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *grant, e
 	} else {
 		c.If = append(c.If, s.Lineage(), sessionstore.Match{Name: session.FieldMeta, Version: s.MetaVersion})
 	}
-	return &outcome{session: s.ID, secret: secret, deadline: m.Deadline, persist: m.Persist, user: user, isNew: e.isNew}, c, nil
+	return &outcome{session: s.ID, secret: secret, deadline: m.Deadline, persist: m.Persist, user: user, isNew: e.IsNew}, c, nil
 }
 
 // reissueLife is how long the cookie of a sign-in is given once more.
@@ -381,4 +382,9 @@ func (a *Auth) followed(s *session.View, shown, user string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// sessionAt returns the session at the provider that t is of.
+func sessionAt(t *providers.Token) account.ProviderSession {
+	return account.ProviderSession{Issuer: t.Issuer, ID: t.Session}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/returnleg/returnleg/internal/account"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
@@ -14,8 +15,8 @@ import (
 // transfer is an account on its way to the person who links it. Until [Auth.handOver] it is still
 // whose it was.
 type transfer struct {
-	enrolment *enrolment // with the new owner's ID
-	before    string     // the ID of whom it belonged to; the same if it was nobody else's
+	enrolment *account.Enrolment // with the new owner's ID
+	before    string             // the ID of whom it belonged to; the same if it was nobody else's
 }
 
 // own judges whether the identity that is being linked may be another one of the person who is signed
@@ -33,32 +34,32 @@ func (a *Auth) own(ctx context.Context, p *session.View, f *flow, g *grant, id *
 		return nil, problem(reason.Identity, errors.New("middleware: callback: not the account of the sign-in"))
 	}
 	field, _ := p.Record.Field(session.FieldUser)
-	self, err := unpackAccount(field.Value)
+	self, err := account.Unpack(field.Value)
 	if err != nil {
 		return nil, problem(reason.SessionChanged, err)
 	}
-	e, err := a.enrol(ctx, g.user, id)
+	e, err := a.accounts.Enrol(ctx, g.user, id)
 	if err != nil {
 		return nil, problem(reason.Store, err)
 	}
-	h := &transfer{enrolment: e, before: e.account.ID}
-	if e.isNew && !e.lost { // one that cannot be read was somebody's: it takes the button, and their sessions end
+	h := &transfer{enrolment: e, before: e.Account.ID}
+	if e.IsNew && !e.Lost { // one that cannot be read was somebody's: it takes the button, and their sessions end
 		h.before = self.ID
 	}
-	if h.before != self.ID && f.takes != e.key.ID {
-		a.drop(ctx, e)
+	if h.before != self.ID && f.takes != e.Key.ID {
+		a.accounts.Drop(ctx, e)
 		taken := problem(reason.IdentityTaken, nil)
 		taken.Provider = g.provider
-		return nil, a.move(taken, p, f, e.key.ID, a.landing(ctx, f))
+		return nil, a.move(taken, p, f, e.Key.ID, a.landing(ctx, f))
 	}
-	e.account.ID, e.account.Provider = self.ID, g.provider
+	e.Account.ID, e.Account.Provider = self.ID, g.provider
 	return h, nil
 }
 
 // letGo gives up a transfer that did not come to be.
 func (a *Auth) letGo(ctx context.Context, h *transfer) {
 	if h != nil {
-		a.drop(ctx, h.enrolment)
+		a.accounts.Drop(ctx, h.enrolment)
 	}
 }
 
@@ -69,18 +70,18 @@ func (a *Auth) handOver(ctx context.Context, q *request, h *transfer, id *provid
 		return nil
 	}
 	e := h.enrolment
-	if err := a.keep(ctx, e); err != nil {
-		a.drop(ctx, e)
+	if err := a.accounts.Keep(ctx, e); err != nil {
+		a.accounts.Drop(ctx, e)
 		return err
 	}
-	if h.before == e.account.ID {
+	if h.before == e.Account.ID {
 		return nil
 	}
 	if err := a.dispossess(ctx, h, id, session); err != nil {
 		a.handBack(ctx, h, id)
 		return err
 	}
-	a.env.Log.Event(q, slog.LevelWarn, "account moved to another user", "", slog.String("provider", e.account.Provider))
+	a.env.Log.Event(q, slog.LevelWarn, "account moved to another user", "", slog.String("provider", e.Account.Provider))
 	return nil
 }
 
@@ -88,16 +89,16 @@ func (a *Auth) handOver(ctx context.Context, q *request, h *transfer, id *provid
 func (a *Auth) dispossess(ctx context.Context, h *transfer, id *providers.Identity, session string) error {
 	e := h.enrolment
 	// A sign-in of that account which ended in the same moment has kept what it found.
-	now, err := a.enrol(ctx, e.key.ID, id)
+	now, err := a.accounts.Enrol(ctx, e.Key.ID, id)
 	if err != nil {
 		return err
 	}
-	if now.account.ID != e.account.ID {
-		a.drop(ctx, now)
+	if now.Account.ID != e.Account.ID {
+		a.accounts.Drop(ctx, now)
 		return errors.New("middleware: account: changed meanwhile")
 	}
 	// Who is signed in by it is signed in as somebody that it does not belong to any more.
-	return errors.Join(a.estrange(ctx, h.before, e.key.ID), a.endAccount(ctx, e.key.ID, "", session))
+	return errors.Join(a.accounts.Unlist(ctx, h.before, e.Key.ID), a.accounts.EndAccount(ctx, e.Key.ID, "", session))
 }
 
 // overtaken unlinks the account of a transfer that is over when s is connected with it no more: whoever
@@ -107,10 +108,10 @@ func (a *Auth) overtaken(ctx context.Context, h *transfer, s *session.View) {
 	if h == nil {
 		return
 	}
-	account := h.enrolment.key.ID
+	account := h.enrolment.Key.ID
 	now, err := a.sessions.Find(ctx, s.ID)
 	if err == nil && now.Born == s.Born && !connects(&now, account) {
-		err = a.unlink(ctx, s, account)
+		err = a.accounts.Unlink(ctx, s, account)
 	}
 	if err != nil {
 		a.env.Log.Event(ctx, slog.LevelWarn, "account not unlinked", reason.Store, slog.Any("error", err))
@@ -121,14 +122,14 @@ func (a *Auth) overtaken(ctx context.Context, h *transfer, s *session.View) {
 func (a *Auth) handBack(ctx context.Context, h *transfer, id *providers.Identity) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
 	defer cancel()
-	e, err := a.enrol(ctx, h.enrolment.key.ID, id)
+	e, err := a.accounts.Enrol(ctx, h.enrolment.Key.ID, id)
 	switch {
-	case err == nil && (e.isNew || e.account.ID != h.enrolment.account.ID):
-		a.drop(ctx, e) // it is not what was made of it
+	case err == nil && (e.IsNew || e.Account.ID != h.enrolment.Account.ID):
+		a.accounts.Drop(ctx, e) // it is not what was made of it
 		return
 	case err == nil:
-		e.account.ID, e.account.Provider = h.before, ""
-		err = errors.Join(a.keep(ctx, e), a.estrange(ctx, h.enrolment.account.ID, e.key.ID))
+		e.Account.ID, e.Account.Provider = h.before, ""
+		err = errors.Join(a.accounts.Keep(ctx, e), a.accounts.Unlist(ctx, h.enrolment.Account.ID, e.Key.ID))
 	}
 	if err != nil {
 		a.env.Log.Event(ctx, slog.LevelError, "account not handed back", reason.Store, slog.Any("error", err))

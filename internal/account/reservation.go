@@ -1,4 +1,4 @@
-package middleware
+package account
 
 import (
 	"context"
@@ -24,7 +24,7 @@ const (
 )
 
 // reserve keeps the account of e reserved, whose field has this value, until [reservation.end].
-func (a *Auth) reserve(ctx context.Context, e *enrolment, value string) {
+func (a *Accounts) reserve(ctx context.Context, e *Enrolment, value string) {
 	r := &reservation{version: e.version}
 	e.reservation = r
 	again := func() {
@@ -35,7 +35,7 @@ func (a *Auth) reserve(ctx context.Context, e *enrolment, value string) {
 			return
 		}
 		next := env.Version()
-		err := a.env.Write(ctx, e.key, sessionstore.Change{
+		err := a.Env.Write(ctx, e.Key, sessionstore.Change{
 			If:  []sessionstore.Match{{Name: fieldAccount, Version: r.version}},
 			Set: []sessionstore.Field{{Name: fieldAccount, Value: value, Version: next}},
 		})

@@ -1,4 +1,4 @@
-package middleware
+package account
 
 import (
 	"context"
@@ -34,12 +34,12 @@ func (l *listing) key() sessionstore.Key {
 // young reports that the sign-in of l may be under way still.
 func (l *listing) young(now time.Time) bool { return now.Sub(l.listed) < tombstoneLife }
 
-// endAccount ends the sessions of an account that are of user; "": of anybody.
+// EndAccount ends the sessions of an account that are of user; "": of anybody.
 //
 // The mark comes first: a sign-in that is under way sees it, or its entry is seen here. Where the store
 // has no room for it the sessions end first, which makes some. Then the mark comes, and the index is read
 // once more: what is listed by then is seen here, and what comes later sees the mark.
-func (a *Auth) endAccount(ctx context.Context, account, user, except string) error {
+func (a *Accounts) EndAccount(ctx context.Context, account, user, except string) error {
 	key := indexKey(account)
 	full := a.markEnded(ctx, key)
 	if full != nil && !errors.Is(full, sessionstore.ErrFull) {
@@ -90,24 +90,24 @@ func unstopped(ended int, err error) error {
 }
 
 // markEnded changes the mark of an index.
-func (a *Auth) markEnded(ctx context.Context, key sessionstore.Key) error {
-	rec, err := a.env.Read(ctx, key)
+func (a *Accounts) markEnded(ctx context.Context, key sessionstore.Key) error {
+	rec, err := a.Env.Read(ctx, key)
 	if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
 		return err
 	}
 	c := sessionstore.Change{
 		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: fieldMark, Version: env.Version()}},
-		Expires: a.env.Clock().Add(a.sessions.Manager.Lifetime + indexRest), Tier: sessionstore.Member,
+		Expires: a.Env.Clock().Add(a.Sessions.Manager.Lifetime + indexRest), Tier: sessionstore.Member,
 	}
 	if rec.Expires.After(c.Expires) {
 		c.Expires = rec.Expires
 	}
-	return a.env.Write(ctx, key, c)
+	return a.Env.Write(ctx, key, c)
 }
 
 // listings returns the entries of an index whose sessions are of user, or are not there; "": all.
-func (a *Auth) listings(ctx context.Context, key sessionstore.Key, user, except string) ([]listing, error) {
-	rec, err := a.env.Read(ctx, key)
+func (a *Accounts) listings(ctx context.Context, key sessionstore.Key, user, except string) ([]listing, error) {
+	rec, err := a.Env.Read(ctx, key)
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return nil, nil
 	}
@@ -120,7 +120,7 @@ func (a *Auth) listings(ctx context.Context, key sessionstore.Key, user, except 
 			ids = append(ids, name)
 		}
 	}
-	found, err := a.sessions.FindAll(ctx, ids)
+	found, err := a.Sessions.FindAll(ctx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("middleware: session: %w", err)
 	}
@@ -130,10 +130,10 @@ func (a *Auth) listings(ctx context.Context, key sessionstore.Key, user, except 
 	}
 	all := make([]listing, 0, len(ids))
 	for i, id := range ids {
-		if user != "" && !belongsTo(&found[i], user) {
+		if user != "" && !BelongsTo(&found[i], user) {
 			continue
 		}
-		l := listing{sid: id, listed: a.env.Clock(), session: found[i]}
+		l := listing{sid: id, listed: a.Env.Clock(), session: found[i]}
 		if until, _, listed, ok := unpackEntry(entries[id].Value); ok {
 			l.until, l.listed = until, listed
 		}
@@ -146,8 +146,8 @@ func (a *Auth) listings(ctx context.Context, key sessionstore.Key, user, except 
 // returns the ids of those that were there. In a store that is full a session that is young becomes a
 // tombstone in one change, which takes less room than it did; where that is refused, too, it is deleted,
 // and the tombstone comes next.
-func (a *Auth) endListed(ctx context.Context, all []listing, full bool) (ended []string, err error) {
-	now := a.env.Clock()
+func (a *Accounts) endListed(ctx context.Context, all []listing, full bool) (ended []string, err error) {
+	now := a.Env.Clock()
 	var replaced []sessionstore.KeyedChange
 	var gone, bare []sessionstore.Key
 	for i := range all {
@@ -167,7 +167,7 @@ func (a *Auth) endListed(ctx context.Context, all []listing, full bool) (ended [
 			gone = append(gone, l.key())
 		}
 	}
-	for i, err := range sessionstore.UpdateAll(ctx, a.env.Store, replaced) {
+	for i, err := range sessionstore.UpdateAll(ctx, a.Env.Store, replaced) {
 		if err == nil {
 			continue
 		}
@@ -176,10 +176,10 @@ func (a *Auth) endListed(ctx context.Context, all []listing, full bool) (ended [
 		}
 		bare = append(bare, replaced[i].Key)
 	}
-	if err := a.env.EraseAll(ctx, gone); err != nil {
+	if err := a.Env.EraseAll(ctx, gone); err != nil {
 		return nil, fmt.Errorf("middleware: session: %w", err)
 	}
-	if err := a.bury(ctx, bare); err != nil {
+	if err := a.placeTombstones(ctx, bare); err != nil {
 		return ended, fmt.Errorf("middleware: tombstone: %w", err)
 	}
 	return ended, nil
@@ -208,31 +208,31 @@ func tombstone(now time.Time) sessionstore.Change {
 	}
 }
 
-// unburied reports that a sign-out of everything may have left no tombstone for the session of w, in
+// MayLackTombstone reports that a sign-out of everything may have left no tombstone for s, in
 // which user was just signed in: because it was another user's when that looked, or because the
 // tombstone is gone by now.
-func (a *Auth) unburied(w *winner, e entry, user string) bool {
+func (a *Accounts) MayLackTombstone(s *session.View, attached bool, e Entry, user string) bool {
 	// Round: a machine that was asleep may have stopped the other clock.
-	held := a.env.Clock().Round(0).Sub(e.began) > tombstoneLife/2
-	return held || w.how == attach && !belongsTo(&w.session, user)
+	held := a.Env.Clock().Round(0).Sub(e.began) > tombstoneLife/2
+	return held || attached && !BelongsTo(s, user)
 }
 
-// bury puts tombstones in the places of sessions, and ends those that have come to be meanwhile. A
+// placeTombstones puts tombstones in the places of sessions, and ends those that have come to be meanwhile. A
 // tombstone that is there lasts longer: at no time is there none. One that finds no room keeps no other
 // from its place.
-func (a *Auth) bury(ctx context.Context, keys []sessionstore.Key) error {
+func (a *Accounts) placeTombstones(ctx context.Context, keys []sessionstore.Key) error {
 	var failure error
 	tried := make(map[sessionstore.Key]bool)
 	for range session.SettleTries {
 		if len(keys) == 0 {
 			return failure
 		}
-		us, now := make([]sessionstore.KeyedChange, len(keys)), a.env.Clock()
+		us, now := make([]sessionstore.KeyedChange, len(keys)), a.Env.Clock()
 		for i, key := range keys {
 			us[i] = sessionstore.KeyedChange{Key: key, Change: tombstone(now)}
 		}
 		var again, alive []sessionstore.Key
-		for i, err := range sessionstore.UpdateAll(ctx, a.env.Store, us) {
+		for i, err := range sessionstore.UpdateAll(ctx, a.Env.Store, us) {
 			switch {
 			case err == nil:
 			case errors.Is(err, sessionstore.ErrConflict):
@@ -243,7 +243,7 @@ func (a *Auth) bury(ctx context.Context, keys []sessionstore.Key) error {
 				failure = err
 			}
 		}
-		if err := a.env.EraseAll(ctx, alive); err != nil {
+		if err := a.Env.EraseAll(ctx, alive); err != nil {
 			return err
 		}
 		keys = again

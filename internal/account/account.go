@@ -1,4 +1,4 @@
-package middleware
+package account
 
 import (
 	"context"
@@ -14,33 +14,12 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// An Account is a person of this app: of one [Config].Site, however many share the store.
+// Account is a person of an app: see Account of the package middleware.
 type Account struct {
-	// ID is the app's own user id: what OnLogin set at the last sign-in, or "issuer|subject".
-	ID string
-
-	// Identity is who signed in, as the provider told it then, or in the ID token of a later refresh.
-	Identity providers.Identity
-
-	// Provider is the name of the one that the person signed in with.
-	Provider string
-
-	FirstSeen, LastSeen time.Time // sign-ins, not requests
-}
-
-// A Login is a sign-in that is about to succeed, as [Config].OnLogin sees it.
-type Login struct {
-	Account  *Account         // its ID may be set; the rest is for reading
-	IsNew    bool             // true for exactly one successful sign-in of each person; see [Config].Keys
-	Provider string           // the name of the one that they signed in with
-	Token    *providers.Token // a copy; the session has its own
-
-	// Former reports that the session, whose values OnLogin sees, was taken over from a [Former]. Its old cookie may
-	// have been stolen, or planted in this browser by somebody else: all that it says of who somebody is, such as an
-	// old user id, is that person's only once something else has shown it. To tie the account to an old user because
-	// the session names one ties it for good, to whoever brought the cookie. Link where both have one verified
-	// address, or on a page that asks for the old password; see the example of [Former].
-	Former bool
+	ID                  string
+	Identity            providers.Identity
+	Provider            string
+	FirstSeen, LastSeen time.Time
 }
 
 // profile returns what the record of an account has of it, which stays for good: no claims, which are in
@@ -48,12 +27,12 @@ type Login struct {
 func (acc *Account) profile() string {
 	p := *acc
 	p.Identity.Claims = nil
-	return p.pack()
+	return p.Pack()
 }
 
-// pack returns the value of an account's record: a one, and behind it what a session keeps of it, for
+// Pack returns the value of an account's record: a one, and behind it what a session keeps of it, for
 // [unpackAccount].
-func (acc *Account) pack() string {
+func (acc *Account) Pack() string {
 	id := &acc.Identity
 	// Lengths and times take less than 64 bytes.
 	var b packed.Builder
@@ -78,16 +57,16 @@ func (acc *Account) pack() string {
 	return b.String()
 }
 
-func unpackAccount(s string) (Account, error) {
-	acc, claims, err := readAccount(s)
+func Unpack(s string) (Account, error) {
+	acc, claims, err := read(s)
 	if claims != "" {
 		acc.Identity.Claims = json.RawMessage(claims)
 	}
 	return acc, err
 }
 
-// readAccount is unpackAccount without a copy of anything: the claims are what it returns beside the account.
-func readAccount(s string) (acc Account, claims string, err error) {
+// read is unpackAccount without a copy of anything: the claims are what it returns beside the account.
+func read(s string) (acc Account, claims string, err error) {
 	r := packed.Read(s)
 	acc = Account{ID: r.String(), FirstSeen: r.Time(), LastSeen: r.Time()}
 	acc.Identity = providers.Identity{
@@ -114,7 +93,7 @@ const (
 	enrolPause   = 20 * time.Millisecond // before the first look whether its holder is through
 
 	maxEnrolPause = 160 * time.Millisecond // between later ones
-	forGood       = 100 * 365 * 24 * time.Hour
+	ForGood       = 100 * 365 * 24 * time.Hour
 )
 
 // entered is what the record of an account holds.
@@ -130,7 +109,7 @@ type entered struct {
 // entered reads the record of an account. One that cannot be read was written by a version that is no neighbor
 // of this one, or its key was taken out of the ring. To refuse its person would keep them out for good: they
 // begin anew, as somebody who is new to the app. An attempt that fails leaves it as it was.
-func (a *Auth) entered(ctx context.Context, rec sessionstore.Record) entered {
+func (a *Accounts) entered(ctx context.Context, rec sessionstore.Record) entered {
 	e := entered{version: env.VersionOf(rec, fieldAccount)}
 	f, opened := rec.Field(fieldAccount)
 	v := f.Value
@@ -146,14 +125,14 @@ func (a *Auth) entered(ctx context.Context, rec sessionstore.Record) entered {
 		}
 		return e
 	case v != "" && v[0] == 1:
-		acc, err := unpackAccount(v[1:])
+		acc, err := Unpack(v[1:])
 		if err == nil {
 			e.account = &acc
 			return e
 		}
-		a.env.Log.Unread(ctx, kindAccount, fieldAccount, err)
+		a.Env.Log.Unread(ctx, kindAccount, fieldAccount, err)
 	default:
-		a.env.Log.Unread(ctx, kindAccount, fieldAccount, errLayout)
+		a.Env.Log.Unread(ctx, kindAccount, fieldAccount, errLayout)
 	}
 	e.lost, e.unread = true, v
 	return e
@@ -171,32 +150,32 @@ func (e *entered) hold(until time.Time) string {
 	return string(b)
 }
 
-// enrolment is a person between proving who they are and being signed in.
-type enrolment struct {
-	key     sessionstore.Key
-	packed  string // account, as the session has it
+// Enrolment is a person between proving who they are and being signed in.
+type Enrolment struct {
+	Key     sessionstore.Key
+	Packed  string // account, as the session has it
 	was     string // the account's ID so far; "" for a new one
 	version uint64
 	kept    uint64 // version that the account may have by a change of which nobody knows; 0: none
-	account *Account
-	isNew   bool
-	lost    bool   // isNew, in the place of an account that cannot be read: nobody knows whose that was
+	Account *Account
+	IsNew   bool
+	Lost    bool   // isNew, in the place of an account that cannot be read: nobody knows whose that was
 	unread  string // lost: its value; "" if it does not open
 
 	reservation *reservation // of a new account; nil: none, or it has ended
 }
 
-// enrol finds or begins the account of id, whose key at this site is key. For a new person it holds the
+// Enrol finds or begins the account of id, whose key at this site is key. For a new person it holds the
 // record until the caller keeps or drops it; others wait.
-func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*enrolment, error) {
-	e := &enrolment{key: sessionstore.Key{Kind: kindAccount, ID: key}}
+func (a *Accounts) Enrol(ctx context.Context, key string, id *providers.Identity) (*Enrolment, error) {
+	e := &Enrolment{Key: sessionstore.Key{Kind: kindAccount, ID: key}}
 	wait, seen := enrolPause, watch{}
 	for {
-		now := a.env.Clock().UTC().Truncate(time.Millisecond) // as it is stored
-		e.account = &Account{ID: id.Issuer + "|" + id.Subject, Identity: *id, FirstSeen: now, LastSeen: now}
+		now := a.Env.Clock().UTC().Truncate(time.Millisecond) // as it is stored
+		e.Account = &Account{ID: id.Issuer + "|" + id.Subject, Identity: *id, FirstSeen: now, LastSeen: now}
 		next := env.Version()
 
-		rec, err := a.env.Read(ctx, e.key)
+		rec, err := a.Env.Read(ctx, e.Key)
 		none := errors.Is(err, sessionstore.ErrNotFound)
 		if err != nil && !none {
 			return nil, fmt.Errorf("middleware: account: %w", err)
@@ -208,7 +187,7 @@ func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*
 			c = sessionstore.Change{If: []sessionstore.Match{{Name: fieldAccount, Version: there.version}}}
 		}
 		if old := there.account; old != nil {
-			e.account.ID, e.account.FirstSeen, e.version = old.ID, old.FirstSeen, there.version
+			e.Account.ID, e.Account.FirstSeen, e.version = old.ID, old.FirstSeen, there.version
 			e.was = old.ID
 			return e, nil
 		}
@@ -219,19 +198,19 @@ func (a *Auth) enrol(ctx context.Context, key string, id *providers.Identity) (*
 			wait = min(2*wait, maxEnrolPause)
 			continue
 		}
-		e.lost, e.unread = there.lost, there.unread
+		e.Lost, e.unread = there.lost, there.unread
 		held := there.hold(now.Add(enrolHold(ctx)))
-		c.Set, c.Expires = []sessionstore.Field{{Name: fieldAccount, Value: held, Version: next}}, now.Add(forGood)
-		err = a.env.Write(ctx, e.key, c)
+		c.Set, c.Expires = []sessionstore.Field{{Name: fieldAccount, Value: held, Version: next}}, now.Add(ForGood)
+		err = a.Env.Write(ctx, e.Key, c)
 		if err == nil || !env.Decided(err) {
-			e.isNew, e.version = true, next
+			e.IsNew, e.version = true, next
 		}
 		if err == nil {
 			a.reserve(ctx, e, held)
 			return e, nil
 		}
 		if !env.Contested(err) {
-			a.drop(ctx, e)
+			a.Drop(ctx, e)
 			return nil, fmt.Errorf("middleware: account: %w", err)
 		}
 	}
@@ -248,27 +227,27 @@ func enrolHold(ctx context.Context) time.Duration {
 	return min(time.Until(deadline)-enrolRest, enrolTime)
 }
 
-// keep saves the account as it is now.
-func (a *Auth) keep(ctx context.Context, e *enrolment) error {
-	if e.was != e.account.ID {
-		if err := a.introduce(ctx, e.account.ID, e.key.ID); err != nil {
+// Keep saves the account as it is now.
+func (a *Accounts) Keep(ctx context.Context, e *Enrolment) error {
+	if e.was != e.Account.ID {
+		if err := a.addAccount(ctx, e.Account.ID, e.Key.ID); err != nil {
 			return err
 		}
 	}
-	e.packed = e.account.pack()
+	e.Packed = e.Account.Pack()
 	e.version, e.reservation = e.reservation.end(e.version), nil
 	kept := env.Version()
 	c := sessionstore.Change{
 		If:      []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
-		Set:     []sessionstore.Field{{Name: fieldAccount, Value: e.account.profile(), Version: kept}},
-		Expires: a.env.Clock().Add(forGood),
+		Set:     []sessionstore.Field{{Name: fieldAccount, Value: e.Account.profile(), Version: kept}},
+		Expires: a.Env.Clock().Add(ForGood),
 	}
-	err := a.env.Write(ctx, e.key, c)
+	err := a.Env.Write(ctx, e.Key, c)
 	if err != nil && !env.Decided(err) {
 		e.kept = kept
 	}
-	if env.Contested(err) && !e.isNew {
-		err = a.unchanged(ctx, e) // another sign-in of this person ended at the same time: either profile will do
+	if env.Contested(err) && !e.IsNew {
+		err = a.Unchanged(ctx, e) // another sign-in of this person ended at the same time: either profile will do
 	}
 	if err != nil {
 		return fmt.Errorf("middleware: account: %w", err)
@@ -276,9 +255,9 @@ func (a *Auth) keep(ctx context.Context, e *enrolment) error {
 	return nil
 }
 
-// unchanged is an error if the account of e has become somebody else's meanwhile, or nobody's.
-func (a *Auth) unchanged(ctx context.Context, e *enrolment) error {
-	rec, err := a.env.Read(ctx, e.key)
+// Unchanged is an error if the account of e has become somebody else's meanwhile, or nobody's.
+func (a *Accounts) Unchanged(ctx context.Context, e *Enrolment) error {
+	rec, err := a.Env.Read(ctx, e.Key)
 	if err != nil {
 		return err
 	}
@@ -286,83 +265,108 @@ func (a *Auth) unchanged(ctx context.Context, e *enrolment) error {
 	if now == nil {
 		return errors.New("given up meanwhile")
 	}
-	if now.ID != e.was && now.ID != e.account.ID {
+	if now.ID != e.was && now.ID != e.Account.ID {
 		return errors.New("somebody else's meanwhile")
 	}
 	return nil
 }
 
-// drop gives up an enrolment that came to nothing. While the store does not take it, the next sign-in of
+// Drop gives up an enrolment that came to nothing. While the store does not take it, the next sign-in of
 // that person would wait: it is tried until they need not.
-func (a *Auth) drop(ctx context.Context, e *enrolment) {
-	if !e.isNew {
+func (a *Accounts) Drop(ctx context.Context, e *Enrolment) {
+	if !e.IsNew {
 		return
 	}
 	e.version, e.reservation = e.reservation.end(e.version), nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime) // that of the sign-in may be over
 	defer cancel()
 	if err := a.free(ctx, e); err != nil && !env.Contested(err) {
-		a.env.After(ctx, enrolTime, "account not given up", err, func(ctx context.Context) error { return a.free(ctx, e) })
+		a.Env.After(ctx, enrolTime, "account not given up", err, func(ctx context.Context) error { return a.free(ctx, e) })
 	}
 }
 
 // free makes the account of e, which is new, nobody's, or what it was if that could not be read: whether it
 // is still held, or was kept and the answer lost.
-func (a *Auth) free(ctx context.Context, e *enrolment) error {
+func (a *Accounts) free(ctx context.Context, e *Enrolment) error {
 	c := sessionstore.Change{
 		If:  []sessionstore.Match{{Name: fieldAccount, Version: e.version}},
 		Set: []sessionstore.Field{{Name: fieldAccount, Value: "\x00\x00", Version: env.Version()}},
 		// Nobody came to be known: let the record go with the attempt.
-		Expires: a.env.Clock().Add(enrolTime),
+		Expires: a.Env.Clock().Add(enrolTime),
 	}
-	if e.lost {
-		c.Set[0].Value, c.Expires = e.unread, a.env.Clock().Add(forGood)
+	if e.Lost {
+		c.Set[0].Value, c.Expires = e.unread, a.Env.Clock().Add(ForGood)
 	}
-	err := a.env.Write(ctx, e.key, c)
+	err := a.Env.Write(ctx, e.Key, c)
 	if env.Contested(err) && e.kept != 0 {
 		c.If[0].Version = e.kept
-		err = a.env.Write(ctx, e.key, c)
+		err = a.Env.Write(ctx, e.Key, c)
 	}
 	return err
 }
 
-// User returns the account of whoever is signed in, or [ErrSignedOut]. It is as of the sign-in, but for claims
-// of ID tokens: those are as of the latest refresh that brought one, from the next request on. AuthTime and
-// ACR stay the sign-in's. A context
-// that did not pass [Auth.Handler] is [ErrNoMiddleware].
-func User(ctx context.Context) (*Account, error) {
-	q, err := from(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return q.user()
-}
-
-func (q *request) user() (*Account, error) {
-	s := q.Look()
-	if !s.SignedIn() {
-		return nil, ErrSignedOut
-	}
-	f, ok := s.Record.Field(session.FieldUser)
-	if !ok {
-		return nil, ErrSignedOut
-	}
-	acc, err := unpackAccount(f.Value)
-	if err != nil {
-		return nil, ErrSignedOut
-	}
-	return &acc, nil
-}
-
 // of reports that s, which is listed under an account of user, is not of somebody else to whom
 // OnLogin has given that account since, or who had it before. One that does not say counts as user's.
-func belongsTo(s *session.View, user string) bool {
+func BelongsTo(s *session.View, user string) bool {
 	f, ok := s.Record.Field(session.FieldUser)
 	if !ok {
 		return true
 	}
-	acc, err := unpackAccount(f.Value)
+	acc, err := Unpack(f.Value)
 	return err != nil || acc.ID == user
 }
 
 const kindAccount = "account"
+
+// Unlink forgets that an account belongs to whoever is signed in to s. Who signs in with it next is
+// new to the app; whoever is signed in by it is so as somebody that it does not belong to any more.
+func (a *Accounts) Unlink(ctx context.Context, s *session.View, account string) error {
+	self, _ := s.Record.Field(session.FieldUser)
+	acc, err := Unpack(self.Value)
+	if err != nil {
+		return err
+	}
+	key := sessionstore.Key{Kind: kindAccount, ID: account}
+	for range session.SettleTries {
+		rec, err := a.Env.Read(ctx, key)
+		if errors.Is(err, sessionstore.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		there := a.entered(ctx, rec)
+		if there.held || there.account != nil && there.account.ID != acc.ID {
+			return nil
+		}
+		err = a.Env.Write(ctx, key, sessionstore.Change{
+			If: []sessionstore.Match{{Name: fieldAccount, Version: there.version}}, Expires: time.Unix(0, 0),
+		})
+		if env.Contested(err) {
+			continue // somebody has signed in by it
+		}
+		if err == nil {
+			err = a.EndAccount(ctx, account, acc.ID, s.ID) // whose sign-in, by another, may be listed there too
+		}
+		if err != nil {
+			return err
+		}
+		return a.Unlist(ctx, acc.ID, account) // the last: until then all that is left of it is found
+	}
+	return errors.New("middleware: account: changed too often")
+}
+
+// Unlist takes an account from the list of a user's.
+func (a *Accounts) Unlist(ctx context.Context, user, account string) error {
+	err := a.Env.Write(ctx, a.personKey(user), sessionstore.Change{Delete: []string{account}})
+	if env.Contested(err) {
+		return nil
+	}
+	return err
+}
+
+// Readable returns why what a session says of its user cannot be read.
+func Readable(user string) error {
+	_, _, err := read(user)
+	return err
+}
