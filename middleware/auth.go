@@ -12,6 +12,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"github.com/returnleg/returnleg/internal/account"
 	"github.com/returnleg/returnleg/internal/background"
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/eventlog"
 	"github.com/returnleg/returnleg/internal/guest"
@@ -25,27 +26,23 @@ import (
 
 // An Auth signs people in, for one app. It is safe for concurrent use. Make it with [New].
 type Auth struct {
-	env      *env.Env
-	app      *web.App
-	accounts *account.Accounts
-	sessions *session.Sessions
+	env         *env.Env
+	app         *web.App
+	connections *connection.Connections
+	accounts    *account.Accounts
+	sessions    *session.Sessions
 
-	providers  map[string]providers.Provider
 	names      []string // in the order of Config
 	namespaces namespaces
 
 	ownManager bool // made by us: nobody has wrapped anything in its LoadAndSave
 
 	onLogin     func(context.Context, *Login) error
-	onToken     func(context.Context, *TokenChange)
 	errorPage   func(http.ResponseWriter, *http.Request, *Problem)
 	sessionFree func(*http.Request) bool
 	device      func(*http.Request) string
-	client      *http.Client
 
-	flights  flights
-	breakers map[string]*breaker // by provider
-	queues   map[string]queue    // likewise
+	queues map[string]queue // likewise
 
 }
 
@@ -81,17 +78,12 @@ func New(cfg Config) (*Auth, error) {
 			Home:   cfg.home(),
 			Local:  web.Loopback(base.Hostname()),
 		},
-		providers:   map[string]providers.Provider{},
-		breakers:    map[string]*breaker{},
 		queues:      map[string]queue{},
-		flights:     flights{under: map[flightKey]*flight{}},
 		ownManager:  cfg.Sessions == nil,
 		onLogin:     cfg.OnLogin,
-		onToken:     cfg.OnToken,
 		errorPage:   cfg.ErrorPage,
 		sessionFree: cfg.SessionFree,
 		device:      cfg.Device,
-		client:      cfg.httpClient(),
 	}
 	manager := cfg.sessions()
 	a.sessions = &session.Sessions{
@@ -104,10 +96,14 @@ func New(cfg Config) (*Auth, error) {
 	}
 	a.accounts = &account.Accounts{Env: shared, Sessions: a.sessions}
 	a.sessions.Index = a.accounts
+	a.connections = connection.New(shared, a.sessions, a.accounts, cfg.Providers, cfg.httpClient())
+	if cfg.OnToken != nil {
+		a.connections.OnChange = func(ctx context.Context, c *connection.Change) {
+			cfg.OnToken(ctx, &TokenChange{Account: (*Account)(c.Account), Provider: c.Provider, Label: c.Label, Token: c.Token})
+		}
+	}
 	for _, p := range cfg.Providers {
-		a.providers[p.Name()] = p
 		a.names = append(a.names, p.Name())
-		a.breakers[p.Name()] = newBreaker(p.Name())
 		a.queues[p.Name()] = newQueue()
 	}
 	a.namespaces = newNamespaces(cfg.Providers)

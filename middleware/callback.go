@@ -8,24 +8,19 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
-	"golang.org/x/oauth2"
 )
 
 const (
 	maxAnswer = 16 << 10 // bytes of query
 	checkTime = 15 * time.Second
 )
-
-// outgoing returns ctx with the client that providers use.
-func (a *Auth) outgoing(ctx context.Context) context.Context {
-	return context.WithValue(ctx, oauth2.HTTPClient, a.client)
-}
 
 // callback answers the redirect URI. A page of ours does not stay at an address with a code in it.
 func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem {
@@ -43,7 +38,7 @@ func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem
 // what is refused can be sent again by whoever it belongs to.
 func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem {
 	r := q.r
-	poster, posts := a.providers[name].(providers.FormPoster)
+	poster, posts := a.connections.Providers[name].(providers.FormPoster)
 	posts = posts && poster.FormPost()
 	if r.Method == http.MethodPost && posts {
 		return a.posted(w, q, name)
@@ -152,12 +147,12 @@ func (a *Auth) redeem(ctx context.Context, q *request, f *flow, answer url.Value
 	if p := belongs(f, s); p != nil {
 		return nil, p
 	}
-	if p := roomFor(s, f); p != nil {
+	if p := f.room(s); p != nil {
 		return nil, p
 	}
 	visit := a.visit(f, answer.Get("state"), s)
-	provider := a.providers[f.provider]
-	check := env.Within(a.outgoing(ctx), checkTime)
+	provider := a.connections.Providers[f.provider]
+	check := env.Within(a.connections.Outgoing(ctx), checkTime)
 	defer check.Release()
 	err := provider.Check(check, visit, answer)
 	if err != nil {
@@ -175,7 +170,7 @@ func (a *Auth) redeem(ctx context.Context, q *request, f *flow, answer url.Value
 
 	// From here on the person's browser does not matter: a code that was sent has to be followed
 	// through, whoever closes a tab meanwhile.
-	whole, cancelWhole := context.WithTimeout(a.outgoing(context.WithoutCancel(q)), redeemTime)
+	whole, cancelWhole := context.WithTimeout(a.connections.Outgoing(context.WithoutCancel(q)), redeemTime)
 	defer cancelWhole()
 	red, err := a.claim(whole, f)
 	if errors.Is(err, sessionstore.ErrExists) {
@@ -280,12 +275,12 @@ func (a *Auth) denied(q *request, f *flow, refused *providers.Error) (*redemptio
 // finish redeems the code, learns who came back, and signs them in. When it fails the session is as
 // it was, and what was issued is revoked.
 func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers.Flow, answer url.Values, red *redemption) *Problem {
-	provider := a.providers[f.provider]
+	provider := a.connections.Providers[f.provider]
 	token, id, err := provider.Finish(ctx, visit, answer)
 	settled := false
 	defer func() {
 		if !settled { // a panic in OnLogin included
-			a.revoke(ctx, provider, token)
+			a.connections.Revoke(ctx, provider, token)
 		}
 	}()
 	if err != nil {
@@ -297,12 +292,12 @@ func (a *Auth) finish(ctx context.Context, q *request, f *flow, visit *providers
 	if err := a.namespaces.foreign(id.Issuer, f.provider); err != nil {
 		return problem(reason.Token, err)
 	}
-	if err := bound(token, id); err != nil {
+	if err := connection.Bound(token, id); err != nil {
 		return problem(reason.IdentitySize, err)
 	}
 	now := a.env.Clock()
-	g := newGrant(f, token, id, a.accounts.KeyOf(id), now, clockSkew(provider))
-	if err := g.meets(f.need, now); err != nil {
+	g := connection.NewGrant(f.provider, f.label, f.need.Scopes, token, id, a.accounts.KeyOf(id), now, connection.ClockSkew(provider))
+	if err := g.Meets(f.need, now); err != nil {
 		return finishProblem(err)
 	}
 	out, p := a.settle(ctx, q, f, g, id)

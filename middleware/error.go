@@ -3,6 +3,7 @@ package middleware
 import (
 	"errors"
 
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/session"
 )
 
@@ -12,26 +13,26 @@ var (
 	ErrNoMiddleware = session.ErrNoRequest
 
 	// ErrSignedOut means that nobody is signed in, or not any more.
-	ErrSignedOut = errors.New("middleware: not signed in")
+	ErrSignedOut = session.ErrSignedOut
 
 	// ErrNotConnected means that the person is signed in, but without the provider asked for.
-	ErrNotConnected = errors.New("middleware: provider not connected")
+	ErrNotConnected = connection.ErrNotConnected
 
 	// ErrReauthRequired means that the provider's token has ended and cannot be renewed: the
 	// person has to sign in there again. [Auth.Require] with a Need of that provider does so.
-	ErrReauthRequired = errors.New("middleware: token has ended; sign in again")
+	ErrReauthRequired = connection.ErrReauthRequired
 
 	// ErrTokenExpired means that the token has ended and could be renewed, but that the context is
 	// one of [WithoutRefresh]. [Refresh] renews it.
-	ErrTokenExpired = errors.New("middleware: token has ended; it was not to be renewed")
+	ErrTokenExpired = connection.ErrTokenExpired
 
 	// ErrStepUp means that an API wants the person to allow more, or to prove better who they are.
 	// A [*StepUpError] says what.
-	ErrStepUp = errors.New("middleware: the API asks for a step-up")
+	ErrStepUp = connection.ErrStepUp
 
 	// ErrOrigin means that a request was not sent, because its origin is not one that the
 	// provider declares for its API.
-	ErrOrigin = errors.New("middleware: not an origin of the provider's API")
+	ErrOrigin = connection.ErrOrigin
 
 	// ErrReturnTo means that an address to return to leaves the site, is one of the kit's own, or is no
 	// address: see [LoginURL].

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/sessionstore"
@@ -61,8 +62,8 @@ func (a *Auth) SetOnLogin(f func(context.Context, *Login) error) { a.onLogin = f
 
 // AddUnsaved counts so many renewed tokens more that are not saved, and returns how many may be.
 func (a *Auth) AddUnsaved(n int) (most int) {
-	a.flights.unsaved.Add(int32(n))
-	return maxUnsaved
+	a.connections.Flights.Unsaved.Add(int32(n))
+	return connection.MaxUnsaved
 }
 
 // SetNow replaces the clock.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
@@ -16,7 +17,7 @@ import (
 // extend adds what came back from a step-up or link to the session that it left. The person stays
 // who they are. The steps that can say no come first; then the session is written; then the account changes
 // hands, if it does. When that fails the session gets back what it had.
-func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *providers.Identity) (*outcome, *Problem) {
+func (a *Auth) extend(ctx context.Context, q *request, f *flow, g connection.Grant, id *providers.Identity) (*outcome, *Problem) {
 	p := *q.Now.Load()
 	var h *transfer
 	if f.purpose == link {
@@ -25,7 +26,7 @@ func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *pro
 			return nil, problem
 		}
 	}
-	places, err := a.accounts.ListGrant(ctx, &p, sessionAt(g.token))
+	places, err := a.accounts.ListGrant(ctx, &p, sessionAt(g.Token))
 	if err != nil {
 		a.letGo(ctx, h)
 		return nil, problem(reason.Store, err)
@@ -45,9 +46,9 @@ func (a *Auth) extend(ctx context.Context, q *request, f *flow, g grant, id *pro
 		return nil, problem(reason.Store, err)
 	}
 	a.overtaken(ctx, h, &x.session)
-	if x.had && x.old.user != g.user {
+	if x.had && x.old.User != g.User {
 		// Another account has taken its place: nobody uses that one's token any more.
-		a.giveBack(ctx, &x.session, &x.old)
+		a.connections.RevokeAndUnlink(ctx, &x.session, &x.old)
 	}
 	return x.outcome, nil
 }
@@ -57,36 +58,36 @@ type extension struct {
 	outcome *outcome
 	session session.View        // before
 	change  sessionstore.Change // that was made
-	old     grant               // in whose place there is another
+	old     connection.Grant    // in whose place there is another
 	had     bool
 }
 
 // add writes g into the session of p.
-func (a *Auth) add(ctx context.Context, p *session.View, f *flow, g grant) (*extension, *Problem) {
+func (a *Auth) add(ctx context.Context, p *session.View, f *flow, g connection.Grant) (*extension, *Problem) {
 	for range session.SettleTries {
 		if p := belongs(f, p); p != nil {
 			return nil, p
 		}
-		if p := roomFor(p, f); p != nil {
+		if p := f.room(p); p != nil {
 			return nil, p
 		}
-		old, had := grantOf(p, g.id())
-		if f.purpose == stepUp && (!had || old.user != g.user) {
+		old, had := connection.GrantOf(p, g.ID())
+		if f.purpose == stepUp && (!had || old.User != g.User) {
 			return nil, problem(reason.Identity, errors.New("middleware: callback: another subject than before"))
 		}
 		now, m := a.env.Clock(), p.Meta
 		out := &outcome{session: p.ID, deadline: m.Deadline, persist: m.Persist, user: m.User}
 		c := sessionstore.Change{If: []sessionstore.Match{p.Lineage()}, Expires: a.sessions.Expiry(&m, now)}
 		if !had { // nor has anybody made one meanwhile, whose account would be left without it
-			name := prefixGrant + g.id()
+			name := connection.PrefixGrant + g.ID()
 			c.If = append(c.If, sessionstore.Match{Name: name, Version: env.VersionOf(p.Record, name)})
 		}
-		kept := keepGrant(p, &c, g, len(f.need.ACR) > 0 || f.need.MaxAge > 0, now)
+		kept := connection.KeepGrant(p, &c, g, len(f.need.ACR) > 0 || f.need.MaxAge > 0, now)
 		if f.purpose == stepUp && (len(f.need.ACR) > 0 || f.need.MaxAge > 0) && p.Standing == session.Current {
 			// The level has risen: what was stolen before is worth nothing now.
 			out.secret = a.env.Ring[0].Next(p.ID, p.Secret, m.User, p.Born)
 			m.Rotate(out.secret, false, now)
-			m.ACR = g.acr
+			m.ACR = g.ACR
 			c.If = append(c.If, sessionstore.Match{Name: session.FieldMeta, Version: p.MetaVersion})
 			c.Set = append(c.Set, sessionstore.Field{Name: session.FieldMeta, Value: m.Pack(), Version: env.Version()})
 		}
@@ -94,7 +95,7 @@ func (a *Auth) add(ctx context.Context, p *session.View, f *flow, g grant) (*ext
 		c.Set, c.Delete = append(c.Set, back...), gone
 		err := a.env.Write(ctx, p.Key(), c)
 		if err == nil {
-			out.unmet = f.purpose == stepUp && len(missing(f.need.Scopes, kept.token.Scopes)) > 0
+			out.unmet = f.purpose == stepUp && len(connection.Missing(f.need.Scopes, kept.Token.Scopes)) > 0
 			return &extension{outcome: out, session: *p, change: c, old: old, had: had}, nil
 		}
 		if !env.Contested(err) {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/internal/reason"
@@ -38,8 +39,8 @@ type flow struct {
 	expires  time.Time
 	page     string // id of the page state that was saved before leaving
 	returnTo string
-	need     Need   // scopes, ACR, MaxAge
-	takes    string // link: key of the account that may change hands
+	need     connection.Need // scopes, ACR, MaxAge
+	takes    string          // link: key of the account that may change hands
 
 	seed     [16]byte
 	secrets  *keys.Secrets
@@ -184,8 +185,8 @@ func (a *Auth) visit(f *flow, state string, s *session.View) *providers.Flow {
 		ACR:         f.need.ACR,
 	}
 	if f.purpose == link {
-		for g := range grantsOf(s) {
-			if g.provider == f.provider && g.label != f.label {
+		for g := range connection.GrantsOf(s) {
+			if g.Provider == f.provider && g.Label != f.label {
 				v.Prompt = "select_account" // or they come back as who they are there already
 			}
 		}
@@ -193,15 +194,15 @@ func (a *Auth) visit(f *flow, state string, s *session.View) *providers.Flow {
 	if f.purpose != stepUp {
 		return v
 	}
-	if g, ok := grantOf(s, connected(f.provider, f.label)); ok {
+	if g, ok := connection.GrantOf(s, connection.ID(f.provider, f.label)); ok {
 		// The new token takes the old one's place: it has to carry what that one did. One that came after f
 		// had left was not asked for, and a provider that does not say what it grants means what was asked
 		// for. The state has full seconds. Who leaves now has what there is, whatever the clock says of whoever
 		// noted it.
-		if began := time.UnixMicro(f.started).Truncate(time.Second).Add(time.Second); !f.back || !g.obtained.After(began) {
-			v.Scopes = append(append([]string(nil), g.token.Scopes...), missing(f.need.Scopes, g.token.Scopes)...)
+		if began := time.UnixMicro(f.started).Truncate(time.Second).Add(time.Second); !f.back || !g.Obtained.After(began) {
+			v.Scopes = append(append([]string(nil), g.Token.Scopes...), connection.Missing(f.need.Scopes, g.Token.Scopes)...)
 		}
-		v.Subject = g.subject
+		v.Subject = g.Subject
 	}
 	return v
 }
@@ -258,3 +259,11 @@ func (f *flow) ending(result string) session.Ending {
 }
 
 const kindAside = "aside"
+
+// room refuses a link that would be one connection too many.
+func (f *flow) room(s *session.View) *Problem {
+	if f.purpose != link || connection.HasRoom(s, f.provider, f.label) {
+		return nil
+	}
+	return problem(reason.Connections, nil)
+}

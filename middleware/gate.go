@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
@@ -23,7 +24,7 @@ import (
 //
 // Require panics if n names a provider that is not configured.
 func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
-	if n.Provider != "" && a.providers[n.Provider] == nil {
+	if n.Provider != "" && a.connections.Providers[n.Provider] == nil {
 		panic("middleware: Require: no provider " + n.Provider)
 	}
 	return func(next http.Handler) http.Handler {
@@ -33,11 +34,11 @@ func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
 				a.refuse(w, r, problem(reason.Handler, ErrNoMiddleware)) // a gate fails closed
 				return
 			}
-			if err = q.check(n); err == nil {
+			if err = a.connections.Check(q, q.Look(), n.inner()); err == nil {
 				next.ServeHTTP(w, r)
 				return
 			}
-			if p := a.judge(w, q, r, err); p != nil {
+			if p := a.judge(w, q, r, outward(err)); p != nil {
 				a.refuse(w, r, p)
 			}
 		})
@@ -45,7 +46,7 @@ func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
 }
 
 // stop answers a request that lacks something: it starts a sign-in, or returns why not.
-func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, l lack) *Problem {
+func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n connection.Need, l connection.Lack) *Problem {
 	q.stopped.Store(true)
 	s := q.Look()
 	h := w.Header()
@@ -62,7 +63,7 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 	if s.Standing == session.Withheld {
 		return p // who is signed in was not looked up, and will not be when they are back: no start, no cookie
 	}
-	if n.declined(s, connected(d.provider, d.label), l) {
+	if n.Declined(s, connection.ID(d.provider, d.label), l) {
 		return p // who has said no to it is not asked again without a word
 	}
 	if q.keptBack() {
@@ -87,7 +88,7 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n Need, 
 
 // departureFor returns where whoever falls short of n by l has to go, and comes back to. Its provider is ""
 // if they have to choose one.
-func (a *Auth) departureFor(q *request, r *http.Request, n Need, l lack) departure {
+func (a *Auth) departureFor(q *request, r *http.Request, n connection.Need, l connection.Lack) departure {
 	at := q.r.URL // as the browser knows it: r may have come through an http.StripPrefix
 	back, ok := a.app.OwnPath(web.Address(q.r.URL))
 	if page, known := a.app.OwnPath(r.Referer()); known && !web.PageLoad(r) {
@@ -98,13 +99,13 @@ func (a *Auth) departureFor(q *request, r *http.Request, n Need, l lack) departu
 	}
 	d := departure{provider: n.Provider, label: n.Label, purpose: stepUp, need: n, page: q.Leaving(), returnTo: back, gate: gatePath(at.Path)}
 	switch l {
-	case lacksUser:
+	case connection.LacksUser:
 		d.purpose, d.label = signIn, "" // first they sign in
 		if d.provider == "" && len(a.names) == 1 {
 			d.provider = a.names[0]
 		}
 		return d
-	case lacksProvider:
+	case connection.LacksProvider:
 		d.purpose = link
 	}
 	if d.provider == "" {
@@ -114,18 +115,18 @@ func (a *Auth) departureFor(q *request, r *http.Request, n Need, l lack) departu
 }
 
 // missed returns the problem of who has to depart by d, because of l.
-func (a *Auth) missed(q *request, r *http.Request, d *departure, l lack) (*Problem, error) {
-	p := l.problem(d.provider)
+func (a *Auth) missed(q *request, r *http.Request, d *departure, l connection.Lack) (*Problem, error) {
+	p := problemLacking(l, d.provider)
 	if !web.PageLoad(r) {
 		p.Status = http.StatusUnauthorized // for a script both are one: there is somewhere to sign in
 	}
 	if d.provider == "" { // what is asked of one provider another may not know
 		var err error
-		p.LoginURL, err = a.loginURL(q, Need{}, d.returnTo)
+		p.LoginURL, err = a.loginURL(q, connection.Need{}, d.returnTo)
 		return p, err
 	}
 	n := d.need
-	n.Provider, n.Label, n.again = d.provider, d.label, d.purpose == stepUp
+	n.Provider, n.Label, n.Again = d.provider, d.label, d.purpose == stepUp
 	url, err := a.loginURL(q, n, d.returnTo)
 	if err != nil {
 		return nil, err

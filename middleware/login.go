@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/packed"
@@ -43,7 +44,7 @@ type departure struct {
 	provider string
 	label    string // of the connection; "" for signIn
 	purpose  purpose
-	need     Need
+	need     connection.Need
 	takes    string // see flow
 	page     string // id of a page state
 	returnTo string
@@ -70,10 +71,10 @@ func LoginURL(ctx context.Context, n Need, returnTo string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return q.auth.loginURL(q, n, returnTo)
+	return q.auth.loginURL(q, n.inner(), returnTo)
 }
 
-func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
+func (a *Auth) loginURL(q *request, n connection.Need, returnTo string) (string, error) {
 	name := n.Provider
 	if s := q.Look(); name == "" && s.SignedIn() {
 		name = s.Meta.Provider
@@ -81,7 +82,7 @@ func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
 	if name == "" && len(a.names) == 1 {
 		name = a.names[0]
 	}
-	if name != "" && a.providers[name] == nil {
+	if name != "" && a.connections.Providers[name] == nil {
 		return "", fmt.Errorf("middleware: login url: no provider %q", name)
 	}
 	v := url.Values{}
@@ -93,7 +94,7 @@ func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
 		v.Set(returnParam, path)
 	}
 	page := q.Leaving()
-	if page != "" || n.special() {
+	if page != "" || n.Special() {
 		sealed, err := a.sealNeed(n, name, page)
 		if err != nil {
 			return "", err
@@ -112,29 +113,29 @@ func (a *Auth) loginURL(q *request, n Need, returnTo string) (string, error) {
 
 // sealNeed returns n for a URL: sealed, so that nobody else decides what is asked for, and for one provider, so that
 // nobody decides whom it is asked of. Provider "" leaves that to the person, on the page that lists them.
-func (a *Auth) sealNeed(n Need, provider, page string) (string, error) {
+func (a *Auth) sealNeed(n connection.Need, provider, page string) (string, error) {
 	b := packed.AppendTime([]byte("n"), a.env.Clock().Add(needLife))
 	b = packed.AppendStrings(b, n.Scopes)
 	b = packed.AppendStrings(b, n.ACR)
 	b = packed.AppendUint(b, uint64(providers.WholeSeconds(n.MaxAge)))
 	b = packed.AppendString(b, page)
 	b = packed.AppendString(b, n.Label)
-	b = packed.AppendBool(b, n.again)
+	b = packed.AppendBool(b, n.Again)
 	b = packed.AppendString(b, provider)
 	return a.sealHop(b)
 }
 
 // openNeed returns what was sealed for that provider, or for any.
-func (a *Auth) openNeed(s, provider string) (n Need, page string, ok bool) {
+func (a *Auth) openNeed(s, provider string) (n connection.Need, page string, ok bool) {
 	b, ok := a.openHop(s)
 	if !ok || len(b) == 0 || b[0] != 'n' {
-		return Need{}, "", false
+		return connection.Need{}, "", false
 	}
 	r := packed.Read(b[1:])
 	until := r.Time()
-	n = Need{Scopes: r.Strings(), ACR: r.Strings(), MaxAge: time.Duration(r.Uint()) * time.Second}
+	n = connection.Need{Scopes: r.Strings(), ACR: r.Strings(), MaxAge: time.Duration(r.Uint()) * time.Second}
 	page = r.String()
-	n.Label, n.again = r.String(), r.Bool()
+	n.Label, n.Again = r.String(), r.Bool()
 	of := r.String()
 	return n, page, r.Err() == nil && a.env.Clock().Before(until) && (of == "" || of == provider)
 }
@@ -267,7 +268,7 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 	if d.purpose != signIn {
 		f.user = s.Meta.User
 	}
-	if p := roomFor(s, f); p != nil {
+	if p := f.room(s); p != nil {
 		p.Provider, p.BackURL = d.provider, d.returnTo
 		return p
 	}
@@ -290,9 +291,9 @@ func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
 	if err != nil {
 		return problem(reason.Random, err)
 	}
-	ctx := env.Within(a.outgoing(q), beginTime)
+	ctx := env.Within(a.connections.Outgoing(q), beginTime)
 	defer ctx.Release()
-	to, err := a.providers[d.provider].Begin(ctx, a.visit(f, state, s))
+	to, err := a.connections.Providers[d.provider].Begin(ctx, a.visit(f, state, s))
 	if err != nil {
 		return a.anew(beginProblem(err, d.provider), &d)
 	}
@@ -330,8 +331,8 @@ func (a *Auth) retryable(p *Problem, provider, returnTo string) *Problem {
 // and what was saved for the page would not come back with it.
 func (a *Auth) anew(p *Problem, d *departure) *Problem {
 	n, v := d.need, url.Values{returnParam: {d.returnTo}}
-	n.again = n.again || d.purpose == stepUp
-	if d.page != "" || n.special() {
+	n.Again = n.Again || d.purpose == stepUp
+	if d.page != "" || n.Special() {
 		if sealed, err := a.sealNeed(n, d.provider, d.page); err == nil {
 			v.Set(needParam, sealed)
 		}

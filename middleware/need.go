@@ -2,12 +2,12 @@ package middleware
 
 import (
 	"context"
-	"slices"
+	"errors"
+	"fmt"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/reason"
-	"github.com/returnleg/returnleg/internal/session"
-	"github.com/returnleg/returnleg/providers"
 )
 
 // A Need is what a page asks of a session. The zero Need is: signed in.
@@ -55,126 +55,50 @@ func Check(ctx context.Context, n Need) error {
 	if err != nil {
 		return err
 	}
-	return q.check(n)
+	return outward(q.auth.connections.Check(q, q.Look(), n.inner()))
 }
 
-func (q *request) check(n Need) error {
-	s := q.Look()
-	l := n.lacks(s, q.auth.env.Clock())
+// inner returns n as the rooms have it.
+func (n Need) inner() connection.Need {
+	return connection.Need{Provider: n.Provider, Label: n.Label, Scopes: n.Scopes, ACR: n.ACR, MaxAge: n.MaxAge, Again: n.again}
+}
+
+// outward returns an error of the rooms as an app sees it.
+func outward(err error) error {
+	var step *connection.Shortfall
+	var refused *reason.Error
+	switch {
+	case errors.As(err, &step):
+		n := step.Need
+		err = &StepUpError{Need: Need{Provider: n.Provider, Label: n.Label, Scopes: n.Scopes, ACR: n.ACR, MaxAge: n.MaxAge, again: n.Again}, lacks: step.Lacks}
+		if step.Unconfigured {
+			return fmt.Errorf("%w, and not configured", err)
+		}
+	case errors.As(err, &refused):
+		return problemOf(err)
+	}
+	return err
+}
+
+// reasonOf is what the person is told.
+func reasonOf(l connection.Lack) string {
 	switch l {
-	case lacksNothing:
-		return nil
-	case lacksUser:
-		return &StepUpError{Need: n, lacks: l}
-	}
-	if n.Provider == "" {
-		n.Provider = s.Meta.Provider
-	}
-	if l == lacksProvider {
-		q.auth.unreadGrant(q, s, connected(n.Provider, n.Label))
-	}
-	n.again = l != lacksProvider
-	return &StepUpError{Need: n, lacks: l}
-}
-
-// zero reports that n asks for nothing but a signed-in person.
-func (n Need) zero() bool {
-	return n.Provider == "" && !n.special()
-}
-
-// special reports that n asks for more than to be signed in with its provider.
-func (n Need) special() bool {
-	return n.Label != "" || n.again || len(n.Scopes) > 0 || len(n.ACR) > 0 || n.MaxAge > 0
-}
-
-// lack is how a session falls short of a Need.
-type lack uint8
-
-const (
-	lacksNothing  lack = iota
-	lacksUser          // nobody is signed in
-	lacksProvider      // the provider is not connected
-	lacksToken         // its token has ended
-	lacksScope
-	lacksLevel // ACR
-	lacksAge   // MaxAge
-)
-
-// reason is what the person is told.
-func (l lack) reason() string {
-	switch l {
-	case lacksUser:
+	case connection.LacksUser:
 		return reason.SignedOut
-	case lacksToken:
+	case connection.LacksToken:
 		return reason.Ended
 	default:
 		return reason.Need
 	}
 }
 
-// problem is what the person is told; provider is the one that it is about.
-func (l lack) problem(provider string) *Problem {
-	p := problem(l.reason(), nil)
-	if l == lacksProvider && provider != "" {
+// problemLacking is what the person is told; provider is the one that it is about.
+func problemLacking(l connection.Lack, provider string) *Problem {
+	p := problem(reasonOf(l), nil)
+	if l == connection.LacksProvider && provider != "" {
 		name := label(provider)
 		p.Title = "Please connect " + name
 		p.Detail = "This page needs an account of yours at " + name + " that is not connected yet. You stay signed in here."
 	}
 	return p
-}
-
-// lacks judges what a session holds against n, at now.
-func (n Need) lacks(s *session.View, now time.Time) lack {
-	if !s.SignedIn() {
-		return lacksUser
-	}
-	if n.zero() {
-		return lacksNothing
-	}
-	provider := n.Provider
-	if provider == "" {
-		provider = s.Meta.Provider
-	}
-	g, ok := grantOf(s, connected(provider, n.Label))
-	if !ok {
-		return lacksProvider
-	}
-	if len(n.ACR) > 0 && !slices.Contains(n.ACR, g.acr) {
-		return lacksLevel
-	}
-	if n.MaxAge > 0 && !providers.Recent(g.proved(), now, n.MaxAge) {
-		return lacksAge
-	}
-	if (n.Provider != "" || n.Label != "" || len(n.Scopes) > 0) && g.over(now) {
-		return lacksToken // whatever it was good for
-	}
-	if len(missing(n.Scopes, g.token.Scopes)) > 0 {
-		return lacksScope
-	}
-	return lacksNothing
-}
-
-// declined reports that a sign-in for n, which s falls short of by l, would ask for scopes to which the
-// person has said no, and for no others.
-func (n Need) declined(s *session.View, id string, l lack) bool {
-	g, ok := grantOf(s, id)
-	if !ok || l != lacksScope && l != lacksToken {
-		return false
-	}
-	m := missing(n.Scopes, g.token.Scopes)
-	if l == lacksToken && len(m) == 0 {
-		return false // it is about the token alone
-	}
-	return len(missing(m, g.declined)) == 0
-}
-
-// missing returns the elements of want that are not in have.
-func missing(want, have []string) []string {
-	var m []string
-	for _, s := range want {
-		if !slices.Contains(have, s) && !slices.Contains(m, s) {
-			m = append(m, s)
-		}
-	}
-	return m
 }

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 )
 
 // Take removes the session value of key and returns it, in one step: of several requests that take
@@ -16,5 +17,8 @@ func Take(ctx context.Context, key string) (v any, ok bool, err error) {
 		return nil, false, err
 	}
 	v, ok, err = q.Take(key)
+	if errors.Is(err, ErrNotSaved) {
+		return nil, false, err
+	}
 	return v, ok, broken(err)
 }

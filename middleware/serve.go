@@ -25,11 +25,11 @@ func (a *Auth) serve(w http.ResponseWriter, q *request, rest string) {
 		p = a.fresh(w, q)
 	case !two && name == "status":
 		p = a.status(w, q)
-	case two && a.providers[name] != nil && action == "login":
+	case two && a.connections.Providers[name] != nil && action == "login":
 		p = a.login(w, q, name)
-	case two && a.providers[name] != nil && action == "disconnect":
+	case two && a.connections.Providers[name] != nil && action == "disconnect":
 		p = a.disconnect(w, q, name)
-	case two && a.providers[name] != nil && action == "callback":
+	case two && a.connections.Providers[name] != nil && action == "callback":
 		p = a.callback(w, q, name)
 	default:
 		p = problem(reason.NotFound, nil)

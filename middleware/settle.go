@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/internal/account"
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/reason"
@@ -87,15 +88,15 @@ const (
 )
 
 // settle signs in whoever came back with g.
-func (a *Auth) settle(ctx context.Context, q *request, f *flow, g grant, id *providers.Identity) (*outcome, *Problem) {
+func (a *Auth) settle(ctx context.Context, q *request, f *flow, g connection.Grant, id *providers.Identity) (*outcome, *Problem) {
 	if f.purpose != signIn {
 		return a.extend(ctx, q, f, g, id)
 	}
-	e, err := a.accounts.Enrol(ctx, g.user, id)
+	e, err := a.accounts.Enrol(ctx, g.User, id)
 	if err != nil {
 		return nil, problem(reason.Store, err)
 	}
-	e.Account.Provider = g.provider
+	e.Account.Provider = g.Provider
 	former, err := a.foresee(ctx, q, f, e.Key.ID)
 	if err != nil {
 		a.accounts.Drop(ctx, e)
@@ -173,7 +174,7 @@ func (f *flow) carries(p, origin *session.View) *session.View {
 
 // welcome calls the app's OnLogin. A panic in it is the app's, and goes on; but it must not leave
 // the account held.
-func (a *Auth) welcome(ctx context.Context, e *account.Enrolment, g grant, former bool) error {
+func (a *Auth) welcome(ctx context.Context, e *account.Enrolment, g connection.Grant, former bool) error {
 	if a.onLogin == nil {
 		return nil
 	}
@@ -183,8 +184,8 @@ func (a *Auth) welcome(ctx context.Context, e *account.Enrolment, g grant, forme
 			a.accounts.Drop(ctx, e)
 		}
 	}()
-	t := *g.token
-	err := a.onLogin(ctx, &Login{Account: (*Account)(e.Account), IsNew: e.IsNew, Provider: g.provider, Token: &t, Former: former})
+	t := *g.Token
+	err := a.onLogin(ctx, &Login{Account: (*Account)(e.Account), IsNew: e.IsNew, Provider: g.Provider, Token: &t, Former: former})
 	returned = true
 	if err == nil && e.Account.ID == "" {
 		return errors.New("middleware: OnLogin: empty Account.ID")
@@ -193,7 +194,7 @@ func (a *Auth) welcome(ctx context.Context, e *account.Enrolment, g grant, forme
 }
 
 // attach saves the sign-in in the session that wins, in one change.
-func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *account.Enrolment) (*outcome, error) {
+func (a *Auth) attach(ctx context.Context, q *request, f *flow, g connection.Grant, e *account.Enrolment) (*outcome, error) {
 	sn, err := q.Snap() // what OnLogin put into the session
 	if err != nil {
 		return nil, err
@@ -217,7 +218,7 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g grant, e *acco
 			return nil, err
 		}
 		c.Set, c.Delete = append(c.Set, set...), append(c.Delete, del...)
-		listed, err := a.accounts.List(ctx, a.deviceOf(q), w.session.ID, user, sessionAt(g.token), out.deadline)
+		listed, err := a.accounts.List(ctx, a.deviceOf(q), w.session.ID, user, sessionAt(g.Token), out.deadline)
 		if err != nil {
 			return nil, err
 		}
@@ -274,7 +275,7 @@ func (a *Auth) replace(ctx context.Context, q *request, s *session.View) {
 }
 
 // signInto returns the change that signs e in to the session of w, and what the browser is told.
-func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *grant, e *account.Enrolment) (*outcome, sessionstore.Change, error) {
+func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *connection.Grant, e *account.Enrolment) (*outcome, sessionstore.Change, error) {
 	now, s, user := a.env.Clock(), &w.session, e.Key.ID
 	m, c := s.Meta, sessionstore.Change{Tier: sessionstore.Member}
 	switch w.how {
@@ -291,20 +292,20 @@ func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *grant, e
 	}
 	secret := a.env.Ring[0].Next(s.ID, w.present, user, s.Born)
 	switch {
-	case w.how == attach && p.Standing == session.Current && g.acr == m.ACR:
+	case w.how == attach && p.Standing == session.Current && g.ACR == m.ACR:
 		secret = p.Secret // the same person at the same level: the cookie stays
 	case w.how == attach && p.Standing != session.Current:
 		// What replaced the cookie that came is sent again, if it followed from it and is to stay: at another
 		// level the present secret must not open what the new one does.
 		var ok bool
-		if secret, ok = a.followed(s, p.Secret, user); !ok || g.acr != m.ACR {
+		if secret, ok = a.followed(s, p.Secret, user); !ok || g.ACR != m.ACR {
 			secret = a.env.Ring[0].Next(s.ID, hashed+m.Current, user, s.Born)
 			m.Rotate(secret, false, now)
 		}
 	default:
 		m.Rotate(secret, false, now)
 	}
-	m.User, m.Provider, m.ACR, m.Persist = user, g.provider, g.acr, m.Persist || w.remember
+	m.User, m.Provider, m.ACR, m.Persist = user, g.Provider, g.ACR, m.Persist || w.remember
 	m.Deadline = now.Add(a.sessions.Manager.Lifetime).UTC().Truncate(time.Millisecond)
 	if w.how != attach {
 		m.SignedIn = now
@@ -313,7 +314,7 @@ func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *grant, e
 	c.Set = append(make([]sessionstore.Field, 0, 6), // and grant, ending, page, born
 		sessionstore.Field{Name: session.FieldMeta, Value: m.Pack(), Version: env.Version()},
 		sessionstore.Field{Name: session.FieldUser, Value: e.Packed[1:]})
-	keepGrant(s, &c, *g, false, now)
+	connection.KeepGrant(s, &c, *g, false, now)
 	back, gone := a.sessions.CameBack(s, origin, f.ending("signed_in"), f.page, user)
 	c.Set, c.Delete = append(c.Set, back...), gone
 	if w.how == bear || w.how == renew {

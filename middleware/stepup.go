@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
@@ -21,7 +22,7 @@ import (
 // [Check] also [ErrSignedOut].
 type StepUpError struct {
 	Need  Need
-	lacks lack
+	lacks connection.Lack
 }
 
 // Error says which connection it is about, and why.
@@ -29,37 +30,11 @@ func (e *StepUpError) Error() string {
 	if e.Need.Provider == "" {
 		return e.Unwrap().Error()
 	}
-	return "middleware: " + connected(e.Need.Provider, e.Need.Label) + ": " + strings.TrimPrefix(e.Unwrap().Error(), "middleware: ")
+	return "middleware: " + connection.ID(e.Need.Provider, e.Need.Label) + ": " + strings.TrimPrefix(e.Unwrap().Error(), "middleware: ")
 }
 
 // Unwrap returns the cause.
-func (e *StepUpError) Unwrap() error {
-	switch e.lacks {
-	case lacksUser:
-		return ErrSignedOut
-	case lacksProvider:
-		return ErrNotConnected
-	case lacksToken:
-		return ErrReauthRequired
-	default:
-		return ErrStepUp
-	}
-}
-
-// stepUpOf returns what an API's refusal asks for; nil if it is about something else. RFC 6750,
-// section 3.1, and RFC 9470, section 3.
-func stepUpOf(c providers.Challenge, provider, label string) error {
-	n := Need{Provider: provider, Label: label, again: true}
-	switch c.Error {
-	case "insufficient_scope":
-		n.Scopes = c.Scopes
-		return &StepUpError{Need: n, lacks: lacksScope}
-	case "insufficient_user_authentication":
-		n.ACR, n.MaxAge = c.ACR, c.MaxAge
-		return &StepUpError{Need: n, lacks: lacksLevel}
-	}
-	return nil
-}
+func (e *StepUpError) Unwrap() error { return e.lacks.Cause() }
 
 // Answer answers a request whose handler met err, which may come from [Token], [Client] (in the
 // *url.Error of a request), [Check] or [User], wrapped or not. Somebody who has to sign in, connect a
@@ -99,11 +74,11 @@ func (a *Auth) judge(w http.ResponseWriter, q *request, r *http.Request, err err
 	if errors.As(err, &given) {
 		return given.whole() // a copy: all who wait for one refresh are given one error
 	}
-	if n, l := lackOf(err); l != lacksNothing {
-		if l != lacksUser && !q.Look().SignedIn() {
-			n, l = Need{}, lacksUser // first they sign in
+	if n, l := lackOf(err); l != connection.LacksNothing {
+		if l != connection.LacksUser && !q.Look().SignedIn() {
+			n, l = connection.Need{}, connection.LacksUser // first they sign in
 		}
-		if n.Provider != "" && a.providers[n.Provider] == nil {
+		if n.Provider != "" && a.connections.Providers[n.Provider] == nil {
 			return problem(reason.Handler, err)
 		}
 		return a.stop(w, q, r, n, l)
@@ -125,23 +100,23 @@ func (a *Auth) judge(w http.ResponseWriter, q *request, r *http.Request, err err
 }
 
 // lackOf returns what a session lacks, as err says.
-func lackOf(err error) (Need, lack) {
+func lackOf(err error) (connection.Need, connection.Lack) {
 	var step *StepUpError
 	switch {
-	case errors.As(err, &step) && step.lacks == lacksNothing:
-		return step.Need, lacksScope // one that the app has made itself
+	case errors.As(err, &step) && step.lacks == connection.LacksNothing:
+		return step.Need.inner(), connection.LacksScope // one that the app has made itself
 	case step != nil:
-		return step.Need, step.lacks
+		return step.Need.inner(), step.lacks
 	case errors.Is(err, ErrSignedOut):
-		return Need{}, lacksUser
+		return connection.Need{}, connection.LacksUser
 	case errors.Is(err, ErrNotConnected):
-		return Need{}, lacksProvider
+		return connection.Need{}, connection.LacksProvider
 	case errors.Is(err, ErrReauthRequired):
-		return Need{}, lacksToken
+		return connection.Need{}, connection.LacksToken
 	case errors.Is(err, ErrStepUp):
-		return Need{}, lacksLevel
+		return connection.Need{}, connection.LacksLevel
 	}
-	return Need{}, lacksNothing
+	return connection.Need{}, connection.LacksNothing
 }
 
 // HandlerFunc is a handler that may fail: [Answer] answers for it then.

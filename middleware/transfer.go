@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/returnleg/returnleg/internal/account"
+	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
@@ -22,11 +23,11 @@ type transfer struct {
 // own judges whether the identity that is being linked may be another one of the person who is signed
 // in. One that belongs to somebody else here changes hands only if the person has confirmed that, and
 // was then signed in as who they are now. It is nil for the one that they are signed in as.
-func (a *Auth) own(ctx context.Context, p *session.View, f *flow, g *grant, id *providers.Identity) (*transfer, *Problem) {
+func (a *Auth) own(ctx context.Context, p *session.View, f *flow, g *connection.Grant, id *providers.Identity) (*transfer, *Problem) {
 	if pr := belongs(f, p); pr != nil {
 		return nil, pr
 	}
-	if g.user == p.Meta.User {
+	if g.User == p.Meta.User {
 		return nil, nil
 	}
 	if f.label == "" && f.provider == p.Meta.Provider {
@@ -38,7 +39,7 @@ func (a *Auth) own(ctx context.Context, p *session.View, f *flow, g *grant, id *
 	if err != nil {
 		return nil, problem(reason.SessionChanged, err)
 	}
-	e, err := a.accounts.Enrol(ctx, g.user, id)
+	e, err := a.accounts.Enrol(ctx, g.User, id)
 	if err != nil {
 		return nil, problem(reason.Store, err)
 	}
@@ -49,10 +50,10 @@ func (a *Auth) own(ctx context.Context, p *session.View, f *flow, g *grant, id *
 	if h.before != self.ID && f.takes != e.Key.ID {
 		a.accounts.Drop(ctx, e)
 		taken := problem(reason.IdentityTaken, nil)
-		taken.Provider = g.provider
+		taken.Provider = g.Provider
 		return nil, a.move(taken, p, f, e.Key.ID, a.landing(ctx, f))
 	}
-	e.Account.ID, e.Account.Provider = self.ID, g.provider
+	e.Account.ID, e.Account.Provider = self.ID, g.Provider
 	return h, nil
 }
 
@@ -110,7 +111,7 @@ func (a *Auth) overtaken(ctx context.Context, h *transfer, s *session.View) {
 	}
 	account := h.enrolment.Key.ID
 	now, err := a.sessions.Find(ctx, s.ID)
-	if err == nil && now.Born == s.Born && !connects(&now, account) {
+	if err == nil && now.Born == s.Born && !connection.Connects(&now, account) {
 		err = a.accounts.Unlink(ctx, s, account)
 	}
 	if err != nil {

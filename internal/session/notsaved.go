@@ -56,3 +56,6 @@ var ErrNotSaved = errors.New("middleware: session not saved")
 var ErrPageTooLarge = errors.New("middleware: page state too large")
 
 var ErrUnsupported = errors.New("middleware: not supported for a session of this kit")
+
+// ErrSignedOut means that nobody is signed in, or not any more.
+var ErrSignedOut = errors.New("middleware: not signed in")

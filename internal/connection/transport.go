@@ -1,4 +1,4 @@
-package middleware
+package connection
 
 import (
 	"crypto/tls"
@@ -12,9 +12,9 @@ import (
 	"github.com/returnleg/returnleg/providers"
 )
 
-// A wire notes what became of the one request of a refresh that carries the token: whoever sends it
+// A tokenTransport notes what became of the one request of a refresh that carries the token: whoever sends it
 // again without an answer may send one that was traded already.
-type wire struct {
+type tokenTransport struct {
 	base http.RoundTripper
 	hold *hold // without which nothing is sent
 
@@ -26,7 +26,7 @@ type wire struct {
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodPost {
 		return w.base.RoundTrip(r)
 	}
@@ -50,7 +50,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 var errLate = errors.New("middleware: refresh: the mark has not been renewed in time")
 
 // tooLate reports that the request was held back.
-func (w *wire) tooLate() bool {
+func (w *tokenTransport) tooLate() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.late
@@ -71,7 +71,7 @@ const (
 )
 
 // judge returns what err stands for.
-func (w *wire) judge(err error) verdict {
+func (w *tokenTransport) judge(err error) verdict {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var e *providers.Error
@@ -116,8 +116,8 @@ func tokenAnswer(resp *http.Response) bool {
 		strings.HasPrefix(t, "application/") && strings.HasSuffix(t, "json")
 }
 
-// transport returns what c sends requests by.
-func transport(c *http.Client) http.RoundTripper {
+// transportOf returns what c sends requests by.
+func transportOf(c *http.Client) http.RoundTripper {
 	if c.Transport == nil {
 		return http.DefaultTransport
 	}

@@ -1,4 +1,4 @@
-package middleware
+package connection
 
 import (
 	"errors"
@@ -20,8 +20,8 @@ const (
 	maxScopes  = 16 << 10
 )
 
-// bound drops what is too long in id, and returns an error if there is more than can be dropped.
-func bound(t *providers.Token, id *providers.Identity) error {
+// Bound drops what is too long in id, and returns an error if there is more than can be dropped.
+func Bound(t *providers.Token, id *providers.Identity) error {
 	if n := len(id.Claims); n > maxClaims {
 		return fmt.Errorf("middleware: callback: %d bytes of claims, want at most %d", n, maxClaims)
 	}

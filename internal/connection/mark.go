@@ -1,4 +1,4 @@
-package middleware
+package connection
 
 import (
 	"cmp"
@@ -44,8 +44,8 @@ const (
 )
 
 // mark returns the one about g, which is empty if there is none.
-func markOf(s *session.View, g *grant) mark {
-	m := markedIn(s, g.id())
+func markOf(s *session.View, g *Grant) mark {
+	m := markedIn(s, g.ID())
 	if m.grant != g.version {
 		return mark{version: m.version}
 	}
@@ -236,20 +236,20 @@ func (h *hold) change(m mark, more []sessionstore.Match) sessionstore.Change {
 }
 
 // claim makes the mark ours, or sets it for one more try.
-func (r *renewal) claim(ctx context.Context, s *session.View, g *grant, was mark) error {
+func (r *renewal) claim(ctx context.Context, s *session.View, g *Grant, was mark) error {
 	h := r.hold
 	if !h.owns(was) {
-		owner, err := r.auth.env.RandomText(16)
+		owner, err := r.connections.env.RandomText(16)
 		if err != nil {
-			return problem(reason.Random, err)
+			return reason.New(reason.Random, err)
 		}
 		h.stop()
 		h = &hold{renewal: r, lineage: s.Lineage(), owner: owner, quit: make(chan struct{}), m: was}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := mark{grant: g.version, unheard: r.unheard + 1, sent: r.auth.env.Clock()}
-	same := sessionstore.Match{Name: prefixGrant + r.key.id, Version: g.version}
+	m := mark{grant: g.version, unheard: r.unheard + 1, sent: r.connections.env.Clock()}
+	same := sessionstore.Match{Name: PrefixGrant + r.key.id, Version: g.version}
 	err := h.write(ctx, m, same)
 	if err != nil && !env.Contested(err) {
 		err = h.write(ctx, m, same) // it may be there: then it is found to be ours
@@ -260,7 +260,7 @@ func (r *renewal) claim(ctx context.Context, s *session.View, g *grant, was mark
 		h.gone = true
 		return err
 	case err != nil:
-		return problem(reason.Store, err)
+		return reason.New(reason.Store, err)
 	}
 	r.unheard++
 	if !h.kept {
@@ -301,11 +301,11 @@ func (h *hold) release(ctx context.Context, unheard int) error {
 	return nil
 }
 
-// giveBack releases the mark, however long that takes: others would wait for its holder. Nobody waits for
+// returnLater releases the mark, however long that takes: others would wait for its holder. Nobody waits for
 // giveBack, and no process stays for it.
-func (h *hold) giveBack(ctx context.Context, unheard int) {
+func (h *hold) returnLater(ctx context.Context, unheard int) {
 	began := time.Now()
-	for rest := saveRest; time.Since(began) < deadTime && !h.renewal.auth.env.Background.Stopping(); rest = min(2*rest, saveSlow) {
+	for rest := saveRest; time.Since(began) < deadTime && !h.renewal.connections.env.Background.Stopping(); rest = min(2*rest, saveSlow) {
 		_ = env.Pause(ctx, rest) // ctx does not end
 		if h.release(ctx, unheard) == nil {
 			return

@@ -1,4 +1,4 @@
-package middleware
+package connection
 
 import (
 	"context"
@@ -9,12 +9,13 @@ import (
 
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/providers"
+	"golang.org/x/oauth2"
 )
 
 const revokeTime = 10 * time.Second
 
-// revoke gives back a token that came to nothing. It does not keep the person waiting.
-func (a *Auth) revoke(ctx context.Context, p providers.Provider, t *providers.Token) {
+// Revoke gives back a token that came to nothing. It does not keep the person waiting.
+func (a *Connections) Revoke(ctx context.Context, p providers.Provider, t *providers.Token) {
 	r, ok := p.(providers.Revoker)
 	if !ok || t == nil {
 		return
@@ -28,10 +29,15 @@ func (a *Auth) revoke(ctx context.Context, p providers.Provider, t *providers.To
 					slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
 			}
 		}()
-		ctx, cancel := context.WithTimeout(a.outgoing(context.WithoutCancel(ctx)), revokeTime)
+		ctx, cancel := context.WithTimeout(a.Outgoing(context.WithoutCancel(ctx)), revokeTime)
 		defer cancel()
 		if err := r.Revoke(ctx, t); err != nil {
 			a.env.Log.Event(ctx, slog.LevelWarn, "token not revoked", reason.Unavailable, slog.String("provider", p.Name()), slog.Any("error", err))
 		}
 	}()
+}
+
+// Outgoing returns ctx with the client that providers use.
+func (a *Connections) Outgoing(ctx context.Context) context.Context {
+	return context.WithValue(ctx, oauth2.HTTPClient, a.Client)
 }

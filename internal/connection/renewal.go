@@ -1,4 +1,4 @@
-package middleware
+package connection
 
 import (
 	"context"
@@ -20,13 +20,13 @@ import (
 
 // renewal is the work of one flight.
 type renewal struct {
-	auth     *Auth
-	key      flightKey
-	flight   *flight
-	provider providers.Provider
-	breaker  *breaker
-	seen     uint64 // version of the grant that is to be renewed
-	force    bool
+	connections *Connections
+	key         flightKey
+	flight      *flight
+	provider    providers.Provider
+	breaker     *breaker
+	seen        uint64 // version of the grant that is to be renewed
+	force       bool
 
 	published bool
 	hold      *hold // of the mark; nil before there is one
@@ -34,42 +34,42 @@ type renewal struct {
 	owed      bool  // the mark is still to be given back
 	tries     int
 	began     time.Time        // of the first try
-	change    *TokenChange     // for OnToken
+	change    *Change          // for OnToken
 	account   *account.Account // as a refreshed ID token has it
 	older     bool             // a sign-in that came meanwhile is newer than what was asked for
 }
 
-// fly renews the grant and tells everybody who waits. No client's connection ends it.
-func (r *renewal) fly(ctx context.Context, s session.View) {
-	a := r.auth
+// do renews the grant and tells everybody who waits. No client's connection ends it.
+func (r *renewal) do(ctx context.Context, s session.View) {
+	a := r.connections
 	defer a.env.Background.Callbacks.Done()
 	defer func() {
 		if p := recover(); p != nil { // in a Provider or a hook of the app's: it takes nobody else along
 			r.fell(ctx, p)
 			_ = r.hold.release(ctx, r.unheard)
-			r.land(grant{}, unavailable(r.provider.Name(), 0))
+			r.land(Grant{}, unavailable(r.provider.Name(), 0))
 		}
 		r.hold.stop()
 	}()
 	g, err := r.run(ctx, s)
 	r.land(g, err)
 	if r.owed {
-		r.hold.giveBack(ctx, r.unheard)
+		r.hold.returnLater(ctx, r.unheard)
 	}
-	if r.change != nil && a.onToken != nil {
-		a.onToken(ctx, r.change)
+	if r.change != nil && a.OnChange != nil {
+		a.OnChange(ctx, r.change)
 	}
 }
 
 // fell logs a panic, without what it says.
 func (r *renewal) fell(ctx context.Context, p any) {
-	r.auth.env.Log.Event(ctx, slog.LevelError, "refresh panicked", reason.Refresh,
+	r.connections.env.Log.Event(ctx, slog.LevelError, "refresh panicked", reason.Refresh,
 		slog.String("connection", r.key.id), slog.String("type", fmt.Sprintf("%T", p)), slog.String("stack", string(debug.Stack())))
 }
 
 // land ends the flight: those who wait go on, and those who come later begin another.
-func (r *renewal) land(g grant, err error) {
-	fs := &r.auth.flights
+func (r *renewal) land(g Grant, err error) {
+	fs := &r.connections.Flights
 	fs.mu.Lock()
 	if fs.under[r.key] == r.flight {
 		delete(fs.under, r.key)
@@ -84,7 +84,7 @@ func (r *renewal) reopen() {
 	if !r.published {
 		return
 	}
-	fs := &r.auth.flights
+	fs := &r.connections.Flights
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if fs.under[r.key] == r.flight {
@@ -94,7 +94,7 @@ func (r *renewal) reopen() {
 }
 
 // publish gives the result to whoever waits, or will.
-func (r *renewal) publish(g grant, err error) {
+func (r *renewal) publish(g Grant, err error) {
 	if r.published {
 		return
 	}
@@ -104,19 +104,19 @@ func (r *renewal) publish(g grant, err error) {
 }
 
 // run takes the grant to where it is renewed, by whomever, or cannot be.
-func (r *renewal) run(ctx context.Context, s session.View) (grant, error) {
-	a := r.auth
+func (r *renewal) run(ctx context.Context, s session.View) (Grant, error) {
+	a := r.connections
 	var wait patience
 	for again := false; ; again = true {
 		if again {
 			var err error
 			if s, err = r.look(ctx); err != nil {
-				return grant{}, r.giveUp(ctx, unsent, problem(reason.Store, err))
+				return Grant{}, r.giveUp(ctx, unsent, reason.New(reason.Store, err))
 			}
 		}
 		g, err := r.holds(&s)
 		if err != nil {
-			return grant{}, err
+			return Grant{}, err
 		}
 		if g.version != r.seen && !g.due(a.env.Clock()) {
 			return g, nil // somebody else was first
@@ -127,7 +127,7 @@ func (r *renewal) run(ctx context.Context, s session.View) (grant, error) {
 			if m.owner != "" {
 				if wait.see(m.version); !wait.over() {
 					if !r.await(ctx, &wait) {
-						return grant{}, unavailable(g.provider, 0)
+						return Grant{}, unavailable(g.Provider, 0)
 					}
 					continue
 				}
@@ -142,27 +142,27 @@ func (r *renewal) run(ctx context.Context, s session.View) (grant, error) {
 		case v == renewed:
 			return r.save(ctx, &s, &g, t)
 		case v == spent || v == unusable || v == foreign:
-			if err := r.bury(ctx, &g, v, err); !env.Contested(err) {
-				return grant{}, err
+			if err := r.endGrant(ctx, &g, v, err); !env.Contested(err) {
+				return Grant{}, err
 			}
 			continue // it has been renewed by another
 		case r.again(ctx, v, err):
 			continue
 		}
-		return grant{}, r.giveUp(ctx, v, err)
+		return Grant{}, r.giveUp(ctx, v, err)
 	}
 }
 
 // await waits for another process before the record is read again, and reports whether to go on. Nobody
 // is kept waiting for a holder that stands still or has died: until that is known it is watched alone.
 func (r *renewal) await(ctx context.Context, wait *patience) bool {
-	fs := &r.auth.flights
+	fs := &r.connections.Flights
 	switch {
 	case wait.silent():
-		if r.auth.env.Background.Stopping() {
+		if r.connections.env.Background.Stopping() {
 			return false
 		}
-		r.publish(grant{}, unavailable(r.provider.Name(), 0))
+		r.publish(Grant{}, unavailable(r.provider.Name(), 0))
 	case wait.long():
 		return false
 	}
@@ -175,29 +175,29 @@ func (r *renewal) await(ctx context.Context, wait *patience) bool {
 func (r *renewal) look(ctx context.Context) (session.View, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
 	defer cancel()
-	return r.auth.sessions.Find(ctx, r.key.session)
+	return r.connections.sessions.Find(ctx, r.key.session)
 }
 
 // holds returns the grant that s holds, or why there is nothing to renew.
-func (r *renewal) holds(s *session.View) (grant, error) {
+func (r *renewal) holds(s *session.View) (Grant, error) {
 	if s.Born != r.key.born {
-		return grant{}, ErrSignedOut
+		return Grant{}, session.ErrSignedOut
 	}
 	g, ok := heldBy(s, r.key.id)
 	if !ok {
-		return grant{}, notConnected(r.key.id)
+		return Grant{}, notConnected(r.key.id)
 	}
 	if g.dead {
-		return grant{}, g.reauth()
+		return Grant{}, g.reauth()
 	}
 	return g, nil
 }
 
 // attempt sets the mark, asks the provider, and returns what it said.
-func (r *renewal) attempt(ctx context.Context, s *session.View, g *grant, m mark) (*providers.Token, verdict, error) {
-	a := r.auth
+func (r *renewal) attempt(ctx context.Context, s *session.View, g *Grant, m mark) (*providers.Token, verdict, error) {
+	a := r.connections
 	if d := (mark{unheard: r.unheard, sent: m.sent}).rest(a.env.Clock()); d > 0 {
-		return nil, unsent, unavailable(g.provider, d)
+		return nil, unsent, unavailable(g.Provider, d)
 	}
 	if err := r.breaker.enter(ctx); err != nil {
 		return nil, unsent, err
@@ -214,9 +214,9 @@ func (r *renewal) attempt(ctx context.Context, s *session.View, g *grant, m mark
 	result = unanswered // what a panic leaves behind
 	ctx, cancel := context.WithTimeout(ctx, refreshTime)
 	defer cancel()
-	w := &wire{base: transport(a.client), hold: r.hold}
-	client := &http.Client{Transport: w, Timeout: a.client.Timeout}
-	t, err := r.provider.Refresh(context.WithValue(ctx, oauth2.HTTPClient, client), g.token)
+	w := &tokenTransport{base: transportOf(a.Client), hold: r.hold}
+	client := &http.Client{Transport: w, Timeout: a.Client.Timeout}
+	t, err := r.provider.Refresh(context.WithValue(ctx, oauth2.HTTPClient, client), g.Token)
 	if w.tooLate() {
 		result, r.unheard = unasked, r.unheard-1
 		return nil, unsent, sessionstore.ErrConflict // somebody may have been first
@@ -263,7 +263,7 @@ func (r *renewal) again(ctx context.Context, v verdict, err error) bool {
 
 // giveUp leaves the grant as it is, for a later refresh, and returns what the caller is told.
 func (r *renewal) giveUp(ctx context.Context, v verdict, err error) error {
-	a := r.auth
+	a := r.connections
 	if r.tries == 0 {
 		r.owed = r.hold.release(ctx, r.unheard) != nil // of a claim that seemed to fail
 		return err
@@ -285,7 +285,7 @@ func (r *renewal) giveUp(ctx context.Context, v verdict, err error) error {
 		r.owed = true
 		a.env.Log.Event(ctx, slog.LevelWarn, "refresh mark not released", reason.Store, slog.Any("error", err))
 	}
-	var p *Problem
+	var p *reason.Error
 	if errors.Is(err, providers.ErrUnavailable) || errors.As(err, &p) {
 		return err
 	}

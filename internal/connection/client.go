@@ -1,4 +1,4 @@
-package middleware
+package connection
 
 import (
 	"context"
@@ -16,108 +16,19 @@ import (
 	"github.com/returnleg/returnleg/providers"
 )
 
-// Client returns a client for the provider's API, as the person who is signed in; provider "" is
-// the one of the sign-in, and [WithConnection] chooses among several accounts at one. It resolves
-// relative URLs against the API's base, so that
-//
-//	resp, err := middleware.Client(ctx, "vimeo").Get("/me/videos")
-//
-// is all it takes. The token goes to the origins that the provider declares (and to its userinfo
-// endpoint, see [providers.Informer]), and nowhere else: a request to another one, or a redirect to
-// it, or one whose Host or URL.Opaque names another host than its URL, fails with [ErrOrigin] and is
-// not sent. Bodies are streamed. A request whose context is of
-// [WithoutToken] goes anywhere, without the token.
-//
-// Tokens are renewed as [Token] does. When the API says that one is not good although it has not
-// ended (401, invalid_token), it is renewed once and the request sent once more, if its body can
-// be had again (no body, or GetBody is set); a second such answer is [ErrReauthRequired]. An API
-// that asks for more (insufficient_scope, RFC 6750; insufficient_user_authentication, RFC 9470) is
-// a [*StepUpError]. All other answers, whatever their status, are the caller's. An API that cannot be
-// reached, breaks off, also within the body of its answer, or does not answer in HTTP is
-// [providers.ErrUnavailable].
-//
-// It belongs to the session, not to the request: it may be kept and used in goroutines, looks at
-// the session anew for each request, and fails with [ErrSignedOut] once it has ended, with
-// [ErrNotConnected] where the provider is not connected, and with [ErrReauthRequired] when its
-// token has ended for good. Client itself never fails; a context that did not pass [Auth.Handler]
-// gets a client whose requests are [ErrNoMiddleware]. [errors.Is] and [errors.As] find all of them in
-// the *url.Error that a client returns; [Answer] makes the right answer of them.
-func Client(ctx context.Context, provider string) *http.Client {
-	q, err := from(ctx)
-	if err != nil {
-		return &http.Client{Transport: failing{err}}
-	}
-	a := q.auth
-	s := q.Look()
-	if !s.SignedIn() {
-		return &http.Client{Transport: failing{ErrSignedOut}}
-	}
-	if provider == "" {
-		provider = s.Meta.Provider
-	}
-	p := a.providers[provider]
-	if p == nil {
-		return &http.Client{Transport: failing{notConfigured(provider)}}
-	}
-	t := &apiTransport{auth: a, provider: p, label: labelOf(ctx), session: s.ID, born: s.Born, user: s.Meta.User}
-	if api, ok := p.(providers.API); ok {
-		base, origins := api.API()
-		t.origins = origins
-		t.base, _ = url.Parse(base)
-	}
-	return &http.Client{Transport: t, CheckRedirect: a.client.CheckRedirect, Timeout: a.client.Timeout}
-}
-
 type (
 	connectionKey struct{}
 	withoutKey    struct{}
 	byHandKey     struct{}
 )
 
-// WithConnection returns a context that means another of several accounts at one provider: the one
-// that was connected under label. It is for [Token], [Refresh], [Client] and [Disconnect], and for
-// the context of a single request of a client. "" is the account that has no label.
-func WithConnection(ctx context.Context, label string) context.Context {
-	return context.WithValue(ctx, connectionKey{}, label)
-}
-
-// WithoutToken returns a context for requests of a [Client] that are sent without the token: to
-// upload to an address that the API gave out, say, at whichever host. Redirects are followed
-// without it, too.
-func WithoutToken(ctx context.Context) context.Context {
-	return context.WithValue(ctx, withoutKey{}, true)
-}
-
-// WithoutRefresh returns a context for [Token] and for requests of a [Client] that renew nothing by
-// themselves: a token that has ended is [ErrTokenExpired], and a 401 of an API is the caller's. For apps
-// that call [Refresh] when they see fit, which takes such a context as well.
-func WithoutRefresh(ctx context.Context) context.Context {
-	return context.WithValue(ctx, byHandKey{}, true)
-}
-
 func byHand(ctx context.Context) bool {
 	by, _ := ctx.Value(byHandKey{}).(bool)
 	return by
 }
 
-func labelOf(ctx context.Context) string {
-	if _, ok := ctx.(*request); ok {
-		return "" // as nearly always: nothing to look through
-	}
-	label, _ := ctx.Value(connectionKey{}).(string)
-	return label
-}
-
-// failing is the transport of a client that cannot work.
-type failing struct{ err error }
-
-func (f failing) RoundTrip(r *http.Request) (*http.Response, error) {
-	closeBody(r)
-	return nil, f.err
-}
-
 // A RoundTripper must close the body, also when it fails.
-func closeBody(r *http.Request) {
+func CloseBody(r *http.Request) {
 	if r.Body != nil {
 		_ = r.Body.Close()
 	}
@@ -125,14 +36,14 @@ func closeBody(r *http.Request) {
 
 // apiTransport sends requests as one session's person.
 type apiTransport struct {
-	auth     *Auth
-	provider providers.Provider
-	label    string
-	base     *url.URL
-	origins  []string
-	session  string
-	born     uint64
-	user     string
+	connections *Connections
+	provider    providers.Provider
+	label       string
+	base        *url.URL
+	origins     []string
+	session     string
+	born        uint64
+	user        string
 }
 
 // RoundTrip implements [http.RoundTripper]. It is called for each hop of a redirect.
@@ -162,18 +73,18 @@ func (t *apiTransport) roundTrip(r *http.Request) (*http.Response, error) {
 	out := t.resolve(r)
 	if without, _ := r.Context().Value(withoutKey{}).(bool); without {
 		if err := plainly(out.URL); err != nil {
-			closeBody(r)
+			CloseBody(r)
 			return nil, fmt.Errorf("%w: %s: %w", ErrOrigin, t.provider.Name(), err)
 		}
 		return t.exchange(out)
 	}
 	if err := t.allowed(out); err != nil {
-		closeBody(r)
+		CloseBody(r)
 		return nil, err
 	}
 	s, g, err := t.grant(r.Context())
 	if err != nil {
-		closeBody(r)
+		CloseBody(r)
 		return nil, err
 	}
 	resp, c, err := t.send(out, &g)
@@ -181,7 +92,7 @@ func (t *apiTransport) roundTrip(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	// The API knows better than the token's date: it was revoked, or their clock is another one.
-	next, err := t.auth.renew(r.Context(), &s, g, true)
+	next, err := t.connections.renew(r.Context(), &s, g, true)
 	if err == nil && next.version == g.version {
 		err = g.reauth() // it is a new one already
 	}
@@ -219,9 +130,9 @@ func (t *apiTransport) resolve(r *http.Request) *http.Request {
 }
 
 // send sends out, which it owns, with the token of g. An API that asks for another sign-in is an error.
-func (t *apiTransport) send(out *http.Request, g *grant) (*http.Response, providers.Challenge, error) {
-	if err := t.provider.Authorize(out, g.token); err != nil {
-		closeBody(out)
+func (t *apiTransport) send(out *http.Request, g *Grant) (*http.Response, providers.Challenge, error) {
+	if err := t.provider.Authorize(out, g.Token); err != nil {
+		CloseBody(out)
 		return nil, providers.Challenge{}, err
 	}
 	resp, err := t.exchange(out)
@@ -229,7 +140,7 @@ func (t *apiTransport) send(out *http.Request, g *grant) (*http.Response, provid
 		return resp, providers.Challenge{}, err
 	}
 	c, _ := providers.ParseChallenge(resp.Header)
-	if err := stepUpOf(c, g.provider, g.label); err != nil {
+	if err := stepUpOf(c, g.Provider, g.Label); err != nil {
 		discard(resp)
 		return nil, c, err
 	}
@@ -304,22 +215,22 @@ func (t *apiTransport) userInfo(ctx context.Context, u *url.URL) bool {
 	if !ok {
 		return false
 	}
-	endpoint, err := i.UserInfoURL(t.auth.outgoing(ctx))
+	endpoint, err := i.UserInfoURL(t.connections.Outgoing(ctx))
 	return err == nil && endpoint != "" && u.String() == endpoint
 }
 
 // grant returns what the session holds now: it may have ended since the client was made.
-func (t *apiTransport) grant(ctx context.Context) (session.View, grant, error) {
-	a := t.auth
+func (t *apiTransport) grant(ctx context.Context) (session.View, Grant, error) {
+	a := t.connections
 	s, err := a.sessions.Find(ctx, t.session)
 	if errors.Is(err, context.Canceled) {
-		return s, grant{}, fmt.Errorf("middleware: session: %w", err) // by the app: nothing is down
+		return s, Grant{}, fmt.Errorf("middleware: session: %w", err) // by the app: nothing is down
 	}
 	if err != nil {
-		return s, grant{}, problem(reason.Store, fmt.Errorf("middleware: session: %w", err))
+		return s, Grant{}, reason.New(reason.Store, fmt.Errorf("middleware: session: %w", err))
 	}
 	if s.Born != t.born || s.Meta.User != t.user {
-		return s, grant{}, ErrSignedOut
+		return s, Grant{}, session.ErrSignedOut
 	}
 	s.Standing = session.Current // it was, when the client was made
 	label := t.label
@@ -331,4 +242,47 @@ func (t *apiTransport) grant(ctx context.Context) (session.View, grant, error) {
 		g, err = a.current(ctx, &s, g)
 	}
 	return s, g, err
+}
+
+// Transport returns what sends requests to the API of a provider as the person who is signed in to s; provider "" is the
+// one of the sign-in.
+func (a *Connections) Transport(s *session.View, provider, label string) (http.RoundTripper, error) {
+	if !s.SignedIn() {
+		return nil, session.ErrSignedOut
+	}
+	if provider == "" {
+		provider = s.Meta.Provider
+	}
+	p := a.Providers[provider]
+	if p == nil {
+		return nil, notConfigured(provider)
+	}
+	t := &apiTransport{connections: a, provider: p, label: label, session: s.ID, born: s.Born, user: s.Meta.User}
+	if api, ok := p.(providers.API); ok {
+		base, origins := api.API()
+		t.origins = origins
+		t.base, _ = url.Parse(base)
+	}
+	return t, nil
+}
+
+// WithLabel returns a context that means the account that was connected under label.
+func WithLabel(ctx context.Context, label string) context.Context {
+	return context.WithValue(ctx, connectionKey{}, label)
+}
+
+// LabelIn returns the label of ctx; "" if it has none.
+func LabelIn(ctx context.Context) string {
+	label, _ := ctx.Value(connectionKey{}).(string)
+	return label
+}
+
+// WithoutToken returns a context for requests that are sent without the token.
+func WithoutToken(ctx context.Context) context.Context {
+	return context.WithValue(ctx, withoutKey{}, true)
+}
+
+// WithoutRefresh returns a context in which nothing is renewed unless it is asked for.
+func WithoutRefresh(ctx context.Context) context.Context {
+	return context.WithValue(ctx, byHandKey{}, true)
 }

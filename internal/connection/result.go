@@ -1,4 +1,4 @@
-package middleware
+package connection
 
 import (
 	"context"
@@ -25,15 +25,15 @@ const (
 // save stores what the provider gave for g. If the store cannot take it, it is used from memory after
 // a while, as long as it is good; and tried until it is saved, or the connection is over by other means:
 // to throw it away would end the connection. Until then this process renews it no further.
-func (r *renewal) save(ctx context.Context, s *session.View, g *grant, t *providers.Token) (grant, error) {
-	a := r.auth
+func (r *renewal) save(ctx context.Context, s *session.View, g *Grant, t *providers.Token) (Grant, error) {
+	a := r.connections
 	next := *g
-	next.token, next.issued, next.forced, next.version = t, a.env.Clock(), time.Time{}, env.Version()
+	next.Token, next.issued, next.forced, next.version = t, a.env.Clock(), time.Time{}, env.Version()
 	if r.force {
 		next.forced = next.issued
 	}
 	c := sessionstore.Change{
-		If:     []sessionstore.Match{s.Lineage(), {Name: prefixGrant + r.key.id, Version: g.version}},
+		If:     []sessionstore.Match{s.Lineage(), {Name: PrefixGrant + r.key.id, Version: g.version}},
 		Set:    []sessionstore.Field{next.field()},
 		Delete: []string{prefixMark + r.key.id},
 	}
@@ -59,8 +59,8 @@ func (r *renewal) save(ctx context.Context, s *session.View, g *grant, t *provid
 			}
 		}
 		if failures++; failures == 1 {
-			a.flights.unsaved.Add(1)
-			defer a.flights.unsaved.Add(-1)
+			a.Flights.Unsaved.Add(1)
+			defer a.Flights.Unsaved.Add(-1)
 		}
 		if noted.IsZero() || time.Since(noted) >= saveNote {
 			noted = time.Now()
@@ -68,12 +68,12 @@ func (r *renewal) save(ctx context.Context, s *session.View, g *grant, t *provid
 		}
 		switch {
 		case !a.env.Clock().Before(s.Meta.Deadline): // nobody can use it any more
-			a.revoke(ctx, r.provider, t)
-			return grant{}, ErrSignedOut
+			a.Revoke(ctx, r.provider, t)
+			return Grant{}, session.ErrSignedOut
 		case !ended && next.ended(a.env.Clock()):
 			ended = true
 			r.reopen()
-			r.publish(grant{}, problem(reason.Store, err))
+			r.publish(Grant{}, reason.New(reason.Store, err))
 		// A process that was stopped for a while tries at least twice: another may have been first.
 		case failures > 2 && time.Since(began) >= saveTime:
 			r.publish(next, nil)
@@ -84,9 +84,9 @@ func (r *renewal) save(ctx context.Context, s *session.View, g *grant, t *provid
 
 // reidentify returns the account as the ID token of t has it; nil if that says nothing of whoever is signed
 // in to s. Only the sign-in's own connection may; the account's record is written by sign-ins.
-func (r *renewal) reidentify(ctx context.Context, s *session.View, g *grant, t *providers.Token) *account.Account {
+func (r *renewal) reidentify(ctx context.Context, s *session.View, g *Grant, t *providers.Token) *account.Account {
 	p, ok := r.provider.(providers.Reidentifier)
-	if !ok || r.older || g.user != s.Meta.User || g.provider != s.Meta.Provider || g.label != "" {
+	if !ok || r.older || g.User != s.Meta.User || g.Provider != s.Meta.Provider || g.Label != "" {
 		return nil
 	}
 	f, _ := s.Record.Field(session.FieldUser)
@@ -94,13 +94,13 @@ func (r *renewal) reidentify(ctx context.Context, s *session.View, g *grant, t *
 	if err != nil {
 		return nil
 	}
-	id, ok := p.Reidentify(acc.Identity, g.token, t)
+	id, ok := p.Reidentify(acc.Identity, g.Token, t)
 	if !ok {
 		return nil
 	}
-	if err := bound(t, &id); err != nil {
+	if err := Bound(t, &id); err != nil {
 		// What they said before may be what they say no more: nothing of it is kept.
-		r.auth.env.Log.Event(ctx, slog.LevelWarn, "refreshed claims not kept", reason.IdentitySize, slog.String("connection", r.key.id), slog.Any("error", err))
+		r.connections.env.Log.Event(ctx, slog.LevelWarn, "refreshed claims not kept", reason.IdentitySize, slog.String("connection", r.key.id), slog.Any("error", err))
 		id = providers.Identity{Issuer: acc.Identity.Issuer, Subject: acc.Identity.Subject, AuthTime: acc.Identity.AuthTime, ACR: acc.Identity.ACR, Claims: json.RawMessage("{}")}
 	}
 	acc.Identity = id
@@ -108,23 +108,23 @@ func (r *renewal) reidentify(ctx context.Context, s *session.View, g *grant, t *
 }
 
 // overtaken returns what counts, when was could not be made next because the session has changed to s.
-func (r *renewal) overtaken(ctx context.Context, s *session.View, was, next *grant) (grant, error) {
-	a := r.auth
+func (r *renewal) overtaken(ctx context.Context, s *session.View, was, next *Grant) (Grant, error) {
+	a := r.connections
 	g, err := r.holds(s)
 	switch {
-	case errors.Is(err, ErrSignedOut) || errors.Is(err, ErrNotConnected) || err == nil && g.user != was.user:
+	case errors.Is(err, session.ErrSignedOut) || errors.Is(err, ErrNotConnected) || err == nil && g.User != was.User:
 		// What nobody can use any more, nobody should find either.
-		a.revoke(ctx, r.provider, next.token)
+		a.Revoke(ctx, r.provider, next.Token)
 	case err == nil && g.version == next.version: // by a write that seemed to fail
-		r.changed(s, &g, next.token)
-	case err == nil && g.token.Refresh == was.token.Refresh:
+		r.changed(s, &g, next.Token)
+	case err == nil && g.Token.Refresh == was.Token.Refresh:
 		// A sign-in in between has kept what was traded here, see [grant.after].
-		t := *next.token
-		if g.token.Access != was.token.Access {
-			t = *g.token
-			t.Refresh = next.token.Refresh
+		t := *next.Token
+		if g.Token.Access != was.Token.Access {
+			t = *g.Token
+			t.Refresh = next.Token.Refresh
 		}
-		if t.Access != g.token.Access || t.Refresh != g.token.Refresh {
+		if t.Access != g.Token.Access || t.Refresh != g.Token.Refresh {
 			r.older = r.older || g.version != was.version // than that sign-in
 			return r.save(ctx, s, &g, &t)
 		}
@@ -132,12 +132,12 @@ func (r *renewal) overtaken(ctx context.Context, s *session.View, was, next *gra
 	return g, err // what was written first
 }
 
-// bury ends the grant, unless it has changed since the provider said that it is over.
-func (r *renewal) bury(ctx context.Context, g *grant, v verdict, cause error) error {
-	a := r.auth
+// endGrant ends the grant, unless it has changed since the provider said that it is over.
+func (r *renewal) endGrant(ctx context.Context, g *Grant, v verdict, cause error) error {
+	a := r.connections
 	s, err := r.look(ctx)
 	if err != nil {
-		return r.notBuried(err)
+		return r.notEnded(err)
 	}
 	now, err := r.holds(&s)
 	if err != nil {
@@ -146,24 +146,24 @@ func (r *renewal) bury(ctx context.Context, g *grant, v verdict, cause error) er
 	if now.version != g.version {
 		return sessionstore.ErrConflict
 	}
-	c := sessionstore.Change{If: []sessionstore.Match{s.Lineage(), {Name: prefixGrant + r.key.id, Version: g.version}}}
-	if v == foreign && g.user == s.Meta.User {
+	c := sessionstore.Change{If: []sessionstore.Match{s.Lineage(), {Name: PrefixGrant + r.key.id, Version: g.version}}}
+	if v == foreign && g.User == s.Meta.User {
 		// Whoever is signed in is not who the provider speaks of.
 		c.Expires = time.Unix(0, 0)
 		if err := r.update(ctx, c); err != nil {
-			return r.notBuried(err)
+			return r.notEnded(err)
 		}
 		a.accounts.Remove(ctx, s.Meta.User, s.ID)
 		a.env.Log.Event(ctx, slog.LevelError, "session ended: refresh answered for somebody else", reason.Identity, slog.String("connection", r.key.id))
-		return ErrSignedOut
+		return session.ErrSignedOut
 	}
 	end := now
-	t := *now.token
+	t := *now.Token
 	t.Access, t.Refresh = "", ""
-	end.token, end.dead, end.version = &t, true, env.Version()
+	end.Token, end.dead, end.version = &t, true, env.Version()
 	c.Set, c.Delete = []sessionstore.Field{end.field()}, []string{prefixMark + r.key.id}
 	if err := r.update(ctx, c); err != nil {
-		return r.notBuried(err)
+		return r.notEnded(err)
 	}
 	r.changed(&s, g, nil)
 	what := "connection ended by the provider"
@@ -174,13 +174,13 @@ func (r *renewal) bury(ctx context.Context, g *grant, v verdict, cause error) er
 	return g.reauth()
 }
 
-// notBuried returns what comes of a grant that has ended while err keeps that from being written.
-func (r *renewal) notBuried(err error) error {
+// notEnded returns what comes of a grant that has ended while err keeps that from being written.
+func (r *renewal) notEnded(err error) error {
 	if env.Contested(err) {
 		return err
 	}
 	r.owed, r.unheard = true, maxUnheard // so that nobody asks at once what was answered
-	return problem(reason.Store, err)
+	return reason.New(reason.Store, err)
 }
 
 // update writes to the session's record, whoever has gone meanwhile. A panic of the app's store is an
@@ -194,11 +194,11 @@ func (r *renewal) update(ctx context.Context, c sessionstore.Change) (err error)
 			err = errors.New("middleware: store panicked")
 		}
 	}()
-	return r.auth.env.Store.Update(ctx, sessionstore.Key{Kind: session.Kind, ID: r.key.session}, c)
+	return r.connections.env.Store.Update(ctx, sessionstore.Key{Kind: session.Kind, ID: r.key.session}, c)
 }
 
 // changed notes what OnToken is told.
-func (r *renewal) changed(s *session.View, g *grant, t *providers.Token) {
+func (r *renewal) changed(s *session.View, g *Grant, t *providers.Token) {
 	f, _ := s.Record.Field(session.FieldUser)
 	acc, err := account.Unpack(f.Value)
 	if err != nil {
@@ -207,7 +207,7 @@ func (r *renewal) changed(s *session.View, g *grant, t *providers.Token) {
 	if r.account != nil && t != nil {
 		acc = *r.account
 	}
-	r.change = &TokenChange{Account: (*Account)(&acc), Provider: g.provider, Label: g.label}
+	r.change = &Change{Account: &acc, Provider: g.Provider, Label: g.Label}
 	if t != nil {
 		own := *t
 		r.change.Token = &own

@@ -1,4 +1,4 @@
-package middleware
+package connection
 
 import (
 	"context"
@@ -57,7 +57,7 @@ func (t *apiTransport) exchange(r *http.Request) (*http.Response, error) {
 		r.Body = body
 	}
 	valid := sendable(r)
-	resp, err := transport(t.auth.client).RoundTrip(r)
+	resp, err := transportOf(t.connections.Client).RoundTrip(r)
 	if err != nil {
 		if valid && !body.failed() {
 			err = t.down(err)

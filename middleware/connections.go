@@ -1,0 +1,199 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/returnleg/returnleg/internal/connection"
+	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/web"
+)
+
+// A Connection is one account at one provider that the session is connected with.
+type Connection struct {
+	Provider string    `json:"provider"`
+	Label    string    `json:"label,omitempty"`    // see [WithConnection]
+	Name     string    `json:"name,omitempty"`     // of the account, for people
+	Scopes   []string  `json:"scopes"`             // granted
+	Declined []string  `json:"declined,omitempty"` // asked for by the latest sign-in, and not granted
+	Expires  time.Time `json:"expires,omitzero"`   // of the token; zero: unknown. It may be renewed before
+	Ended    bool      `json:"ended"`              // it is of no use until the person signs in there again
+}
+
+// Connections returns what the session is connected with, the one of the sign-in first. Nobody
+// signed in is [ErrSignedOut].
+func Connections(ctx context.Context) ([]Connection, error) {
+	q, err := from(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := q.Look()
+	if !s.SignedIn() {
+		return nil, ErrSignedOut
+	}
+	return connectionsOf(s, q.auth.env.Clock()), nil
+}
+
+// Disconnect ends the connection with a provider, in this session: provider "" is the one of the
+// sign-in, and [WithConnection] chooses among several accounts. Nobody can use its token any more
+// when Disconnect returns; the provider is asked to revoke it in the background, so that one that
+// does not answer keeps nobody waiting. An account that was linked to the one that is signed in can
+// from now on be somebody's own; sessions elsewhere that were signed in by it end. The person stays
+// signed in here.
+//
+// Nobody signed in is [ErrSignedOut]; what is not connected is no error. The address
+// {Prefix}/{provider}/disconnect does it for a form, with the fields label and return_to.
+func Disconnect(ctx context.Context, provider string) error {
+	q, err := from(ctx)
+	if err != nil {
+		return err
+	}
+	s := q.Look()
+	if !s.SignedIn() {
+		return ErrSignedOut
+	}
+	if provider == "" {
+		provider = s.Meta.Provider
+	}
+	label := labelOf(ctx)
+	if !validName(provider) || !validLabel(label) {
+		return nil // nothing can be connected under it
+	}
+	return outward(q.auth.connections.Sever(&q.Request, connection.ID(provider, label)))
+}
+
+// disconnect answers {Prefix}/{provider}/disconnect, for a form of the app's own pages.
+func (a *Auth) disconnect(w http.ResponseWriter, q *request, name string) *Problem {
+	r := q.r
+	if p := methods(w, r, http.MethodPost); p != nil {
+		return p
+	}
+	if a.app.CrossOrigin(r) {
+		return problem(reason.CrossOrigin, nil)
+	}
+	if err := web.ReadForm(w, r); err != nil {
+		return problemOf(err)
+	}
+	label := r.Form.Get(labelParam)
+	if !validLabel(label) {
+		return problem(reason.Parameter, errors.New("middleware: disconnect: label"))
+	}
+	back, ok := a.app.OwnPath(r.Form.Get(returnParam))
+	if !ok {
+		back = a.app.Home
+	}
+	if !q.Look().SignedIn() {
+		return a.retryable(problem(reason.SignedOut, nil), name, back)
+	}
+	if p := a.outdated(q); p != nil {
+		return p
+	}
+	if err := a.connections.Sever(&q.Request, connection.ID(name, label)); err != nil {
+		return a.judge(w, q, r, outward(err))
+	}
+	web.Redirect(w, back)
+	return nil
+}
+
+// aim decides what a sign-in that was asked for by its URL is for.
+func (a *Auth) aim(s *session.View, d *departure, form url.Values) *Problem {
+	d.label = d.need.Label
+	if d.purpose == link {
+		if form.Has(labelParam) {
+			d.label = form.Get(labelParam)
+		}
+		if !validLabel(d.label) || len(form[labelParam]) > 1 {
+			return problem(reason.Parameter, errors.New("middleware: link: label"))
+		}
+		if sealed := form.Get(moveParam); sealed != "" {
+			var ok bool
+			if d.takes, ok = a.openMove(sealed, s); !ok {
+				return a.anew(problem(reason.Parameter, nil), d)
+			}
+		}
+		return nil
+	}
+	if !s.SignedIn() {
+		d.label = "" // first they sign in
+		return nil
+	}
+	g, ok := connection.GrantOf(s, connection.ID(d.provider, d.label))
+	n := d.need
+	switch {
+	case ok && (n.Again || d.label != "" || len(n.Scopes) > 0 || len(n.ACR) > 0 || n.MaxAge > 0),
+		ok && g.User != s.Meta.User && g.Over(a.env.Clock()): // to sign in with it instead would be another session
+		d.purpose = stepUp
+	case !ok && d.label != "":
+		// A link on another site must not be able to connect an account: a button does.
+		button := *d
+		button.purpose = link
+		p := a.anew(problemLacking(connection.LacksProvider, d.provider), &button)
+		p.Provider = d.provider
+		return p
+	}
+	return nil
+}
+
+// move offers to move an account that belongs to somebody else here to whoever is signed in: they
+// have just shown that it is theirs, too. It takes a button, and another visit to the provider, so
+// that nothing has to be kept meanwhile.
+func (a *Auth) move(p *Problem, s *session.View, f *flow, account, landing string) *Problem {
+	b := packed.AppendTime([]byte("m"), a.env.Clock().Add(moveLife))
+	b = packed.AppendString(b, account)
+	b = packed.AppendString(b, s.ID)
+	b = packed.AppendString(b, s.Meta.User)
+	sealed, err := a.sealHop(b)
+	if err != nil {
+		return problem(reason.Random, err)
+	}
+	v := url.Values{returnParam: {landing}, purposeParam: {"link"}, moveParam: {sealed}}
+	if f.label != "" {
+		v.Set(labelParam, f.label)
+	}
+	if len(f.need.Scopes) > 0 || f.page != "" {
+		if sealed, err := a.sealNeed(f.need, f.provider, f.page); err == nil {
+			v.Set(needParam, sealed)
+		}
+	}
+	p.LoginURL, p.LoginPost = a.app.Prefix+"/"+f.provider+"/login?"+v.Encode(), true
+	return p
+}
+
+// openMove returns the account that the person who is signed in to s was asked about.
+func (a *Auth) openMove(sealed string, s *session.View) (account string, ok bool) {
+	b, ok := a.openHop(sealed)
+	if !ok || b == "" || b[0] != 'm' {
+		return "", false
+	}
+	r := packed.Read(b[1:])
+	until := r.Time()
+	account = r.String()
+	ok = r.String() == s.ID && r.String() == s.Meta.User && s.SignedIn()
+	return account, ok && r.Err() == nil && a.env.Clock().Before(until)
+}
+
+// Parameters of a link.
+const (
+	labelParam = "label"
+	moveParam  = "move"
+	moveLife   = 10 * time.Minute
+)
+
+// validLabel reports that s may name a connection.
+func validLabel(s string) bool {
+	return s == "" || validName(s) || s == "login" || s == "logout" || s == "status"
+}
+
+// connectionsOf returns what s is connected with, the one of the sign-in first.
+func connectionsOf(s *session.View, now time.Time) []Connection {
+	cs := []Connection{}
+	for _, c := range connection.Summaries(s, now) {
+		cs = append(cs, Connection(c))
+	}
+	return cs
+}
