@@ -19,6 +19,7 @@ import (
 	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
 	"github.com/returnleg/returnleg/sessionstore"
@@ -32,18 +33,14 @@ type Auth struct {
 	accounts    *account.Accounts
 	sessions    *session.Sessions
 
-	names      []string // in the order of Config
-	namespaces namespaces
+	names []string // in the order of Config
 
 	ownManager bool // made by us: nobody has wrapped anything in its LoadAndSave
 
-	onLogin     func(context.Context, *Login) error
+	signins     *signin.SignIns
 	errorPage   func(http.ResponseWriter, *http.Request, *Problem)
 	sessionFree func(*http.Request) bool
 	device      func(*http.Request) string
-
-	queues map[string]queue // likewise
-
 }
 
 // New returns the Auth of cfg, or every mistake in it, joined. It sends nothing: a provider that is
@@ -78,9 +75,7 @@ func New(cfg Config) (*Auth, error) {
 			Home:   cfg.home(),
 			Local:  web.Loopback(base.Hostname()),
 		},
-		queues:      map[string]queue{},
 		ownManager:  cfg.Sessions == nil,
-		onLogin:     cfg.OnLogin,
 		errorPage:   cfg.ErrorPage,
 		sessionFree: cfg.SessionFree,
 		device:      cfg.Device,
@@ -102,11 +97,12 @@ func New(cfg Config) (*Auth, error) {
 			cfg.OnToken(ctx, &TokenChange{Account: (*Account)(c.Account), Provider: c.Provider, Label: c.Label, Token: c.Token})
 		}
 	}
+	a.signins = signin.New(shared, a.app, a.sessions, a.accounts, a.connections, cfg.Providers)
+	a.signins.OnLogin = a.admit(cfg.OnLogin)
+	a.signins.Tell, a.signins.Knows = a.tellFailure, knows
 	for _, p := range cfg.Providers {
 		a.names = append(a.names, p.Name())
-		a.queues[p.Name()] = newQueue()
 	}
-	a.namespaces = newNamespaces(cfg.Providers)
 	a.sessions.Guests.Unread = a.env.Log.Unread
 	a.warn(&cfg)
 	a.env.Store = a.sealed(cfg.Store, ring)

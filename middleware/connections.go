@@ -11,6 +11,7 @@ import (
 	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/internal/web"
 )
 
@@ -101,39 +102,39 @@ func (a *Auth) disconnect(w http.ResponseWriter, q *request, name string) *Probl
 }
 
 // aim decides what a sign-in that was asked for by its URL is for.
-func (a *Auth) aim(s *session.View, d *departure, form url.Values) *Problem {
-	d.label = d.need.Label
-	if d.purpose == link {
+func (a *Auth) aim(s *session.View, d *signin.Departure, form url.Values) *Problem {
+	d.Label = d.Need.Label
+	if d.Purpose == signin.Link {
 		if form.Has(labelParam) {
-			d.label = form.Get(labelParam)
+			d.Label = form.Get(labelParam)
 		}
-		if !validLabel(d.label) || len(form[labelParam]) > 1 {
+		if !validLabel(d.Label) || len(form[labelParam]) > 1 {
 			return problem(reason.Parameter, errors.New("middleware: link: label"))
 		}
 		if sealed := form.Get(moveParam); sealed != "" {
 			var ok bool
-			if d.takes, ok = a.openMove(sealed, s); !ok {
+			if d.Takes, ok = a.openMove(sealed, s); !ok {
 				return a.anew(problem(reason.Parameter, nil), d)
 			}
 		}
 		return nil
 	}
 	if !s.SignedIn() {
-		d.label = "" // first they sign in
+		d.Label = "" // first they sign in
 		return nil
 	}
-	g, ok := connection.GrantOf(s, connection.ID(d.provider, d.label))
-	n := d.need
+	g, ok := connection.GrantOf(s, connection.ID(d.Provider, d.Label))
+	n := d.Need
 	switch {
-	case ok && (n.Again || d.label != "" || len(n.Scopes) > 0 || len(n.ACR) > 0 || n.MaxAge > 0),
+	case ok && (n.Again || d.Label != "" || len(n.Scopes) > 0 || len(n.ACR) > 0 || n.MaxAge > 0),
 		ok && g.User != s.Meta.User && g.Over(a.env.Clock()): // to sign in with it instead would be another session
-		d.purpose = stepUp
-	case !ok && d.label != "":
+		d.Purpose = signin.StepUp
+	case !ok && d.Label != "":
 		// A link on another site must not be able to connect an account: a button does.
 		button := *d
-		button.purpose = link
-		p := a.anew(problemLacking(connection.LacksProvider, d.provider), &button)
-		p.Provider = d.provider
+		button.Purpose = signin.Link
+		p := a.anew(problemLacking(connection.LacksProvider, d.Provider), &button)
+		p.Provider = d.Provider
 		return p
 	}
 	return nil
@@ -142,31 +143,31 @@ func (a *Auth) aim(s *session.View, d *departure, form url.Values) *Problem {
 // move offers to move an account that belongs to somebody else here to whoever is signed in: they
 // have just shown that it is theirs, too. It takes a button, and another visit to the provider, so
 // that nothing has to be kept meanwhile.
-func (a *Auth) move(p *Problem, s *session.View, f *flow, account, landing string) *Problem {
+func (a *Auth) move(p *Problem, s *session.View, f *signin.Flow, account, landing string) *Problem {
 	b := packed.AppendTime([]byte("m"), a.env.Clock().Add(moveLife))
 	b = packed.AppendString(b, account)
 	b = packed.AppendString(b, s.ID)
 	b = packed.AppendString(b, s.Meta.User)
-	sealed, err := a.sealHop(b)
+	sealed, err := a.signins.SealRelay(b)
 	if err != nil {
 		return problem(reason.Random, err)
 	}
 	v := url.Values{returnParam: {landing}, purposeParam: {"link"}, moveParam: {sealed}}
-	if f.label != "" {
-		v.Set(labelParam, f.label)
+	if f.Label != "" {
+		v.Set(labelParam, f.Label)
 	}
-	if len(f.need.Scopes) > 0 || f.page != "" {
-		if sealed, err := a.sealNeed(f.need, f.provider, f.page); err == nil {
+	if len(f.Need.Scopes) > 0 || f.Page != "" {
+		if sealed, err := a.signins.SealNeed(f.Need, f.Provider, f.Page); err == nil {
 			v.Set(needParam, sealed)
 		}
 	}
-	p.LoginURL, p.LoginPost = a.app.Prefix+"/"+f.provider+"/login?"+v.Encode(), true
+	p.LoginURL, p.LoginPost = a.app.Prefix+"/"+f.Provider+"/login?"+v.Encode(), true
 	return p
 }
 
 // openMove returns the account that the person who is signed in to s was asked about.
 func (a *Auth) openMove(sealed string, s *session.View) (account string, ok bool) {
-	b, ok := a.openHop(sealed)
+	b, ok := a.signins.OpenRelay(sealed)
 	if !ok || b == "" || b[0] != 'm' {
 		return "", false
 	}

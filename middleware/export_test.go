@@ -8,6 +8,7 @@ import (
 	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -49,16 +50,16 @@ type Choice struct{ How, Session, Follows, Ends string }
 
 // Choose says which session wins.
 func Choose(p, f Side, user string) Choice {
-	w := choose(p.session(), f.session(), user)
-	c := Choice{How: [...]string{attach: "attach", rebind: "rebind", bear: "bear", renew: "renew"}[w.how], Session: w.session.ID, Follows: w.present}
-	if w.ends != nil {
-		c.Ends = w.ends.ID
+	w := signin.Choose(p.session(), f.session(), user)
+	c := Choice{How: [...]string{signin.Attach: "attach", signin.Rebind: "rebind", signin.Create: "bear", signin.Renew: "renew"}[w.How], Session: w.Session.ID, Follows: w.Present}
+	if w.Ends != nil {
+		c.Ends = w.Ends.ID
 	}
 	return c
 }
 
 // SetOnLogin replaces Config.OnLogin.
-func (a *Auth) SetOnLogin(f func(context.Context, *Login) error) { a.onLogin = f }
+func (a *Auth) SetOnLogin(f func(context.Context, *Login) error) { a.signins.OnLogin = a.admit(f) }
 
 // AddUnsaved counts so many renewed tokens more that are not saved, and returns how many may be.
 func (a *Auth) AddUnsaved(n int) (most int) {

@@ -1,15 +1,14 @@
 package middleware
 
 import (
-	"crypto/sha256"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/returnleg/returnleg/internal/connection"
-	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/internal/web"
 )
 
@@ -57,13 +56,13 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n connec
 	if err != nil {
 		return problem(reason.Parameter, err)
 	}
-	if !web.PageLoad(r) || r.Method != http.MethodGet || web.Prefetch(r) || d.purpose == link {
+	if !web.PageLoad(r) || r.Method != http.MethodGet || web.Prefetch(r) || d.Purpose == signin.Link {
 		return p
 	}
 	if s.Standing == session.Withheld {
 		return p // who is signed in was not looked up, and will not be when they are back: no start, no cookie
 	}
-	if n.Declined(s, connection.ID(d.provider, d.label), l) {
+	if n.Declined(s, connection.ID(d.Provider, d.Label), l) {
 		return p // who has said no to it is not asked again without a word
 	}
 	if q.keptBack() {
@@ -74,13 +73,13 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n connec
 			return p // who is signed in cannot be seen: a start could replace them
 		}
 	}
-	if d.provider == "" {
+	if d.Provider == "" {
 		web.Redirect(w, p.LoginURL)
 		return nil
 	}
-	if !mayStart(a.bindings(q.r).gates(), d.gate, a.env.Clock()) {
+	if !signin.MayStart(a.signins.Bindings(q.r).Gates(), d.Gate, a.env.Clock()) {
 		loop := problem(reason.Loop, nil)
-		loop.Provider, loop.LoginURL = d.provider, p.LoginURL
+		loop.Provider, loop.LoginURL = d.Provider, p.LoginURL
 		return loop
 	}
 	return a.depart(w, q, d)
@@ -88,7 +87,7 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n connec
 
 // departureFor returns where whoever falls short of n by l has to go, and comes back to. Its provider is ""
 // if they have to choose one.
-func (a *Auth) departureFor(q *request, r *http.Request, n connection.Need, l connection.Lack) departure {
+func (a *Auth) departureFor(q *request, r *http.Request, n connection.Need, l connection.Lack) signin.Departure {
 	at := q.r.URL // as the browser knows it: r may have come through an http.StripPrefix
 	back, ok := a.app.OwnPath(web.Address(q.r.URL))
 	if page, known := a.app.OwnPath(r.Referer()); known && !web.PageLoad(r) {
@@ -97,51 +96,45 @@ func (a *Auth) departureFor(q *request, r *http.Request, n connection.Need, l co
 	if !ok {
 		back = a.app.Home
 	}
-	d := departure{provider: n.Provider, label: n.Label, purpose: stepUp, need: n, page: q.Leaving(), returnTo: back, gate: gatePath(at.Path)}
+	d := signin.Departure{Provider: n.Provider, Label: n.Label, Purpose: signin.StepUp, Need: n, Page: q.Leaving(), ReturnTo: back, Gate: signin.GatePath(at.Path)}
 	switch l {
 	case connection.LacksUser:
-		d.purpose, d.label = signIn, "" // first they sign in
-		if d.provider == "" && len(a.names) == 1 {
-			d.provider = a.names[0]
+		d.Purpose, d.Label = signin.SignIn, "" // first they sign in
+		if d.Provider == "" && len(a.names) == 1 {
+			d.Provider = a.names[0]
 		}
 		return d
 	case connection.LacksProvider:
-		d.purpose = link
+		d.Purpose = signin.Link
 	}
-	if d.provider == "" {
-		d.provider = q.Look().Meta.Provider
+	if d.Provider == "" {
+		d.Provider = q.Look().Meta.Provider
 	}
 	return d
 }
 
 // missed returns the problem of who has to depart by d, because of l.
-func (a *Auth) missed(q *request, r *http.Request, d *departure, l connection.Lack) (*Problem, error) {
-	p := problemLacking(l, d.provider)
+func (a *Auth) missed(q *request, r *http.Request, d *signin.Departure, l connection.Lack) (*Problem, error) {
+	p := problemLacking(l, d.Provider)
 	if !web.PageLoad(r) {
 		p.Status = http.StatusUnauthorized // for a script both are one: there is somewhere to sign in
 	}
-	if d.provider == "" { // what is asked of one provider another may not know
+	if d.Provider == "" { // what is asked of one provider another may not know
 		var err error
-		p.LoginURL, err = a.loginURL(q, connection.Need{}, d.returnTo)
+		p.LoginURL, err = a.loginURL(q, connection.Need{}, d.ReturnTo)
 		return p, err
 	}
-	n := d.need
-	n.Provider, n.Label, n.Again = d.provider, d.label, d.purpose == stepUp
-	url, err := a.loginURL(q, n, d.returnTo)
+	n := d.Need
+	n.Provider, n.Label, n.Again = d.Provider, d.Label, d.Purpose == signin.StepUp
+	url, err := a.loginURL(q, n, d.ReturnTo)
 	if err != nil {
 		return nil, err
 	}
-	p.Provider, p.LoginURL = d.provider, url
-	if d.purpose == link {
+	p.Provider, p.LoginURL = d.Provider, url
+	if d.Purpose == signin.Link {
 		p.LoginURL, p.LoginPost = linkURL(url), true
 	}
 	return p, nil
-}
-
-// gatePath returns what a loop guard remembers of a path.
-func gatePath(path string) string {
-	h := sha256.Sum256([]byte(path))
-	return keys.Text(h[:])[:6]
 }
 
 // label returns a provider's name for people: "acme-sso" is "Acme sso".

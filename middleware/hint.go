@@ -68,7 +68,7 @@ func (a *Auth) usual(p *Problem, r *http.Request) (hints []string) {
 		switch {
 		case !r.URL.Query().Has("state") && !r.URL.Query().Has(answerParam):
 			hints = append(hints, "The address has no state parameter: the provider has not sent it back, or this is no answer of a provider.")
-		case len(a.bindings(r).cookies) == 0:
+		case len(a.signins.Bindings(r).Cookies) == 0:
 			hints = append(hints, "The browser sent no cookie "+a.app.Cookies.Binding+"…: it started at another host, blocks cookies, or has lost them.")
 		default:
 			hints = append(hints, "A cookie came along, but does not open this state: the keys were made up anew when the server restarted, or another tab's address was pasted here.")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/internal/web"
 )
 
@@ -34,8 +35,8 @@ var answerParams = []string{
 	"access_token", "id_token", "token_type", "response",
 }
 
-// posted answers a callback by POST.
-func (a *Auth) posted(w http.ResponseWriter, q *request, name string) *Problem {
+// relay answers a callback by POST.
+func (a *Auth) relay(w http.ResponseWriter, q *request, name string) *Problem {
 	r := q.r
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
@@ -62,7 +63,7 @@ func (a *Auth) posted(w http.ResponseWriter, q *request, name string) *Problem {
 	if len(b) > maxPosted {
 		return problem(reason.Parameter, errors.New("middleware: callback: form too long"))
 	}
-	sealed, err := a.sealHop(b)
+	sealed, err := a.signins.SealRelay(b)
 	if err != nil {
 		return problem(reason.Random, err)
 	}
@@ -95,7 +96,7 @@ func (a *Auth) moveOn(h http.Header, q *request, name string, p *Problem) {
 		return
 	}
 	to := a.app.Prefix + "/" + name + "/callback"
-	b := packed.AppendTime([]byte("r"), a.env.Clock().Add(flowLife+redemptionRest))
+	b := packed.AppendTime([]byte("r"), a.env.Clock().Add(signin.FlowLife+signin.RedemptionRest))
 	b = packed.AppendString(packed.AppendString(b, name), string(p.Reason))
 	b = packed.AppendString(b, q.Now.Load().Whose())
 	var answer []byte
@@ -109,7 +110,7 @@ func (a *Auth) moveOn(h http.Header, q *request, name string, p *Problem) {
 		causes = causes[:len(causes)-1]
 	}
 	b = append(packed.AppendStrings(b, causes), answer...)
-	sealed, failed := a.sealHop(b)
+	sealed, failed := a.signins.SealRelay(b)
 	switch {
 	case err == nil && failed == nil && len(b) <= maxPosted:
 		to += "?" + answerParam + "=" + sealed
@@ -123,7 +124,7 @@ func (a *Auth) moveOn(h http.Header, q *request, name string, p *Problem) {
 
 // openAnswer returns what posted or moveOn has sealed.
 func (a *Auth) openAnswer(q *request, s, name string) (url.Values, *Problem) {
-	plain, ok := a.openHop(s)
+	plain, ok := a.signins.OpenRelay(s)
 	if !ok || plain == "" || plain[0] != 'a' && plain[0] != 'r' {
 		return nil, problem(reason.State, nil)
 	}
@@ -153,4 +154,10 @@ func (a *Auth) openAnswer(q *request, s, name string) (url.Values, *Problem) {
 		q.posted = v
 	}
 	return v, nil
+}
+
+// repeats reports that the page about a failed sign-in loads itself at the address of [Auth.moveOn], for somebody
+// who is signed in. They see it once: loaded again, by Back say, it leads on to where they were.
+func (q *request) repeats() bool {
+	return q.told != "" && q.Now.Load().SignedIn() && web.PageLoad(q.r)
 }

@@ -11,25 +11,29 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/internal/web"
 )
 
 // A redeemed is how one call of [Auth.redeem] ended.
 type redeemed struct {
-	red      *redemption
-	problem  *Problem
+	red      *signin.Redemption
+	out      *signin.Outcome
+	err      error
 	returned bool // else it panicked, or ended its goroutine
 	panicked any  // what OnLogin panicked with
 }
 
 // redeemInTime is [Auth.redeem] for a request that answers after three seconds if it loads a page. The redemption
-// goes on then, apart from its request, and the answer is a page that asks for its end: see [Auth.land].
-func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption, *Problem) {
+// goes on then, apart from its request, pending says, and the answer is a page that asks for its end: see [Auth.land].
+func (a *Auth) redeemInTime(q *request, f *signin.Flow, answer url.Values) (red *signin.Redemption, pending bool, err error) {
 	apart := q.apart()
 	if !web.PageLoad(q.r) {
 		defer q.joins(apart)
-		return a.redeem(q, apart, f, answer)
+		red, q.settled, err = a.signins.Redeem(q, &apart.Request, apart, f, answer)
+		return red, false, err
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(q))
 	keep := context.AfterFunc(q, cancel)
@@ -48,10 +52,10 @@ func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption
 				a.failedLate(apart, f, &end)
 			}
 		}()
-		end.red, end.problem = a.redeem(ctx, apart, f, answer)
+		end.red, end.out, end.err = a.signins.Redeem(ctx, &apart.Request, apart, f, answer)
 		end.returned = true
 	}()
-	enough := time.NewTimer(blank)
+	enough := time.NewTimer(signin.Blank)
 	defer enough.Stop()
 	select {
 	case end := <-ended:
@@ -63,20 +67,21 @@ func (a *Auth) redeemInTime(q *request, f *flow, answer url.Values) (*redemption
 		case !end.returned:
 			runtime.Goexit()
 		}
-		return end.red, end.problem
+		q.settled = end.out
+		return end.red, false, end.err
 	case <-enough.C:
 		keep() // the client is about to get its answer, and that is no reason to stop
 		apart.writer.Start()
 		close(late)
-		return nil, underWay(f)
+		return nil, true, nil
 	}
 }
 
 // underWay is the answer of a sign-in that has not ended. It names no way elsewhere: whoever leaves never gets the cookie
 // that comes with the end, and the one that they have opens nothing from then on.
-func underWay(f *flow) *Problem {
+func underWay(f *signin.Flow) *Problem {
 	p := problem(reason.Pending, nil)
-	p.Provider = f.provider
+	p.Provider = f.Provider
 	return p
 }
 
@@ -110,30 +115,49 @@ func (q *request) joins(apart *request) {
 		clear(h)
 		maps.Copy(h, apart.writer.Header())
 	})
-	q.settled = apart.settled
 	q.Now.Store(apart.Now.Load())
 }
 
 // fell tells the log where a sign-in panicked. Who recovers from that, such as the server, sees no more than that a
 // request has waited for it; and nobody does if none waits any more.
-func (a *Auth) fell(q *request, f *flow, with any) {
+func (a *Auth) fell(q *request, f *signin.Flow, with any) {
 	if with == nil || with == http.ErrAbortHandler {
 		return
 	}
-	a.env.Log.Event(q, slog.LevelError, "sign-in panicked", reason.AppFailed, slog.String("provider", f.provider),
+	a.env.Log.Event(q, slog.LevelError, "sign-in panicked", reason.AppFailed, slog.String("provider", f.Provider),
 		slog.String("type", fmt.Sprintf("%T", with)), slog.String("stack", string(debug.Stack())))
 }
 
 // failedLate tells the log why a sign-in failed whose request has been answered. The answer to the one that finds it so
 // does not know: the redemption keeps no cause.
-func (a *Auth) failedLate(q *request, f *flow, end *redeemed) {
-	p := end.problem
-	if end.red == nil || p == nil || p.cause == nil {
+func (a *Auth) failedLate(q *request, f *signin.Flow, end *redeemed) {
+	if end.red == nil || end.err == nil {
+		return
+	}
+	p := a.failure(&q.Request, f, end.err)
+	if p.cause == nil {
 		return
 	}
 	level := slog.LevelInfo
 	if p.Status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	a.env.Log.Visitor(q, level, "sign-in failed", string(p.Reason), slog.String("provider", f.provider), slog.Any("error", p.cause))
+	a.env.Log.Visitor(q, level, "sign-in failed", string(p.Reason), slog.String("provider", f.Provider), slog.Any("error", p.cause))
+}
+
+// Shown returns a hash of what the request shows, for [Auth.reissue]. A session that was taken over counts as shown: the
+// browser has its cookie from now on, or would have if that answer had not been lost.
+func (q *request) Shown() string {
+	if q.FromFormer {
+		return keys.Hash(q.First.ID + "." + q.First.Secret)
+	}
+	return q.auth.app.Cookies.Shown(q.r)
+}
+
+// Device returns where the sign-in of q comes from, as the app says.
+func (q *request) Device() string {
+	if q.auth.device == nil {
+		return ""
+	}
+	return q.auth.device(q.r)
 }

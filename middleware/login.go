@@ -9,13 +9,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/returnleg/returnleg/internal/connection"
-	"github.com/returnleg/returnleg/internal/env"
-	"github.com/returnleg/returnleg/internal/keys"
-	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
 )
@@ -32,24 +29,9 @@ const (
 
 // PageParam is the query parameter of a landing URL by which [Returned] finds what was saved. An
 // app that sends the person on to a page of its own keeps it.
-const PageParam = "rl"
+const PageParam = signin.PageParam
 
-const (
-	beginTime = 15 * time.Second
-	needLife  = 24 * time.Hour // a page with a link to sign in may be open for long
-)
-
-// departure is what a sign-in starts from.
-type departure struct {
-	provider string
-	label    string // of the connection; "" for signIn
-	purpose  purpose
-	need     connection.Need
-	takes    string // see flow
-	page     string // id of a page state
-	returnTo string
-	gate     string // the path of a gate that starts it by itself; "" if the person asked
-}
+const ()
 
 // LoginURL returns the path that starts a sign-in for n, and comes back to returnTo. What
 // [SavePage] saved in this request comes back with it. The path is good for a day, for anybody:
@@ -95,7 +77,7 @@ func (a *Auth) loginURL(q *request, n connection.Need, returnTo string) (string,
 	}
 	page := q.Leaving()
 	if page != "" || n.Special() {
-		sealed, err := a.sealNeed(n, name, page)
+		sealed, err := a.signins.SealNeed(n, name, page)
 		if err != nil {
 			return "", err
 		}
@@ -109,60 +91,6 @@ func (a *Auth) loginURL(q *request, n connection.Need, returnTo string) (string,
 		path += "?" + v.Encode()
 	}
 	return path, nil
-}
-
-// sealNeed returns n for a URL: sealed, so that nobody else decides what is asked for, and for one provider, so that
-// nobody decides whom it is asked of. Provider "" leaves that to the person, on the page that lists them.
-func (a *Auth) sealNeed(n connection.Need, provider, page string) (string, error) {
-	b := packed.AppendTime([]byte("n"), a.env.Clock().Add(needLife))
-	b = packed.AppendStrings(b, n.Scopes)
-	b = packed.AppendStrings(b, n.ACR)
-	b = packed.AppendUint(b, uint64(providers.WholeSeconds(n.MaxAge)))
-	b = packed.AppendString(b, page)
-	b = packed.AppendString(b, n.Label)
-	b = packed.AppendBool(b, n.Again)
-	b = packed.AppendString(b, provider)
-	return a.sealHop(b)
-}
-
-// openNeed returns what was sealed for that provider, or for any.
-func (a *Auth) openNeed(s, provider string) (n connection.Need, page string, ok bool) {
-	b, ok := a.openHop(s)
-	if !ok || len(b) == 0 || b[0] != 'n' {
-		return connection.Need{}, "", false
-	}
-	r := packed.Read(b[1:])
-	until := r.Time()
-	n = connection.Need{Scopes: r.Strings(), ACR: r.Strings(), MaxAge: time.Duration(r.Uint()) * time.Second}
-	page = r.String()
-	n.Label, n.Again = r.String(), r.Bool()
-	of := r.String()
-	return n, page, r.Err() == nil && a.env.Clock().Before(until) && (of == "" || of == provider)
-}
-
-// sealHop seals what travels through a URL of ours.
-func (a *Auth) sealHop(plain []byte) (string, error) {
-	seed, err := a.env.Seed()
-	if err != nil {
-		return "", err
-	}
-	k := &a.env.Ring[0]
-	return keys.Text(append([]byte{k.ID}, k.Hop.SealOnce(seed, plain, []byte(a.app.Origin))...)), nil
-}
-
-func (a *Auth) openHop(s string) (string, bool) {
-	sealed := keys.Raw(s)
-	if len(sealed) == 0 {
-		return "", false
-	}
-	for i := range a.env.Ring {
-		if a.env.Ring[i].ID == sealed[0] {
-			if _, plain, err := a.env.Ring[i].Hop.OpenOnce(sealed[1:], []byte(a.app.Origin)); err == nil {
-				return string(plain), true
-			}
-		}
-	}
-	return "", false
 }
 
 // login answers the address that starts a sign-in.
@@ -187,7 +115,7 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 		}
 		blind = r.Header.Get("Sec-Fetch-Site") != "none"
 	}
-	d := departure{provider: name, purpose: signIn}
+	d := signin.Departure{Provider: name, Purpose: signin.SignIn}
 	form := r.URL.Query()
 	if r.Method == http.MethodPost {
 		if err := web.ReadForm(w, r); err != nil {
@@ -204,24 +132,24 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 			return nil
 		}
 		if form.Get(purposeParam) == "link" {
-			d.purpose = link
+			d.Purpose = signin.Link
 			if p := a.outdated(q); p != nil {
 				return p
 			}
 		}
 	}
-	d.returnTo = a.returnTo(q, form)
+	d.ReturnTo = a.returnTo(q, form)
 	if sealed := form.Get(needParam); sealed != "" {
-		n, page, ok := a.openNeed(sealed, name)
+		n, page, ok := a.signins.OpenNeed(sealed, name)
 		if !ok {
 			p := problem(reason.Parameter, nil)
-			if s.SignedIn() && (d.purpose == link || name != s.Meta.Provider) {
-				p.BackURL = d.returnTo // whose link knows what it was for: to sign in instead would be another session
+			if s.SignedIn() && (d.Purpose == signin.Link || name != s.Meta.Provider) {
+				p.BackURL = d.ReturnTo // whose link knows what it was for: to sign in instead would be another session
 				return p
 			}
-			return a.retryable(p, name, d.returnTo)
+			return a.retryable(p, name, d.ReturnTo)
 		}
-		d.need, d.page = n, page
+		d.Need, d.Page = n, page
 	}
 	if p := a.aim(s, &d, form); p != nil {
 		return p
@@ -229,7 +157,7 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 	if blind {
 		return a.anew(problem(reason.SignedOut, nil), &d)
 	}
-	if s.SignedIn() && d.purpose == signIn && r.Method == http.MethodGet && (a.app.FromElsewhere(r, s.ID != "") || form.Has(elsewhereParam)) {
+	if s.SignedIn() && d.Purpose == signin.SignIn && r.Method == http.MethodGet && (a.app.FromElsewhere(r, s.ID != "") || form.Has(elsewhereParam)) {
 		// A link elsewhere must not replace who is signed in by whoever a provider knows, their own
 		// provider included: the person says so on a page of ours. A step-up needs no question: it
 		// comes back as the same person or not at all.
@@ -256,56 +184,29 @@ func (a *Auth) returnTo(q *request, form url.Values) string {
 }
 
 // depart sends the browser to the provider.
-func (a *Auth) depart(w http.ResponseWriter, q *request, d departure) *Problem {
-	s, now := q.Now.Load(), a.env.Clock()
-	if d.purpose != signIn && !s.SignedIn() {
-		return a.retryable(problem(reason.SignedOut, nil), d.provider, d.returnTo)
+func (a *Auth) depart(w http.ResponseWriter, q *request, d signin.Departure) *Problem {
+	if d.Purpose != signin.SignIn && !q.Now.Load().SignedIn() {
+		return a.retryable(problem(reason.SignedOut, nil), d.Provider, d.ReturnTo)
 	}
-	f := &flow{
-		provider: d.provider, label: d.label, purpose: d.purpose, session: s.ID,
-		page: d.page, returnTo: d.returnTo, need: d.need, takes: d.takes,
-	}
-	if d.purpose != signIn {
-		f.user = s.Meta.User
-	}
-	if p := f.room(s); p != nil {
-		p.Provider, p.BackURL = d.provider, d.returnTo
+	out, err := a.signins.Start(&q.Request, q.r, &d)
+	switch p := problemOf(err); {
+	case reason.Of(err) == reason.Connections:
+		p.Provider, p.BackURL = d.Provider, d.ReturnTo
 		return p
-	}
-	bears := s.Reborn()
-	if bears {
-		var err error
-		if f.session, err = a.env.RandomText(16); err != nil {
-			return problem(reason.Random, err)
-		}
-	}
-	bound, err := a.bind(a.bindings(q.r), f.session, d.gate, now)
-	if err != nil {
-		return problem(reason.Random, err)
-	}
-	f.started, f.expires = bound.set.last, time.UnixMicro(bound.set.last).Add(flowLife)
-	state, err := a.sealFlow(q, f, &bound.set.kept[0].binding)
-	if errors.Is(err, errStateTooLong) {
-		return problem(reason.Parameter, err)
-	}
-	if err != nil {
-		return problem(reason.Random, err)
-	}
-	ctx := env.Within(a.connections.Outgoing(q), beginTime)
-	defer ctx.Release()
-	to, err := a.connections.Providers[d.provider].Begin(ctx, a.visit(f, state, s))
-	if err != nil {
-		return a.anew(beginProblem(err, d.provider), &d)
+	case reason.Of(err) != "":
+		return p
+	case err != nil:
+		return a.anew(beginProblem(err, d.Provider), &d)
 	}
 	h := w.Header()
-	a.setBindings(h, bound)
-	if bears {
+	a.signins.SetBindings(h, out.Bound)
+	if out.Session != "" {
 		// Nothing is stored for it: the secret is derived, and whoever comes back with it is
 		// whoever it was given to.
-		a.app.Cookies.SetSession(h, f.session, a.env.Ring[0].First(f.session), now.Add(a.sessions.Manager.Lifetime), a.app.Cookies.Persist)
+		a.app.Cookies.SetSession(h, out.Session, out.Secret, a.env.Clock().Add(a.sessions.Manager.Lifetime), a.app.Cookies.Persist)
 	}
-	a.env.Log.Visitor(q, slog.LevelInfo, "sign-in started", "", slog.String("provider", d.provider))
-	web.Redirect(w, to)
+	a.env.Log.Visitor(q, slog.LevelInfo, "sign-in started", "", slog.String("provider", d.Provider))
+	web.Redirect(w, out.To)
 	return nil
 }
 
@@ -329,19 +230,19 @@ func (a *Auth) retryable(p *Problem, provider, returnTo string) *Problem {
 
 // anew adds to p where to start once more what d is for. To sign in instead would be another session,
 // and what was saved for the page would not come back with it.
-func (a *Auth) anew(p *Problem, d *departure) *Problem {
-	n, v := d.need, url.Values{returnParam: {d.returnTo}}
-	n.Again = n.Again || d.purpose == stepUp
-	if d.page != "" || n.Special() {
-		if sealed, err := a.sealNeed(n, d.provider, d.page); err == nil {
+func (a *Auth) anew(p *Problem, d *signin.Departure) *Problem {
+	n, v := d.Need, url.Values{returnParam: {d.ReturnTo}}
+	n.Again = n.Again || d.Purpose == signin.StepUp
+	if d.Page != "" || n.Special() {
+		if sealed, err := a.signins.SealNeed(n, d.Provider, d.Page); err == nil {
 			v.Set(needParam, sealed)
 		}
 	}
-	if d.purpose == link && d.label != "" {
-		v.Set(labelParam, d.label)
+	if d.Purpose == signin.Link && d.Label != "" {
+		v.Set(labelParam, d.Label)
 	}
-	p.LoginURL = a.app.Prefix + "/" + d.provider + "/login?" + v.Encode()
-	if d.purpose == link {
+	p.LoginURL = a.app.Prefix + "/" + d.Provider + "/login?" + v.Encode()
+	if d.Purpose == signin.Link {
 		p.LoginURL, p.LoginPost = linkURL(p.LoginURL), true
 	}
 	return p
@@ -354,7 +255,7 @@ func (a *Auth) chooser(w http.ResponseWriter, q *request) *Problem {
 	}
 	given := q.r.URL.Query()
 	v := url.Values{returnParam: {a.returnTo(q, given)}}
-	if _, _, ok := a.openNeed(given.Get(needParam), ""); ok {
+	if _, _, ok := a.signins.OpenNeed(given.Get(needParam), ""); ok {
 		v.Set(needParam, given.Get(needParam))
 	}
 	query := v.Encode()

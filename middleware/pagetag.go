@@ -8,6 +8,7 @@ import (
 	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/signin"
 )
 
 // Where a request carries its page tag.
@@ -40,8 +41,8 @@ func PageTag(ctx context.Context) string {
 func (q *request) pageTag() string {
 	a, s := q.auth, q.Look()
 	if !s.SignedIn() && !s.Anonymous() {
-		if j := a.bindings(q.r); len(j.kept) > 0 {
-			return boundTag(&a.env.Ring[0], &j.kept[0].binding)
+		if j := a.signins.Bindings(q.r); len(j.Kept) > 0 {
+			return boundTag(&a.env.Ring[0], &j.Kept[0].Binding)
 		}
 	}
 	return a.pageTag(&a.env.Ring[0], s)
@@ -51,8 +52,8 @@ func (q *request) pageTag() string {
 const nobody = "nobody"
 
 // boundTag is the tag of a page that was made for nobody, in a browser without a session that showed b.
-func boundTag(k *keys.Secrets, b *binding) string {
-	m := k.Page.Derive("binding", "", b.pack())
+func boundTag(k *keys.Secrets, b *signin.Binding) string {
+	m := k.Page.Derive("binding", "", b.Pack())
 	return keys.Text(m[:16])
 }
 
@@ -155,9 +156,9 @@ func (a *Auth) fits(q *request, tag string) bool {
 			return true
 		}
 	}
-	for _, b := range a.bindings(q.r).kept {
+	for _, b := range a.signins.Bindings(q.r).Kept {
 		for i := range a.env.Ring {
-			if keys.Same(tag, boundTag(&a.env.Ring[i], &b.binding)) {
+			if keys.Same(tag, boundTag(&a.env.Ring[i], &b.Binding)) {
 				return true
 			}
 		}

@@ -91,24 +91,6 @@ func problem(code string, cause error) *Problem {
 	return p
 }
 
-// finishProblem returns the Problem of a redemption that failed.
-func finishProblem(err error) *Problem {
-	var refused *providers.Error
-	switch {
-	case errors.Is(err, providers.ErrUnavailable):
-		return problem(reason.Unavailable, err)
-	case errors.As(err, &refused):
-		return problem(reason.ProviderError, err)
-	case errors.Is(err, providers.ErrSubject):
-		return problem(reason.Identity, err)
-	case errors.Is(err, providers.ErrNoAuthTime):
-		return problem(reason.AuthTime, err)
-	case errors.Is(err, providers.ErrUnmet):
-		return problem(reason.Need, err)
-	}
-	return problem(reason.Token, err)
-}
-
 // broken returns what a handler is told of an error of the store: [Answer] makes 503 of it. nil is none.
 func broken(err error) error {
 	if err == nil {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/reason"
+	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -76,29 +78,76 @@ func refusal(p *Problem, err error) *Problem {
 	return &own
 }
 
-// keep notes in r, which has failed, what the person was told: a reload is told the same.
-func (r *redemption) keep(p *Problem) {
-	r.reason, r.code = string(p.Reason), p.ProviderCode
+// toldOf returns what p tells somebody, for whoever loads the page again: they are told the same.
+func toldOf(p *Problem) signin.Told {
+	f := signin.Told{Code: string(p.Reason), ProviderCode: p.ProviderCode}
 	t, known := answers[p.Reason]
 	if !known { // of the app's own
-		r.reason, r.own = reason.OnLogin, keys.Clip(string(p.Reason), maxRefusal)
+		f.Code, f.Own = reason.OnLogin, keys.Clip(string(p.Reason), maxRefusal)
 	}
 	if len(p.LoginURL) <= maxWay { // else it starts again, as any other
-		r.login, r.post = p.LoginURL, p.LoginPost
+		f.LoginURL, f.LoginPost = p.LoginURL, p.LoginPost
 	}
-	if t.status == p.Status && t.title == p.Title && t.detail == p.Detail {
-		return
+	if t.status != p.Status || t.title != p.Title || t.detail != p.Detail {
+		f.Status, f.Title, f.Detail = p.Status, keys.Clip(p.Title, maxRefusal), keys.Clip(p.Detail, maxRefusal)
 	}
-	r.status, r.title, r.detail = p.Status, keys.Clip(p.Title, maxRefusal), keys.Clip(p.Detail, maxRefusal)
+	return f
 }
 
-// told returns what keep has noted.
-func (r *redemption) told() *Problem {
-	p := problem(r.reason, nil)
-	p.ProviderCode, p.RetryAfter = r.code, 0
-	p.Reason, p.LoginURL, p.LoginPost = Reason(cmp.Or(r.own, r.reason)), r.login, r.post
-	if r.status >= 400 && r.status <= 599 {
-		p.Status, p.Title, p.Detail = r.status, strings.ToValidUTF8(r.title, ""), strings.ToValidUTF8(r.detail, "")
+// problemTold returns the Problem of what toldOf has kept.
+func problemTold(f signin.Told) *Problem {
+	p := problem(f.Code, nil)
+	p.ProviderCode, p.RetryAfter = f.ProviderCode, 0
+	p.Reason, p.LoginURL, p.LoginPost = Reason(cmp.Or(f.Own, f.Code)), f.LoginURL, f.LoginPost
+	if f.Status >= 400 && f.Status <= 599 {
+		p.Status, p.Title, p.Detail = f.Status, strings.ToValidUTF8(f.Title, ""), strings.ToValidUTF8(f.Detail, "")
 	}
 	return p
+}
+
+// failure returns the Problem of a sign-in that failed with err.
+func (a *Auth) failure(q *session.Request, f *signin.Flow, err error) *Problem {
+	var own *Problem
+	var taken *signin.TakenError
+	var refused *reason.Error
+	switch {
+	case errors.As(err, &own): // of OnLogin
+		p := *own
+		return &p
+	case errors.As(err, &taken):
+		p := problem(reason.IdentityTaken, nil)
+		p.Provider = taken.Provider
+		return a.move(p, q.Now.Load(), f, taken.Account, a.signins.Landing(q.Outer, f))
+	case errors.As(err, &refused) && refused.Spent && refused.Code == reason.Full:
+		return noRoom(refused.Cause)
+	}
+	return problemOf(err)
+}
+
+// tellFailure returns what somebody is told about err, which is to be kept.
+func (a *Auth) tellFailure(q *session.Request, f *signin.Flow, err error) signin.Told {
+	return toldOf(a.failure(q, f, err))
+}
+
+// knows reports whether this version can tell somebody about a reason.
+func knows(code string) bool {
+	_, known := answers[Reason(code)]
+	return known
+}
+
+// admit asks the app whether somebody may sign in.
+func (a *Auth) admit(onLogin func(context.Context, *Login) error) func(context.Context, *signin.Admission) error {
+	if onLogin == nil {
+		return nil
+	}
+	return func(ctx context.Context, l *signin.Admission) error {
+		err := onLogin(ctx, &Login{Account: (*Account)(l.Account), IsNew: l.IsNew, Provider: l.Provider, Token: l.Token, Former: l.Former})
+		if err == nil && l.Account.ID == "" {
+			err = errors.New("middleware: OnLogin: empty Account.ID")
+		}
+		if err != nil {
+			return unwelcome(err)
+		}
+		return nil
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/returnleg/returnleg/internal/eventlog"
 	"github.com/returnleg/returnleg/internal/session"
+	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/internal/web"
 )
 
@@ -25,13 +26,13 @@ type request struct {
 
 	session.Request // of the session room
 
-	stopped  atomic.Bool // by a gate
-	posted   url.Values  // the provider's answer, if it came by a form
-	told     Reason      // of the page that has loaded itself again as this one
-	whose    string      // who was signed in there, see [session.whose]
-	found    []string    // its causes, see [Auth.causes]
-	reloaded bool        // the page has loaded itself again: see [request.again]
-	settled  *outcome    // of the sign-in that this request finished
+	stopped  atomic.Bool     // by a gate
+	posted   url.Values      // the provider's answer, if it came by a form
+	told     Reason          // of the page that has loaded itself again as this one
+	whose    string          // who was signed in there, see [session.whose]
+	found    []string        // its causes, see [Auth.causes]
+	reloaded bool            // the page has loaded itself again: see [request.again]
+	settled  *signin.Outcome // of the sign-in that this request finished
 }
 
 type requestKey struct{}
@@ -88,8 +89,8 @@ func (q *request) complete(h http.Header, status int, err error) {
 	if q.TookOver {
 		clearFormer(a.sessions.Former, &a.app.Cookies, h)
 	}
-	if err == nil {
-		q.notePassed(h)
+	if err == nil && q.letThrough() {
+		a.signins.NotePassed(h, q.r)
 	}
 	if a.app.Cookies.Sets(h) {
 		web.Uncached(h)
@@ -145,4 +146,19 @@ func (q *request) Clear() {
 // ClearFormer takes the cookie of a session of before away.
 func (q *request) ClearFormer() {
 	clearFormer(q.auth.sessions.Former, &q.auth.app.Cookies, q.writer.Open())
+}
+
+// letThrough reports that this request is served to somebody who is signed in, and that no gate has
+// stopped it.
+func (q *request) letThrough() bool {
+	return !q.stopped.Load() && !q.SignOut && q.Now.Load().SignedIn()
+}
+
+// retireBindings adds to h that what was known of the browser's bindings is worth nothing from now on.
+func (q *request) retireBindings(h http.Header) {
+	path := ""
+	if q.letThrough() {
+		path = q.r.URL.Path
+	}
+	q.auth.signins.RetireShown(h, q.r, path)
 }

@@ -64,11 +64,3 @@ func SignOutOthers(ctx context.Context) error {
 func (a *Auth) EndSession(ctx context.Context, user, id string) error {
 	return broken(a.accounts.EndSession(ctx, user, id))
 }
-
-// deviceOf returns where the sign-in of q comes from, as the app says.
-func (a *Auth) deviceOf(q *request) string {
-	if a.device == nil {
-		return ""
-	}
-	return a.device(q.r)
-}

@@ -2,6 +2,8 @@
 // told about each is the business of the package middleware, whose Reason has the same values.
 package reason
 
+import "errors"
+
 // The codes. docs/operating.md says which of them are faults.
 const (
 	SignedOut      = "signed_out"          // the page needs somebody who is signed in
@@ -58,10 +60,11 @@ const (
 type Error struct {
 	Code  string
 	Cause error // nil: the code says it
+	Spent bool  // the provider's code is spent: to wait and try again does not help
 }
 
 // New returns the error of a code.
-func New(code string, cause error) *Error { return &Error{code, cause} }
+func New(code string, cause error) *Error { return &Error{Code: code, Cause: cause} }
 
 // Error names the code and the cause.
 func (e *Error) Error() string {
@@ -73,3 +76,12 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
+
+// Of returns the code of err; "" if it has none.
+func Of(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}

@@ -1,4 +1,4 @@
-package middleware
+package signin
 
 import (
 	"context"
@@ -21,25 +21,25 @@ import (
 type purpose uint8
 
 const (
-	signIn purpose = 1 + iota
-	stepUp         // the same person, with more scopes or a stronger sign-in
-	link           // another provider, for the person who is signed in
+	SignIn purpose = 1 + iota
+	StepUp         // the same person, with more scopes or a stronger sign-in
+	Link           // another provider, for the person who is signed in
 )
 
-// A flow is one visit to a provider. It is stored nowhere: the state parameter is the flow, sealed,
+// A Flow is one visit to a provider. It is stored nowhere: the state parameter is the flow, sealed,
 // with the browser's binding secret in the associated data. A start costs the server nothing, and a
 // callback in another browser does not open.
-type flow struct {
-	provider string
-	label    string // of the connection; "" for signIn
-	purpose  purpose
+type Flow struct {
+	Provider string
+	Label    string // of the connection; "" for signIn
+	Purpose  purpose
 	session  string // id of the one it started in
 	user     string // who was signed in there; "" for signIn
 	started  int64  // see [Auth.stamp]
 	expires  time.Time
-	page     string // id of the page state that was saved before leaving
+	Page     string // id of the page state that was saved before leaving
 	returnTo string
-	need     connection.Need // scopes, ACR, MaxAge
+	Need     connection.Need // scopes, ACR, MaxAge
 	takes    string          // link: key of the account that may change hands
 
 	seed     [16]byte
@@ -52,7 +52,7 @@ type flow struct {
 }
 
 const (
-	flowLife = time.Hour // time to find the password, or to make an account at the provider
+	FlowLife = time.Hour // time to find the password, or to make an account at the provider
 	maxState = 500       // characters: long states break at providers
 	asides   = 4096      // slots for return paths that are too long
 	hintSize = 2         // bytes of a state by which the binding is found that opens it
@@ -61,7 +61,7 @@ const (
 var errStateTooLong = errors.New("middleware: scopes and classes do not fit into the state")
 
 // seal returns the state parameter of f. It draws the seed.
-func (a *Auth) sealFlow(ctx context.Context, f *flow, binding *binding) (string, error) {
+func (a *SignIns) sealFlow(ctx context.Context, f *Flow, binding *Binding) (string, error) {
 	var err error
 	if f.seed, err = a.env.Seed(); err != nil {
 		return "", err
@@ -79,18 +79,18 @@ func (a *Auth) sealFlow(ctx context.Context, f *flow, binding *binding) (string,
 	return state, nil
 }
 
-func (a *Auth) encodeFlow(f *flow, binding *binding) string {
+func (a *SignIns) encodeFlow(f *Flow, binding *Binding) string {
 	b := make([]byte, 0, 256)
-	b = packed.AppendString(b, f.provider)
-	b = append(b, byte(f.purpose))
+	b = packed.AppendString(b, f.Provider)
+	b = append(b, byte(f.Purpose))
 	b = packed.AppendString(b, string(keys.Raw(f.session)))
 	b = packed.AppendString(b, string(keys.Raw(f.user)))
 	b = packed.AppendUint(b, uint64(f.started))
-	b = packed.AppendString(b, string(keys.Raw(f.page)))
-	b = packed.AppendAlike(b, f.need.Scopes)
-	b = packed.AppendAlike(b, f.need.ACR)
-	b = packed.AppendUint(b, uint64(providers.WholeSeconds(f.need.MaxAge)))
-	b = packed.AppendString(b, f.label)
+	b = packed.AppendString(b, string(keys.Raw(f.Page)))
+	b = packed.AppendAlike(b, f.Need.Scopes)
+	b = packed.AppendAlike(b, f.Need.ACR)
+	b = packed.AppendUint(b, uint64(providers.WholeSeconds(f.Need.MaxAge)))
+	b = packed.AppendString(b, f.Label)
 	b = packed.AppendString(b, string(keys.Raw(f.takes)))
 	b = packed.AppendBool(b, f.aside)
 	if !f.aside {
@@ -102,15 +102,15 @@ func (a *Auth) encodeFlow(f *flow, binding *binding) string {
 
 // flowData is what a state is bound to besides its content. Its key is the site's; and what was started at one
 // of the site's addresses does not come back to another, which is not the redirect URI that the code is for.
-func (a *Auth) flowData(binding string) []byte {
+func (a *SignIns) flowData(binding string) []byte {
 	b := make([]byte, 0, 4+len(a.app.Origin)+len(binding)) // both lengths take two bytes at most
 	b = packed.AppendString(b, a.app.Origin)
 	return packed.AppendString(b, binding)
 }
 
-// openFlow returns the flow of a state, if one of the bindings opens it. One of a binding that was retired
+// OpenFlow returns the flow of a state, if one of the bindings opens it. One of a binding that was retired
 // before the flow started comes with false: of that, nobody may use more than where it was to lead.
-func (a *Auth) openFlow(state string, j *jar) (*flow, bool) {
+func (a *SignIns) OpenFlow(state string, j *jar) (*Flow, bool) {
 	if len(state) > maxState {
 		return nil, false
 	}
@@ -122,9 +122,9 @@ func (a *Auth) openFlow(state string, j *jar) (*flow, bool) {
 	if k == nil {
 		return nil, false
 	}
-	var tried binding
-	for i := range j.kept {
-		b := &j.kept[i].binding
+	var tried Binding
+	for i := range j.Kept {
+		b := &j.Kept[i].Binding
 		if string(b.id[:hintSize]) != hint || *b == tried {
 			continue
 		}
@@ -137,7 +137,7 @@ func (a *Auth) openFlow(state string, j *jar) (*flow, bool) {
 		if err != nil {
 			continue
 		}
-		f := &flow{seed: seed, secrets: k, back: true}
+		f := &Flow{seed: seed, secrets: k, back: true}
 		if !f.decode(string(plain)) {
 			return nil, false
 		}
@@ -148,59 +148,59 @@ func (a *Auth) openFlow(state string, j *jar) (*flow, bool) {
 	return nil, false
 }
 
-func (f *flow) decode(s string) bool {
+func (f *Flow) decode(s string) bool {
 	r := packed.Read(s)
-	f.provider = r.String()
-	f.purpose = purpose(r.Uint())
+	f.Provider = r.String()
+	f.Purpose = purpose(r.Uint())
 	f.session = keys.Text([]byte(r.String()))
 	f.user = keys.Text([]byte(r.String()))
 	f.started = int64(r.Uint())
-	f.expires = time.UnixMicro(f.started).Add(flowLife)
-	f.page = keys.Text([]byte(r.String()))
-	f.need.Scopes = r.Alike()
-	f.need.ACR = r.Alike()
-	f.need.MaxAge = time.Duration(r.Uint()) * time.Second
-	f.label = r.String()
+	f.expires = time.UnixMicro(f.started).Add(FlowLife)
+	f.Page = keys.Text([]byte(r.String()))
+	f.Need.Scopes = r.Alike()
+	f.Need.ACR = r.Alike()
+	f.Need.MaxAge = time.Duration(r.Uint()) * time.Second
+	f.Label = r.String()
 	f.takes = keys.Text([]byte(r.String()))
-	f.need.Provider, f.need.Label = f.provider, f.label
+	f.Need.Provider, f.Need.Label = f.Provider, f.Label
 	if f.aside = r.Bool(); !f.aside {
 		f.returnTo = r.String()
 	}
 	// What a later version may send people for is nothing that this one knows how to judge.
-	return r.Err() == nil && f.purpose >= signIn && f.purpose <= link
+	return r.Err() == nil && f.Purpose >= SignIn && f.Purpose <= Link
 }
 
 // visit returns what the provider is told. Verifier and nonce follow from the seed, under our key:
 // nothing has to be stored to know them again, and who sees the state cannot compute them.
-func (a *Auth) visit(f *flow, state string, s *session.View) *providers.Flow {
+func (a *SignIns) visit(f *Flow, state string, s *session.View) *providers.Flow {
 	seed := string(f.seed[:])
 	verifier, nonce := f.secrets.Flow.Derive("verifier", seed), f.secrets.Flow.Derive("nonce", seed)
 	v := &providers.Flow{
-		RedirectURL: a.app.RedirectURI(f.provider),
+		RedirectURL: a.app.RedirectURI(f.Provider),
 		State:       state,
 		Verifier:    keys.Text(verifier[:]),
 		Nonce:       keys.Text(nonce[:]),
-		Scopes:      f.need.Scopes,
-		MaxAge:      f.need.MaxAge,
-		ACR:         f.need.ACR,
+		Scopes:      f.Need.Scopes,
+		MaxAge:      f.Need.MaxAge,
+		ACR:         f.Need.ACR,
 	}
-	if f.purpose == link {
+	if f.Purpose == Link {
 		for g := range connection.GrantsOf(s) {
-			if g.Provider == f.provider && g.Label != f.label {
+			if g.Provider == f.Provider && g.Label != f.Label {
 				v.Prompt = "select_account" // or they come back as who they are there already
 			}
 		}
 	}
-	if f.purpose != stepUp {
+	if f.Purpose != StepUp {
 		return v
 	}
-	if g, ok := connection.GrantOf(s, connection.ID(f.provider, f.label)); ok {
+	if g, ok := connection.GrantOf(s, connection.ID(f.Provider, f.Label)); ok {
 		// The new token takes the old one's place: it has to carry what that one did. One that came after f
 		// had left was not asked for, and a provider that does not say what it grants means what was asked
 		// for. The state has full seconds. Who leaves now has what there is, whatever the clock says of whoever
 		// noted it.
 		if began := time.UnixMicro(f.started).Truncate(time.Second).Add(time.Second); !f.back || !g.Obtained.After(began) {
-			v.Scopes = append(append([]string(nil), g.Token.Scopes...), connection.Missing(f.need.Scopes, g.Token.Scopes)...)
+			v.Scopes = append(append([]string(nil), g.Token.Scopes...), connection.Missing(f.Need.Scopes, g.Token.Scopes)...)
 		}
 		v.Subject = g.Subject
 	}
@@ -210,13 +210,13 @@ func (a *Auth) visit(f *flow, state string, s *session.View) *providers.Flow {
 // A return path that is too long for the state goes into one of a fixed number of slots of the site, which
 // later ones reuse: however many sign-ins are started, it takes no more room. One that is lost
 // costs the person the page, not the sign-in.
-func (a *Auth) asideKey(f *flow) (sessionstore.Key, string) {
+func (a *SignIns) asideKey(f *Flow) (sessionstore.Key, string) {
 	m := f.secrets.Flow.Derive("aside", string(f.seed[:]))
 	slot := (int(m[0])<<8 | int(m[1])) % asides
 	return sessionstore.Key{Kind: kindAside, ID: "slot-" + keys.Text([]byte(a.env.Site.Tag)) + "-" + string(rune('a'+slot>>8)) + keys.Text([]byte{byte(slot)})}, string(m[16:])
 }
 
-func (a *Auth) putAside(ctx context.Context, f *flow) {
+func (a *SignIns) putAside(ctx context.Context, f *Flow) {
 	key, tag := a.asideKey(f)
 	err := a.env.Store.Update(ctx, key, sessionstore.Change{
 		Mode:    sessionstore.MayExist,
@@ -229,8 +229,8 @@ func (a *Auth) putAside(ctx context.Context, f *flow) {
 	}
 }
 
-// landing returns where f sends the person who is back.
-func (a *Auth) landing(ctx context.Context, f *flow) string {
+// Landing returns where f sends the person who is back.
+func (a *SignIns) Landing(ctx context.Context, f *Flow) string {
 	path := f.returnTo
 	if f.aside {
 		key, tag := a.asideKey(f)
@@ -246,24 +246,27 @@ func (a *Auth) landing(ctx context.Context, f *flow) string {
 	if !ok {
 		path = a.app.Home
 	}
-	if f.page != "" {
-		path = returnpath.WithQuery(path, PageParam, f.page)
+	if f.Page != "" {
+		path = returnpath.WithQuery(path, PageParam, f.Page)
 	}
 	return path
 }
 
 // ending returns how f ended, for the other tabs.
-func (f *flow) ending(result string) session.Ending {
+func (f *Flow) ending(result string) session.Ending {
 	m := f.secrets.Flow.Derive("public", string(f.seed[:]))
-	return session.Ending{ID: keys.Text(m[:9]), Provider: f.provider, Result: result}
+	return session.Ending{ID: keys.Text(m[:9]), Provider: f.Provider, Result: result}
 }
 
 const kindAside = "aside"
 
 // room refuses a link that would be one connection too many.
-func (f *flow) room(s *session.View) *Problem {
-	if f.purpose != link || connection.HasRoom(s, f.provider, f.label) {
+func (f *Flow) room(s *session.View) error {
+	if f.Purpose != Link || connection.HasRoom(s, f.Provider, f.Label) {
 		return nil
 	}
-	return problem(reason.Connections, nil)
+	return reason.New(reason.Connections, nil)
 }
+
+// PageParam is the query parameter of a landing URL that names the page state.
+const PageParam = "rl"

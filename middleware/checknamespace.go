@@ -6,39 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/providers"
 )
-
-// namespaces are the issuers of the providers' identities, as far as they are known before anybody signs in, and
-// the names of the providers that have each.
-type namespaces map[string][]string
-
-func newNamespaces(ps []providers.Provider) namespaces {
-	n := namespaces{}
-	for _, p := range ps {
-		if issuer, _ := identityIssuer(p); issuer != "" {
-			n[issuer] = append(n[issuer], p.Name())
-		}
-	}
-	return n
-}
-
-func identityIssuer(p providers.Provider) (issuer string, named bool) {
-	if i, ok := p.(providers.IdentityIssuer); ok {
-		return i.IdentityIssuer()
-	}
-	return "", false
-}
-
-// foreign returns an error if identities of that issuer are another provider's than name's: it would sign in as
-// the people of that one.
-func (n namespaces) foreign(issuer, name string) error {
-	owners := n[issuer]
-	if len(owners) == 0 || slices.Contains(owners, name) {
-		return nil
-	}
-	return fmt.Errorf("middleware: callback: identity has the issuer of the provider %q", owners[0])
-}
 
 // checkNamespaces adds a mistake for each issuer that several providers would have by accident: a subject of the
 // one would be signed in as that of the other.
@@ -53,7 +23,7 @@ func checkNamespaces(ps []providers.Provider, errs *mistakes) {
 		if isNil(p) {
 			continue
 		}
-		issuer, named := identityIssuer(p)
+		issuer, named := signin.IdentityIssuer(p)
 		if issuer == "" {
 			continue
 		}

@@ -1,4 +1,4 @@
-package middleware
+package signin
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// outcome is the session that a sign-in ended in, and the cookie that the browser gets for it.
-type outcome struct {
+// Outcome is the session that a sign-in ended in, and the cookie that the browser gets for it.
+type Outcome struct {
 	session  string
 	secret   string // "" if the browser has it
 	deadline time.Time
@@ -30,10 +30,10 @@ type outcome struct {
 
 // winner is the session that a sign-in is attached to.
 type winner struct {
-	session session.View
-	how     how
-	present string        // what its next secret follows from
-	ends    *session.View // the one of somebody else, which the sign-in replaces
+	Session session.View
+	How     how
+	Present string        // what its next secret follows from
+	Ends    *session.View // the one of somebody else, which the sign-in replaces
 
 	remember bool // OnLogin called RememberMe
 }
@@ -42,13 +42,13 @@ type winner struct {
 type how uint8
 
 const (
-	attach how = iota // the session is this person's already
-	rebind            // it has a record, and is anonymous
-	bear              // its cookie was given out, and nothing is stored yet
-	renew             // a new id
+	Attach how = iota // the session is this person's already
+	Rebind            // it has a record, and is anonymous
+	Create            // its cookie was given out, and nothing is stored yet
+	Renew             // a new id
 )
 
-// choose says which session wins. F is the one the flow started in, P the one that the callback
+// Choose says which session wins. F is the one the flow started in, P the one that the callback
 // shows, user who came back:
 //
 //	P is signed in as user           P
@@ -60,25 +60,25 @@ const (
 //	otherwise                        a new one
 //
 // It looks at nothing else, so that the table of its tests is the whole truth.
-func choose(p, f *session.View, user string) winner {
+func Choose(p, f *session.View, user string) winner {
 	switch {
 	case p.SignedIn() && p.Meta.User == user:
-		return winner{session: *p, present: p.Secret}
+		return winner{Session: *p, Present: p.Secret}
 	case p.Standing == session.Before && p.Meta.User == user:
-		return winner{session: *p, present: p.Secret}
+		return winner{Session: *p, Present: p.Secret}
 	case p.SignedIn():
-		return winner{how: renew, ends: p}
+		return winner{How: Renew, Ends: p}
 	case f.Born != 0 && f.Meta.User == "":
 		if p.ID == f.ID && p.Opens() {
-			return winner{how: rebind, session: *f, present: p.Secret}
+			return winner{How: Rebind, Session: *f, Present: p.Secret}
 		}
-		return winner{how: rebind, session: *f, present: hashed + f.Meta.Current}
+		return winner{How: Rebind, Session: *f, Present: hashed + f.Meta.Current}
 	case p.Standing == session.Unborn:
-		return winner{how: bear, session: *p, present: p.Secret}
+		return winner{How: Create, Session: *p, Present: p.Secret}
 	case p.Anonymous():
-		return winner{how: rebind, session: *p, present: p.Secret}
+		return winner{How: Rebind, Session: *p, Present: p.Secret}
 	}
-	return winner{how: renew}
+	return winner{How: Renew}
 }
 
 // What a secret follows from when the browser did not show the one before. No secret looks like it.
@@ -88,36 +88,36 @@ const (
 )
 
 // settle signs in whoever came back with g.
-func (a *Auth) settle(ctx context.Context, q *request, f *flow, g connection.Grant, id *providers.Identity) (*outcome, *Problem) {
-	if f.purpose != signIn {
+func (a *SignIns) settle(ctx context.Context, q *session.Request, b Browser, f *Flow, g connection.Grant, id *providers.Identity) (*Outcome, error) {
+	if f.Purpose != SignIn {
 		return a.extend(ctx, q, f, g, id)
 	}
 	e, err := a.accounts.Enrol(ctx, g.User, id)
 	if err != nil {
-		return nil, problem(reason.Store, err)
+		return nil, reason.New(reason.Store, err)
 	}
 	e.Account.Provider = g.Provider
 	former, err := a.foresee(ctx, q, f, e.Key.ID)
 	if err != nil {
 		a.accounts.Drop(ctx, e)
-		return nil, problem(reason.Store, err)
+		return nil, reason.New(reason.Store, err)
 	}
 	defer q.Foreseen(nil)
-	if err := a.welcome(ctx, e, g, former); err != nil {
+	if err := a.admit(ctx, e, g, former); err != nil {
 		a.accounts.Drop(ctx, e)
-		return nil, unwelcome(err)
+		return nil, err
 	}
 	// The app knows the person now. Whatever happens next, they are not new again.
 	if err := a.accounts.Keep(ctx, e); err != nil {
 		a.accounts.Drop(ctx, e)
-		return nil, problem(reason.Store, err)
+		return nil, reason.New(reason.Store, err)
 	}
-	out, err := a.attach(ctx, q, f, g, e)
+	out, err := a.attach(ctx, q, b, f, g, e)
 	if errors.Is(err, session.ErrEnded) {
-		return nil, problem(reason.SessionChanged, err)
+		return nil, reason.New(reason.SessionChanged, err)
 	}
 	if err != nil {
-		return nil, problem(reason.Store, err)
+		return nil, reason.New(reason.Store, err)
 	}
 	return out, nil
 }
@@ -125,8 +125,8 @@ func (a *Auth) settle(ctx context.Context, q *request, f *flow, g connection.Gra
 // foresee lets OnLogin see the session that the sign-in is about to end in: not that of somebody
 // else who is signed in in this browser, whose values it might take for this person's. It reports whether that
 // session was taken over from a [Former].
-func (a *Auth) foresee(ctx context.Context, q *request, f *flow, user string) (former bool, err error) {
-	if a.onLogin == nil {
+func (a *SignIns) foresee(ctx context.Context, q *session.Request, f *Flow, user string) (former bool, err error) {
+	if a.OnLogin == nil {
 		return false, nil
 	}
 	p := *q.Now.Load()
@@ -134,7 +134,7 @@ func (a *Auth) foresee(ctx context.Context, q *request, f *flow, user string) (f
 	if err != nil {
 		return false, err
 	}
-	s := choose(&p, f.carries(&p, &origin), user).session
+	s := Choose(&p, f.carries(&p, &origin), user).Session
 	if s.Born != 0 {
 		s.Standing = session.Current // whatever the cookie says: its person is here
 	}
@@ -149,7 +149,7 @@ const clocks = time.Minute
 // started returns the session in which f started, as it is now; p is the one that the callback shows. Where
 // the browser shows another, and does not know that f started there, it may be anybody's: then there is
 // none.
-func (a *Auth) started(ctx context.Context, f *flow, p *session.View) (session.View, error) {
+func (a *SignIns) started(ctx context.Context, f *Flow, p *session.View) (session.View, error) {
 	s, err := *p, error(nil)
 	if f.session != p.ID {
 		if !f.home {
@@ -157,7 +157,7 @@ func (a *Auth) started(ctx context.Context, f *flow, p *session.View) (session.V
 		}
 		s, err = a.sessions.Find(ctx, f.session)
 	}
-	if began := f.expires.Add(-flowLife); !s.Opens() && s.Meta.User == "" && !s.Meta.Renewed.IsZero() && began.Before(s.Meta.Renewed.Add(clocks)) {
+	if began := f.expires.Add(-FlowLife); !s.Opens() && s.Meta.User == "" && !s.Meta.Renewed.IsZero() && began.Before(s.Meta.Renewed.Add(clocks)) {
 		return session.View{}, err // by whoever knew a cookie from before RenewToken
 	}
 	return s, err
@@ -165,17 +165,17 @@ func (a *Auth) started(ctx context.Context, f *flow, p *session.View) (session.V
 
 // carries returns origin if the sign-in may be attached to it. The binding of a flow that was retired may be
 // known to others since: of origin then comes back what was saved for the page, and nothing else.
-func (f *flow) carries(p, origin *session.View) *session.View {
+func (f *Flow) carries(p, origin *session.View) *session.View {
 	if f.session != p.ID && f.retired {
 		return &session.View{}
 	}
 	return origin
 }
 
-// welcome calls the app's OnLogin. A panic in it is the app's, and goes on; but it must not leave
+// admit calls the app's OnLogin. A panic in it is the app's, and goes on; but it must not leave
 // the account held.
-func (a *Auth) welcome(ctx context.Context, e *account.Enrolment, g connection.Grant, former bool) error {
-	if a.onLogin == nil {
+func (a *SignIns) admit(ctx context.Context, e *account.Enrolment, g connection.Grant, former bool) error {
+	if a.OnLogin == nil {
 		return nil
 	}
 	returned := false
@@ -185,16 +185,13 @@ func (a *Auth) welcome(ctx context.Context, e *account.Enrolment, g connection.G
 		}
 	}()
 	t := *g.Token
-	err := a.onLogin(ctx, &Login{Account: (*Account)(e.Account), IsNew: e.IsNew, Provider: g.Provider, Token: &t, Former: former})
+	err := a.OnLogin(ctx, &Admission{Account: e.Account, IsNew: e.IsNew, Provider: g.Provider, Token: &t, Former: former})
 	returned = true
-	if err == nil && e.Account.ID == "" {
-		return errors.New("middleware: OnLogin: empty Account.ID")
-	}
 	return err
 }
 
 // attach saves the sign-in in the session that wins, in one change.
-func (a *Auth) attach(ctx context.Context, q *request, f *flow, g connection.Grant, e *account.Enrolment) (*outcome, error) {
+func (a *SignIns) attach(ctx context.Context, q *session.Request, b Browser, f *Flow, g connection.Grant, e *account.Enrolment) (*Outcome, error) {
 	sn, err := q.Snap() // what OnLogin put into the session
 	if err != nil {
 		return nil, err
@@ -211,14 +208,14 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g connection.Gra
 		if err != nil {
 			return nil, err
 		}
-		w := choose(&p, f.carries(&p, &origin), user)
+		w := Choose(&p, f.carries(&p, &origin), user)
 		w.remember = sn.Modified && sn.Persist
 		out, c, err := a.signInto(&w, &p, &origin, f, &g, e)
 		if err != nil {
 			return nil, err
 		}
 		c.Set, c.Delete = append(c.Set, set...), append(c.Delete, del...)
-		listed, err := a.accounts.List(ctx, a.deviceOf(q), w.session.ID, user, sessionAt(g.Token), out.deadline)
+		listed, err := a.accounts.List(ctx, b.Device(), w.Session.ID, user, sessionAt(g.Token), out.deadline)
 		if err != nil {
 			return nil, err
 		}
@@ -235,20 +232,20 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g connection.Gra
 				return nil, fmt.Errorf("middleware: account: %w", err)
 			}
 		}
-		err = a.env.Write(ctx, w.session.Key(), c)
+		err = a.env.Write(ctx, w.Session.Key(), c)
 		if err == nil {
-			if a.accounts.MayLackTombstone(&w.session, w.how == attach, listed, e.Account.ID) {
+			if a.accounts.MayLackTombstone(&w.Session, w.How == Attach, listed, e.Account.ID) {
 				err = a.accounts.Confirm(ctx, listed)
 			}
 			if err != nil {
 				return nil, err
 			}
-			a.replace(ctx, q, w.ends)
+			a.replace(ctx, q, w.Ends)
 			return out, nil
 		}
 		if !env.Contested(err) {
 			if !env.Decided(err) {
-				a.sessions.Undo(ctx, &w.session, &c)
+				a.sessions.Undo(ctx, &w.Session, &c)
 			}
 			return nil, fmt.Errorf("middleware: session: %w", err)
 		}
@@ -263,38 +260,38 @@ func (a *Auth) attach(ctx context.Context, q *request, f *flow, g connection.Gra
 }
 
 // replace ends the session of the person who was signed in before, if there is one.
-func (a *Auth) replace(ctx context.Context, q *request, s *session.View) {
+func (a *SignIns) replace(ctx context.Context, q *session.Request, s *session.View) {
 	if s == nil {
 		return
 	}
 	if err := a.env.Erase(ctx, s.Key()); err != nil {
-		a.env.Log.Event(q, slog.LevelError, "replaced session not ended", reason.Store, slog.Any("error", err))
+		a.env.Log.Event(q.Outer, slog.LevelError, "replaced session not ended", reason.Store, slog.Any("error", err))
 		return
 	}
 	a.accounts.Remove(ctx, s.Meta.User, s.ID)
 }
 
 // signInto returns the change that signs e in to the session of w, and what the browser is told.
-func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *connection.Grant, e *account.Enrolment) (*outcome, sessionstore.Change, error) {
-	now, s, user := a.env.Clock(), &w.session, e.Key.ID
+func (a *SignIns) signInto(w *winner, p, origin *session.View, f *Flow, g *connection.Grant, e *account.Enrolment) (*Outcome, sessionstore.Change, error) {
+	now, s, user := a.env.Clock(), &w.Session, e.Key.ID
 	m, c := s.Meta, sessionstore.Change{Tier: sessionstore.Member}
-	switch w.how {
-	case renew:
+	switch w.How {
+	case Renew:
 		id, err := a.env.RandomText(16)
 		if err != nil {
 			return nil, c, err
 		}
-		*s, w.present = session.View{ID: id, Born: env.Version()}, fresh
+		*s, w.Present = session.View{ID: id, Born: env.Version()}, fresh
 		m = session.Meta{Created: now}
-	case bear:
+	case Create:
 		s.Born = env.Version()
 		m = session.Meta{Created: now, Current: keys.Hash(s.Secret)}
 	}
-	secret := a.env.Ring[0].Next(s.ID, w.present, user, s.Born)
+	secret := a.env.Ring[0].Next(s.ID, w.Present, user, s.Born)
 	switch {
-	case w.how == attach && p.Standing == session.Current && g.ACR == m.ACR:
+	case w.How == Attach && p.Standing == session.Current && g.ACR == m.ACR:
 		secret = p.Secret // the same person at the same level: the cookie stays
-	case w.how == attach && p.Standing != session.Current:
+	case w.How == Attach && p.Standing != session.Current:
 		// What replaced the cookie that came is sent again, if it followed from it and is to stay: at another
 		// level the present secret must not open what the new one does.
 		var ok bool
@@ -307,7 +304,7 @@ func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *connecti
 	}
 	m.User, m.Provider, m.ACR, m.Persist = user, g.Provider, g.ACR, m.Persist || w.remember
 	m.Deadline = now.Add(a.sessions.Manager.Lifetime).UTC().Truncate(time.Millisecond)
-	if w.how != attach {
+	if w.How != Attach {
 		m.SignedIn = now
 	}
 	c.Expires = a.sessions.Expiry(&m, now)
@@ -315,35 +312,26 @@ func (a *Auth) signInto(w *winner, p, origin *session.View, f *flow, g *connecti
 		sessionstore.Field{Name: session.FieldMeta, Value: m.Pack(), Version: env.Version()},
 		sessionstore.Field{Name: session.FieldUser, Value: e.Packed[1:]})
 	connection.KeepGrant(s, &c, *g, false, now)
-	back, gone := a.sessions.CameBack(s, origin, f.ending("signed_in"), f.page, user)
+	back, gone := a.sessions.CameBack(s, origin, f.ending("signed_in"), f.Page, user)
 	c.Set, c.Delete = append(c.Set, back...), gone
-	if w.how == bear || w.how == renew {
+	if w.How == Create || w.How == Renew {
 		c.Mode = sessionstore.MustNotExist
 		c.Set = append(c.Set, a.sessions.BornField(s.Born))
 	} else {
 		c.If = append(c.If, s.Lineage(), sessionstore.Match{Name: session.FieldMeta, Version: s.MetaVersion})
 	}
-	return &outcome{session: s.ID, secret: secret, deadline: m.Deadline, persist: m.Persist, user: user, isNew: e.IsNew}, c, nil
+	return &Outcome{session: s.ID, secret: secret, deadline: m.Deadline, persist: m.Persist, user: user, isNew: e.IsNew}, c, nil
 }
 
 // reissueLife is how long the cookie of a sign-in is given once more.
 const reissueLife = 2 * time.Minute
 
-// shown returns a hash of what the request shows, for [Auth.reissue]. A session that was taken over counts as shown: the
-// browser has its cookie from now on, or would have if that answer had not been lost.
-func (q *request) shown() string {
-	if q.FromFormer {
-		return keys.Hash(q.First.ID + "." + q.First.Secret)
-	}
-	return q.auth.app.Cookies.Shown(q.r)
-}
-
-// reissue returns the cookie of a sign-in that is done, for its browser: the first answer may have
+// Reissue returns the cookie of a sign-in that is done, for its browser: the first answer may have
 // been lost on the way. A browser is that one if it shows what the answered request had shown, as long as
 // nobody has shown the new cookie. It is nil for any other, if another cookie has followed, or if
 // somebody else has signed in since: a reload does not change who that is.
-func (a *Auth) reissue(ctx context.Context, q *request, red *redemption) (*outcome, error) {
-	if a.env.Clock().Sub(red.at) > reissueLife || !keys.Same(red.shown, q.shown()) {
+func (a *SignIns) Reissue(ctx context.Context, q *session.Request, b Browser, red *Redemption) (*Outcome, error) {
+	if a.env.Clock().Sub(red.at) > reissueLife || !keys.Same(red.shown, b.Shown()) {
 		return nil, nil
 	}
 	p := *q.Now.Load()
@@ -368,12 +356,12 @@ func (a *Auth) reissue(ctx context.Context, q *request, red *redemption) (*outco
 	if !ok {
 		return nil, nil
 	}
-	return &outcome{session: s.ID, secret: secret, deadline: s.Meta.Deadline, persist: s.Meta.Persist, user: red.user}, nil
+	return &Outcome{session: s.ID, secret: secret, deadline: s.Meta.Deadline, persist: s.Meta.Persist, user: red.user}, nil
 }
 
 // followed returns the present secret of s if it followed from the one that the browser shows, or if the
 // browser showed none at the sign-in, in which user came back.
-func (a *Auth) followed(s *session.View, shown, user string) (string, bool) {
+func (a *SignIns) followed(s *session.View, shown, user string) (string, bool) {
 	presents := []string{hashed + s.Meta.Previous, fresh, shown}
 	for i := range a.env.Ring {
 		for _, present := range presents {
@@ -388,4 +376,14 @@ func (a *Auth) followed(s *session.View, shown, user string) (string, bool) {
 // sessionAt returns the session at the provider that t is of.
 func sessionAt(t *providers.Token) account.ProviderSession {
 	return account.ProviderSession{Issuer: t.Issuer, ID: t.Session}
+}
+
+// An Admission is what the app is asked before somebody is signed in: see Login of the package middleware. It may set the
+// ID of Account.
+type Admission struct {
+	Account  *account.Account
+	IsNew    bool
+	Provider string
+	Token    *providers.Token
+	Former   bool
 }

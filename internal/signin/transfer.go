@@ -1,4 +1,4 @@
-package middleware
+package signin
 
 import (
 	"context"
@@ -23,25 +23,25 @@ type transfer struct {
 // own judges whether the identity that is being linked may be another one of the person who is signed
 // in. One that belongs to somebody else here changes hands only if the person has confirmed that, and
 // was then signed in as who they are now. It is nil for the one that they are signed in as.
-func (a *Auth) own(ctx context.Context, p *session.View, f *flow, g *connection.Grant, id *providers.Identity) (*transfer, *Problem) {
-	if pr := belongs(f, p); pr != nil {
-		return nil, pr
+func (a *SignIns) own(ctx context.Context, p *session.View, f *Flow, g *connection.Grant, id *providers.Identity) (*transfer, error) {
+	if err := belongs(f, p); err != nil {
+		return nil, err
 	}
 	if g.User == p.Meta.User {
 		return nil, nil
 	}
-	if f.label == "" && f.provider == p.Meta.Provider {
+	if f.Label == "" && f.Provider == p.Meta.Provider {
 		// The connection of the sign-in is that of who is signed in. Another one has a label.
-		return nil, problem(reason.Identity, errors.New("middleware: callback: not the account of the sign-in"))
+		return nil, reason.New(reason.Identity, errors.New("middleware: callback: not the account of the sign-in"))
 	}
 	field, _ := p.Record.Field(session.FieldUser)
 	self, err := account.Unpack(field.Value)
 	if err != nil {
-		return nil, problem(reason.SessionChanged, err)
+		return nil, reason.New(reason.SessionChanged, err)
 	}
 	e, err := a.accounts.Enrol(ctx, g.User, id)
 	if err != nil {
-		return nil, problem(reason.Store, err)
+		return nil, reason.New(reason.Store, err)
 	}
 	h := &transfer{enrolment: e, before: e.Account.ID}
 	if e.IsNew && !e.Lost { // one that cannot be read was somebody's: it takes the button, and their sessions end
@@ -49,24 +49,22 @@ func (a *Auth) own(ctx context.Context, p *session.View, f *flow, g *connection.
 	}
 	if h.before != self.ID && f.takes != e.Key.ID {
 		a.accounts.Drop(ctx, e)
-		taken := problem(reason.IdentityTaken, nil)
-		taken.Provider = g.Provider
-		return nil, a.move(taken, p, f, e.Key.ID, a.landing(ctx, f))
+		return nil, &TakenError{Account: e.Key.ID, Provider: g.Provider}
 	}
 	e.Account.ID, e.Account.Provider = self.ID, g.Provider
 	return h, nil
 }
 
-// letGo gives up a transfer that did not come to be.
-func (a *Auth) letGo(ctx context.Context, h *transfer) {
+// abandon gives up a transfer that did not come to be.
+func (a *SignIns) abandon(ctx context.Context, h *transfer) {
 	if h != nil {
 		a.accounts.Drop(ctx, h.enrolment)
 	}
 }
 
-// handOver makes the account its new owner's, whose session is the one of that id. If it cannot, it is
+// takeAccount makes the account its new owner's, whose session is the one of that id. If it cannot, it is
 // whose it was.
-func (a *Auth) handOver(ctx context.Context, q *request, h *transfer, id *providers.Identity, session string) error {
+func (a *SignIns) takeAccount(ctx context.Context, q *session.Request, h *transfer, id *providers.Identity, session string) error {
 	if h == nil {
 		return nil
 	}
@@ -78,16 +76,16 @@ func (a *Auth) handOver(ctx context.Context, q *request, h *transfer, id *provid
 	if h.before == e.Account.ID {
 		return nil
 	}
-	if err := a.dispossess(ctx, h, id, session); err != nil {
-		a.handBack(ctx, h, id)
+	if err := a.endFormerOwner(ctx, h, id, session); err != nil {
+		a.returnAccount(ctx, h, id)
 		return err
 	}
-	a.env.Log.Event(q, slog.LevelWarn, "account moved to another user", "", slog.String("provider", e.Account.Provider))
+	a.env.Log.Event(q.Outer, slog.LevelWarn, "account moved to another user", "", slog.String("provider", e.Account.Provider))
 	return nil
 }
 
-// dispossess ends what whoever had the account before has by it.
-func (a *Auth) dispossess(ctx context.Context, h *transfer, id *providers.Identity, session string) error {
+// endFormerOwner ends what whoever had the account before has by it.
+func (a *SignIns) endFormerOwner(ctx context.Context, h *transfer, id *providers.Identity, session string) error {
 	e := h.enrolment
 	// A sign-in of that account which ended in the same moment has kept what it found.
 	now, err := a.accounts.Enrol(ctx, e.Key.ID, id)
@@ -102,10 +100,10 @@ func (a *Auth) dispossess(ctx context.Context, h *transfer, id *providers.Identi
 	return errors.Join(a.accounts.Unlist(ctx, h.before, e.Key.ID), a.accounts.EndAccount(ctx, e.Key.ID, "", session))
 }
 
-// overtaken unlinks the account of a transfer that is over when s is connected with it no more: whoever
+// unlinkIfCut unlinks the account of a transfer that is over when s is connected with it no more: whoever
 // replaced or cut the connection before the account had changed hands found nothing to unlink. A session
 // that has ended is another matter: what was linked outlives it.
-func (a *Auth) overtaken(ctx context.Context, h *transfer, s *session.View) {
+func (a *SignIns) unlinkIfCut(ctx context.Context, h *transfer, s *session.View) {
 	if h == nil {
 		return
 	}
@@ -119,8 +117,8 @@ func (a *Auth) overtaken(ctx context.Context, h *transfer, s *session.View) {
 	}
 }
 
-// handBack undoes a transfer.
-func (a *Auth) handBack(ctx context.Context, h *transfer, id *providers.Identity) {
+// returnAccount undoes a transfer.
+func (a *SignIns) returnAccount(ctx context.Context, h *transfer, id *providers.Identity) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
 	defer cancel()
 	e, err := a.accounts.Enrol(ctx, h.enrolment.Key.ID, id)
@@ -136,3 +134,12 @@ func (a *Auth) handBack(ctx context.Context, h *transfer, id *providers.Identity
 		a.env.Log.Event(ctx, slog.LevelError, "account not handed back", reason.Store, slog.Any("error", err))
 	}
 }
+
+// A TakenError says that an identity which is being linked belongs to somebody else here.
+type TakenError struct {
+	Account  string // its key
+	Provider string
+}
+
+// Error says so.
+func (*TakenError) Error() string { return "signin: the identity belongs to another user" }

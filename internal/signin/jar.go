@@ -1,4 +1,4 @@
-package middleware
+package signin
 
 import (
 	"cmp"
@@ -17,15 +17,15 @@ import (
 
 // A jar is what a browser shows of its bindings.
 type jar struct {
-	cookies []bindingCookie // newest first
+	Cookies []bindingCookie // newest first
 	strange []string        // names like ours, of what we cannot read
-	kept    []kept          // of all cookies, newest first, without those that open nothing any more
-	over    []binding       // those of them that a browser has forgotten: they open what has started before since
+	Kept    []kept          // of all cookies, newest first, without those that open nothing any more
+	over    []Binding       // those of them that a browser has forgotten: they open what has started before since
 	since   int64
 }
 
-// bindings returns the jar of r.
-func (a *Auth) bindings(r *http.Request) *jar {
+// Bindings returns the jar of r.
+func (a *SignIns) Bindings(r *http.Request) *jar {
 	now := a.env.Clock()
 	j := &jar{since: now.Add(-bindingLife).UnixMicro()}
 	ours := func(name string) bool {
@@ -49,7 +49,7 @@ func (a *Auth) bindings(r *http.Request) *jar {
 		seen[name]++
 		c, ok := a.parseBinding(name, value)
 		if ok && max(c.kept[0].stamp, c.last) >= j.since {
-			j.cookies = append(j.cookies, c)
+			j.Cookies = append(j.Cookies, c)
 			return true
 		}
 		if ok { // what has retired it may be forgotten, too
@@ -61,19 +61,19 @@ func (a *Auth) bindings(r *http.Request) *jar {
 		return true
 	})
 	// Of two with one name, somebody else has planted one.
-	j.cookies = slices.DeleteFunc(j.cookies, func(c bindingCookie) bool { return seen[c.name] > 1 })
-	slices.SortStableFunc(j.cookies, func(x, y bindingCookie) int { return cmp.Compare(y.kept[0].stamp, x.kept[0].stamp) })
-	for i := range j.cookies {
-		j.kept = append(j.kept, j.cookies[i].kept...)
+	j.Cookies = slices.DeleteFunc(j.Cookies, func(c bindingCookie) bool { return seen[c.name] > 1 })
+	slices.SortStableFunc(j.Cookies, func(x, y bindingCookie) int { return cmp.Compare(y.kept[0].stamp, x.kept[0].stamp) })
+	for i := range j.Cookies {
+		j.Kept = append(j.Kept, j.Cookies[i].kept...)
 	}
-	j.kept = live(j.kept, now)
+	j.Kept = live(j.Kept, now)
 	for _, k := range old {
-		if !slices.ContainsFunc(j.kept, func(o kept) bool { return o.binding == k.binding }) {
-			j.over = append(j.over, k.binding)
+		if !slices.ContainsFunc(j.Kept, func(o kept) bool { return o.Binding == k.Binding }) {
+			j.over = append(j.over, k.Binding)
 		}
 	}
 	if len(old) > 0 {
-		j.kept = live(append(j.kept, old...), now)
+		j.Kept = live(append(j.Kept, old...), now)
 	}
 	return j
 }
@@ -88,7 +88,7 @@ func live(ks []kept, now time.Time) []kept {
 		if len(out) == maxKnown || slices.Contains(out, k) {
 			continue
 		}
-		if slices.ContainsFunc(out, func(o kept) bool { return o.binding == k.binding }) {
+		if slices.ContainsFunc(out, func(o kept) bool { return o.Binding == k.Binding }) {
 			out = append(out, k) // of two cookies, with different homes
 			continue
 		}
@@ -123,13 +123,13 @@ func thin(ks []kept, now time.Time) []kept {
 }
 
 // retired returns when b was retired: it opens what has started before.
-func (j *jar) retired(b *binding) int64 {
+func (j *jar) retired(b *Binding) int64 {
 	limit := int64(math.MaxInt64)
 	if slices.Contains(j.over, *b) {
 		limit = j.since
 	}
-	for i := range j.kept {
-		if k := &j.kept[i]; k.event && k.stamp > b.stamp {
+	for i := range j.Kept {
+		if k := &j.Kept[i]; k.event && k.stamp > b.stamp {
 			limit = min(limit, k.stamp)
 		}
 	}
@@ -137,27 +137,27 @@ func (j *jar) retired(b *binding) int64 {
 }
 
 // home reports that the browser has started a flow with b in the session of that home.
-func (j *jar) home(b *binding, home [homeSize]byte) bool {
-	return home != [homeSize]byte{} && slices.Contains(j.kept, kept{*b, home})
+func (j *jar) home(b *Binding, home [homeSize]byte) bool {
+	return home != [homeSize]byte{} && slices.Contains(j.Kept, kept{*b, home})
 }
 
 // latest returns a time that is not before anything that the browser shows.
 func (j *jar) latest() (at int64) {
-	for i := range j.cookies {
-		at = max(at, j.cookies[i].kept[0].stamp, j.cookies[i].last)
+	for i := range j.Cookies {
+		at = max(at, j.Cookies[i].kept[0].stamp, j.Cookies[i].last)
 	}
 	return at
 }
 
-func (j *jar) gates() (gs []gate) {
-	for i := range j.cookies {
-		gs = append(gs, j.cookies[i].gates...)
+func (j *jar) Gates() (gs []gate) {
+	for i := range j.Cookies {
+		gs = append(gs, j.Cookies[i].gates...)
 	}
 	return merged(gs)
 }
 
 // parseBinding reads mark‖binding.rest[.gate]… A part of another form is a later version's.
-func (a *Auth) parseBinding(name, value string) (c bindingCookie, ok bool) {
+func (a *SignIns) parseBinding(name, value string) (c bindingCookie, ok bool) {
 	head, tail, ok := strings.Cut(value, ".")
 	if !ok || !keys.Token(head, 43) {
 		return c, false
@@ -177,13 +177,13 @@ func (a *Auth) parseBinding(name, value string) (c bindingCookie, ok bool) {
 	if p.Err() != nil {
 		return c, false
 	}
-	c = bindingCookie{name: name, kept: []kept{{binding: first}}, gates: parseGates(notes)}
+	c = bindingCookie{name: name, kept: []kept{{Binding: first}}, gates: parseGates(notes)}
 	copy(c.kept[0].home[:], home)
 	if since > 0 {
 		c.last = first.stamp + int64(since)
 	}
 	for ; len(older) >= entrySize+homeSize; older = older[entrySize+homeSize:] {
-		k := kept{binding: unpackBinding(older)}
+		k := kept{Binding: unpackBinding(older)}
 		copy(k.home[:], older[entrySize:])
 		c.kept = append(c.kept, k)
 	}
@@ -198,32 +198,32 @@ type rebinding struct {
 
 // merge returns the change by which one cookie takes the place of several, with everything that is in
 // them. Of many, a few at a time. With an event that comes first in it.
-func (a *Auth) merge(j *jar, event *binding) rebinding {
-	if len(j.cookies) == 0 {
+func (a *SignIns) merge(j *jar, event *Binding) rebinding {
+	if len(j.Cookies) == 0 {
 		return rebinding{}
 	}
-	c := bindingCookie{last: j.cookies[0].last, gates: j.gates()}
+	c := bindingCookie{last: j.Cookies[0].last, gates: j.Gates()}
 	if event != nil {
-		c.kept, c.last = append(c.kept, kept{binding: *event}), 0
+		c.kept, c.last = append(c.kept, kept{Binding: *event}), 0
 	}
 	var gone []string
 	absorb := func(o *bindingCookie) {
 		gone = append(gone, o.name)
 		c.kept = append(c.kept, o.kept...)
 	}
-	absorb(&j.cookies[0]) // the newest, and the oldest of the others
-	for i := len(j.cookies) - 1; i > 0 && len(gone) < maxCleared; i-- {
-		absorb(&j.cookies[i])
+	absorb(&j.Cookies[0]) // the newest, and the oldest of the others
+	for i := len(j.Cookies) - 1; i > 0 && len(gone) < maxCleared; i-- {
+		absorb(&j.Cookies[i])
 	}
-	c.kept = slices.DeleteFunc(live(c.kept, a.env.Clock()), func(k kept) bool { return !slices.Contains(j.kept, k) && (event == nil || k.binding != *event) })
+	c.kept = slices.DeleteFunc(live(c.kept, a.env.Clock()), func(k kept) bool { return !slices.Contains(j.Kept, k) && (event == nil || k.Binding != *event) })
 	c.kept = thin(c.kept, a.env.Clock())
-	first := c.kept[0].binding
+	first := c.kept[0].Binding
 	c.name = a.bindingName(&first, gone)
 	return rebinding{set: &c, clear: a.sweep(j, gone)}
 }
 
 // sweep adds to names those of cookies that nobody can read, if there are many.
-func (a *Auth) sweep(j *jar, names []string) []string {
+func (a *SignIns) sweep(j *jar, names []string) []string {
 	for i := 0; i < len(j.strange)-maxStrange && len(names) < maxCleared; i++ {
 		names = append(names, j.strange[i])
 	}
@@ -232,26 +232,26 @@ func (a *Auth) sweep(j *jar, names []string) []string {
 
 // bind returns the change for a flow that starts now in the session sid; the first binding of the cookie
 // is the flow's. gate is the path of a gate that starts it by itself.
-func (a *Auth) bind(j *jar, sid, gate string, now time.Time) (rebinding, error) {
+func (a *SignIns) bind(j *jar, sid, gate string, now time.Time) (rebinding, error) {
 	var r rebinding
 	switch {
-	case len(j.cookies) == 0:
+	case len(j.Cookies) == 0:
 		c, err := a.mint(now)
 		if err != nil {
 			return r, err
 		}
 		r.set, r.clear = &c, a.sweep(j, nil)
-	case len(j.cookies) > maxKept:
+	case len(j.Cookies) > maxKept:
 		r = a.merge(j, nil)
 	default:
-		c := j.cookies[0]
-		c.kept = slices.DeleteFunc(slices.Clone(c.kept), func(k kept) bool { return !slices.Contains(j.kept, k) })
-		c.gates = j.gates()
+		c := j.Cookies[0]
+		c.kept = slices.DeleteFunc(slices.Clone(c.kept), func(k kept) bool { return !slices.Contains(j.Kept, k) })
+		c.gates = j.Gates()
 		r.set, r.clear = &c, a.sweep(j, nil)
 	}
 	c := r.set
 	c.last = a.env.Stamp(now, max(c.kept[0].stamp, c.last))
-	c.kept[0].home = a.homeOf(&c.kept[0].binding, sid)
+	c.kept[0].home = a.homeOf(&c.kept[0].Binding, sid)
 	if gate != "" {
 		c.gates = noted(c.gates, gate, now)
 	}
@@ -261,21 +261,21 @@ func (a *Auth) bind(j *jar, sid, gate string, now time.Time) (rebinding, error) 
 // retire returns the change that an event makes, of that time: what was known of the bindings then is
 // worth nothing from now on. A browser that shows none has nothing to retire. Two answers about one
 // event make one and the same cookie.
-func (a *Auth) retire(j *jar, at int64, now time.Time) rebinding {
-	if len(j.cookies) == 0 {
+func (a *SignIns) retire(j *jar, at int64, now time.Time) rebinding {
+	if len(j.Cookies) == 0 {
 		return rebinding{}
 	}
-	e := binding{ring: a.env.Ring[0].ID, stamp: max(at, j.latest()+1), event: true}
+	e := Binding{ring: a.env.Ring[0].ID, stamp: max(at, j.latest()+1), event: true}
 	if e.stamp > at {
 		a.env.Stamp(now, e.stamp-1) // what comes next in this process is later
 	}
-	m := a.env.Ring[0].Binding.Derive("event", e.pack(), j.cookies[0].kept[0].pack())
+	m := a.env.Ring[0].Binding.Derive("event", e.Pack(), j.Cookies[0].kept[0].Pack())
 	copy(e.id[:], m[:])
 	return a.merge(j, &e)
 }
 
-// setBindings adds the cookies of r to h.
-func (a *Auth) setBindings(h http.Header, r rebinding) {
+// SetBindings adds the cookies of r to h.
+func (a *SignIns) SetBindings(h http.Header, r rebinding) {
 	c := &a.app.Cookies
 	if r.set != nil {
 		value, ok := a.bindingValue(r.set)
@@ -294,22 +294,22 @@ func (a *Auth) setBindings(h http.Header, r rebinding) {
 	}
 }
 
-// rebind adds to h the cookies of a sign-in that is done: of its session, and the bindings that follow
+// Rebind adds to h the cookies of a sign-in that is done: of its session, and the bindings that follow
 // from it.
-func (a *Auth) rebind(h http.Header, q *request, out *outcome, red *redemption) {
-	var r rebinding
-	switch j := a.bindings(q.r); {
+func (a *SignIns) Rebind(h http.Header, r *http.Request, out *Outcome, red *Redemption) {
+	var c rebinding
+	switch j := a.Bindings(r); {
 	case out != nil && out.secret != "":
 		a.app.Cookies.SetSession(h, out.session, out.secret, out.deadline, a.app.Cookies.Persist || out.persist)
-		r = a.retire(j, red.stamp, a.env.Clock())
-	case len(j.cookies) > 1 || out != nil && out.unmet:
-		r = a.merge(j, nil)
+		c = a.retire(j, red.stamp, a.env.Clock())
+	case len(j.Cookies) > 1 || out != nil && out.unmet:
+		c = a.merge(j, nil)
 	}
-	if out != nil && out.unmet && r.set != nil {
+	if out != nil && out.unmet && c.set != nil {
 		// The gate asks again when the person does, however long they took to say no.
-		if to, err := url.Parse(red.landing); err == nil {
-			r.set.gates = barred(r.set.gates, gatePath(to.Path), a.env.Clock())
+		if to, err := url.Parse(red.Landing); err == nil {
+			c.set.gates = barred(c.set.gates, GatePath(to.Path), a.env.Clock())
 		}
 	}
-	a.setBindings(h, r)
+	a.SetBindings(h, c)
 }

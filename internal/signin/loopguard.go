@@ -1,6 +1,7 @@
-package middleware
+package signin
 
 import (
+	"crypto/sha256"
 	"net/http"
 	"slices"
 	"strconv"
@@ -55,9 +56,9 @@ func (g gate) String() string {
 // fresh reports that g still counts.
 func (g *gate) fresh(now time.Time) bool { return now.Sub(time.Unix(g.at, 0)).Abs() < gateRest }
 
-// mayStart reports whether an automatic sign-in for path may start at now: one per browser and path in a
+// MayStart reports whether an automatic sign-in for path may start at now: one per browser and path in a
 // minute, and two more once the gate has let the person through.
-func mayStart(gs []gate, path string, now time.Time) bool {
+func MayStart(gs []gate, path string, now time.Time) bool {
 	for _, g := range gs {
 		if g.path == path && g.fresh(now) {
 			return g.through && g.starts < maxStarts
@@ -124,38 +125,31 @@ func merged(gs []gate) (out []gate) {
 	return out
 }
 
-// retireBindings adds to h that what was known of the browser's bindings is worth nothing from now on.
-func (q *request) retireBindings(h http.Header) {
-	a := q.auth
+// RetireShown adds to h that what was known of the bindings that r shows is worth nothing from now on. passedPath is the
+// path whose gate has let the person through with this request; "": none has.
+func (a *SignIns) RetireShown(h http.Header, r *http.Request, passedPath string) {
 	now := a.env.Clock()
-	r := a.retire(a.bindings(q.r), a.env.Stamp(now, 0), now)
-	if r.set != nil && q.letThrough() {
-		r.set.gates = passed(r.set.gates, gatePath(q.r.URL.Path), a.env.Clock())
+	c := a.retire(a.Bindings(r), a.env.Stamp(now, 0), now)
+	if c.set != nil && passedPath != "" {
+		c.set.gates = passed(c.set.gates, GatePath(passedPath), now)
 	}
-	a.setBindings(h, r)
+	a.SetBindings(h, c)
 }
 
-// notePassed adds to h that the gate which has started a sign-in for this page has let the person through.
-func (q *request) notePassed(h http.Header) {
-	a := q.auth
-	if !q.letThrough() || !waiting(&a.app.Cookies, q.r, a.env.Clock()) || a.app.Cookies.Binds(h) {
+// NotePassed adds to h that the gate of r's path, which has started a sign-in, has let the person through.
+func (a *SignIns) NotePassed(h http.Header, r *http.Request) {
+	if !waiting(&a.app.Cookies, r, a.env.Clock()) || a.app.Cookies.Binds(h) {
 		return
 	}
-	path, j := gatePath(q.r.URL.Path), a.bindings(q.r)
-	before := j.gates()
+	path, j := GatePath(r.URL.Path), a.Bindings(r)
+	before := j.Gates()
 	after := passed(before, path, a.env.Clock())
-	if len(j.cookies) == 0 || slices.Equal(before, after) {
+	if len(j.Cookies) == 0 || slices.Equal(before, after) {
 		return
 	}
-	c := j.cookies[0]
+	c := j.Cookies[0]
 	c.gates = after
-	a.setBindings(h, rebinding{set: &c})
-}
-
-// letThrough reports that this request is served to somebody who is signed in, and that no gate has
-// stopped it.
-func (q *request) letThrough() bool {
-	return !q.stopped.Load() && !q.SignOut && q.Now.Load().SignedIn()
+	a.SetBindings(h, rebinding{set: &c})
 }
 
 // waiting reports, at little cost, that r may show the note of a gate that has not let the person through.
@@ -173,4 +167,10 @@ func waiting(c *web.Cookies, r *http.Request, now time.Time) (found bool) {
 		return !found
 	})
 	return found
+}
+
+// GatePath returns what a loop guard remembers of a path.
+func GatePath(path string) string {
+	h := sha256.Sum256([]byte(path))
+	return keys.Text(h[:])[:6]
 }

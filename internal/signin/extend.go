@@ -1,4 +1,4 @@
-package middleware
+package signin
 
 import (
 	"context"
@@ -17,35 +17,35 @@ import (
 // extend adds what came back from a step-up or link to the session that it left. The person stays
 // who they are. The steps that can say no come first; then the session is written; then the account changes
 // hands, if it does. When that fails the session gets back what it had.
-func (a *Auth) extend(ctx context.Context, q *request, f *flow, g connection.Grant, id *providers.Identity) (*outcome, *Problem) {
+func (a *SignIns) extend(ctx context.Context, q *session.Request, f *Flow, g connection.Grant, id *providers.Identity) (*Outcome, error) {
 	p := *q.Now.Load()
 	var h *transfer
-	if f.purpose == link {
-		var problem *Problem
-		if h, problem = a.own(ctx, &p, f, &g, id); problem != nil {
-			return nil, problem
+	if f.Purpose == Link {
+		var err error
+		if h, err = a.own(ctx, &p, f, &g, id); err != nil {
+			return nil, err
 		}
 	}
 	places, err := a.accounts.ListGrant(ctx, &p, sessionAt(g.Token))
 	if err != nil {
-		a.letGo(ctx, h)
-		return nil, problem(reason.Store, err)
+		a.abandon(ctx, h)
+		return nil, reason.New(reason.Store, err)
 	}
-	x, pr := a.add(ctx, &p, f, g)
-	if pr != nil {
-		a.letGo(ctx, h)
-		return nil, pr
+	x, err := a.add(ctx, &p, f, g)
+	if err != nil {
+		a.abandon(ctx, h)
+		return nil, err
 	}
 	if err := a.accounts.Unended(ctx, places); err != nil {
-		a.letGo(ctx, h)
+		a.abandon(ctx, h)
 		a.sessions.Undo(ctx, &x.session, &x.change)
-		return nil, problem(reason.SessionChanged, err)
+		return nil, reason.New(reason.SessionChanged, err)
 	}
-	if err := a.handOver(ctx, q, h, id, x.session.ID); err != nil {
+	if err := a.takeAccount(ctx, q, h, id, x.session.ID); err != nil {
 		a.sessions.Undo(ctx, &x.session, &x.change)
-		return nil, problem(reason.Store, err)
+		return nil, reason.New(reason.Store, err)
 	}
-	a.overtaken(ctx, h, &x.session)
+	a.unlinkIfCut(ctx, h, &x.session)
 	if x.had && x.old.User != g.User {
 		// Another account has taken its place: nobody uses that one's token any more.
 		a.connections.RevokeAndUnlink(ctx, &x.session, &x.old)
@@ -55,7 +55,7 @@ func (a *Auth) extend(ctx context.Context, q *request, f *flow, g connection.Gra
 
 // extension is a session that was extended.
 type extension struct {
-	outcome *outcome
+	outcome *Outcome
 	session session.View        // before
 	change  sessionstore.Change // that was made
 	old     connection.Grant    // in whose place there is another
@@ -63,27 +63,27 @@ type extension struct {
 }
 
 // add writes g into the session of p.
-func (a *Auth) add(ctx context.Context, p *session.View, f *flow, g connection.Grant) (*extension, *Problem) {
+func (a *SignIns) add(ctx context.Context, p *session.View, f *Flow, g connection.Grant) (*extension, error) {
 	for range session.SettleTries {
-		if p := belongs(f, p); p != nil {
-			return nil, p
+		if err := belongs(f, p); err != nil {
+			return nil, err
 		}
-		if p := f.room(p); p != nil {
-			return nil, p
+		if err := f.room(p); err != nil {
+			return nil, err
 		}
 		old, had := connection.GrantOf(p, g.ID())
-		if f.purpose == stepUp && (!had || old.User != g.User) {
-			return nil, problem(reason.Identity, errors.New("middleware: callback: another subject than before"))
+		if f.Purpose == StepUp && (!had || old.User != g.User) {
+			return nil, reason.New(reason.Identity, errors.New("middleware: callback: another subject than before"))
 		}
 		now, m := a.env.Clock(), p.Meta
-		out := &outcome{session: p.ID, deadline: m.Deadline, persist: m.Persist, user: m.User}
+		out := &Outcome{session: p.ID, deadline: m.Deadline, persist: m.Persist, user: m.User}
 		c := sessionstore.Change{If: []sessionstore.Match{p.Lineage()}, Expires: a.sessions.Expiry(&m, now)}
 		if !had { // nor has anybody made one meanwhile, whose account would be left without it
 			name := connection.PrefixGrant + g.ID()
 			c.If = append(c.If, sessionstore.Match{Name: name, Version: env.VersionOf(p.Record, name)})
 		}
-		kept := connection.KeepGrant(p, &c, g, len(f.need.ACR) > 0 || f.need.MaxAge > 0, now)
-		if f.purpose == stepUp && (len(f.need.ACR) > 0 || f.need.MaxAge > 0) && p.Standing == session.Current {
+		kept := connection.KeepGrant(p, &c, g, len(f.Need.ACR) > 0 || f.Need.MaxAge > 0, now)
+		if f.Purpose == StepUp && (len(f.Need.ACR) > 0 || f.Need.MaxAge > 0) && p.Standing == session.Current {
 			// The level has risen: what was stolen before is worth nothing now.
 			out.secret = a.env.Ring[0].Next(p.ID, p.Secret, m.User, p.Born)
 			m.Rotate(out.secret, false, now)
@@ -91,42 +91,42 @@ func (a *Auth) add(ctx context.Context, p *session.View, f *flow, g connection.G
 			c.If = append(c.If, sessionstore.Match{Name: session.FieldMeta, Version: p.MetaVersion})
 			c.Set = append(c.Set, sessionstore.Field{Name: session.FieldMeta, Value: m.Pack(), Version: env.Version()})
 		}
-		back, gone := a.sessions.CameBack(p, p, f.ending("signed_in"), f.page, m.User)
+		back, gone := a.sessions.CameBack(p, p, f.ending("signed_in"), f.Page, m.User)
 		c.Set, c.Delete = append(c.Set, back...), gone
 		err := a.env.Write(ctx, p.Key(), c)
 		if err == nil {
-			out.unmet = f.purpose == stepUp && len(connection.Missing(f.need.Scopes, kept.Token.Scopes)) > 0
+			out.unmet = f.Purpose == StepUp && len(connection.Missing(f.Need.Scopes, kept.Token.Scopes)) > 0
 			return &extension{outcome: out, session: *p, change: c, old: old, had: had}, nil
 		}
 		if !env.Contested(err) {
 			if !env.Decided(err) {
 				a.sessions.Undo(ctx, p, &c)
 			}
-			return nil, problem(reason.Store, fmt.Errorf("middleware: session: %w", err))
+			return nil, reason.New(reason.Store, fmt.Errorf("middleware: session: %w", err))
 		}
 		again, err := a.sessions.Load(ctx, p.ID, p.Secret)
 		if err != nil {
-			return nil, problem(reason.Store, err)
+			return nil, reason.New(reason.Store, err)
 		}
 		if p.Opens() && again.Standing == session.Before && again.Born == p.Born && again.Meta.Renewed.Equal(p.Meta.Renewed) {
 			again.Standing = session.Previous // the request had a right to the session when it came, and RenewToken took it from nobody
 		}
 		p = &again
 	}
-	return nil, problem(reason.Store, errors.New("middleware: session: changed too often"))
+	return nil, reason.New(reason.Store, errors.New("middleware: session: changed too often"))
 }
 
 // noteEnded leaves word for the session's other tabs, see [Auth.status].
-func (a *Auth) noteEnded(q *request, f *flow, result string) {
+func (a *SignIns) noteEnded(q *session.Request, f *Flow, result string) {
 	s := q.Now.Load()
 	if !s.Opens() {
 		return
 	}
 	set, del := a.sessions.EndingFields(s, f.ending(result))
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(q), env.StoreTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Outer), env.StoreTime)
 	defer cancel()
 	err := a.env.Store.Update(ctx, s.Key(), sessionstore.Change{If: []sessionstore.Match{s.Lineage()}, Set: set, Delete: del})
 	if err != nil && !env.Contested(err) {
-		a.env.Log.Visitor(q, slog.LevelWarn, "end of a sign-in not noted", reason.Store, slog.Any("error", err))
+		a.env.Log.Visitor(q.Outer, slog.LevelWarn, "end of a sign-in not noted", reason.Store, slog.Any("error", err))
 	}
 }

@@ -1,4 +1,4 @@
-package middleware
+package signin
 
 import (
 	"time"
@@ -7,7 +7,7 @@ import (
 	"github.com/returnleg/returnleg/internal/packed"
 )
 
-// A binding ties a sign-in to the browser that started it. Its secret is not in the cookie but follows
+// A Binding ties a sign-in to the browser that started it. Its secret is not in the cookie but follows
 // from the binding, under our key; the cookie names the binding and has a code that only we can make. So
 // a binding that somebody has made up is none, and the time that is in it is ours.
 //
@@ -15,7 +15,7 @@ import (
 // retires those before it: they open a flow that started before the event, and no other. So a person who
 // knows a binding from before, and starts a flow with it elsewhere, gets nothing when this browser ends
 // that flow.
-type binding struct {
+type Binding struct {
 	ring  byte // id of the ring key
 	id    [6]byte
 	stamp int64 // when it was made, see [Auth.stamp]
@@ -37,10 +37,10 @@ const (
 	homeSize  = 4
 
 	// A binding that a newer one has followed for so long has no flow under way, nor one to load again.
-	bindingRest = flowLife + redemptionRest + 10*time.Minute
+	bindingRest = FlowLife + RedemptionRest + 10*time.Minute
 )
 
-func (b *binding) pack() string {
+func (b *Binding) Pack() string {
 	var e [entrySize]byte
 	e[0] = b.ring
 	copy(e[1:], b.id[:])
@@ -53,8 +53,8 @@ func (b *binding) pack() string {
 	return string(e[:])
 }
 
-func unpackBinding(e string) binding {
-	b := binding{ring: e[0], event: e[7]&0x80 != 0}
+func unpackBinding(e string) Binding {
+	b := Binding{ring: e[0], event: e[7]&0x80 != 0}
 	copy(b.id[:], e[1:])
 	b.stamp = int64(e[7] & 0x7f)
 	for i := 8; i < entrySize; i++ {
@@ -64,17 +64,17 @@ func unpackBinding(e string) binding {
 }
 
 // bindingSecret returns what states are sealed with for b; "" if its key is gone.
-func (a *Auth) bindingSecret(b *binding) string {
+func (a *SignIns) bindingSecret(b *Binding) string {
 	k := a.env.Key(b.ring)
 	if k == nil {
 		return ""
 	}
-	m := k.Binding.Derive("secret", a.app.Cookies.Binding, b.pack())
+	m := k.Binding.Derive("secret", a.app.Cookies.Binding, b.Pack())
 	return string(m[:])
 }
 
 // homeOf returns by what a binding knows the session in which a flow started.
-func (a *Auth) homeOf(b *binding, sid string) (home [homeSize]byte) {
+func (a *SignIns) homeOf(b *Binding, sid string) (home [homeSize]byte) {
 	k := a.env.Key(b.ring)
 	if k == nil || sid == "" {
 		return home
@@ -86,7 +86,7 @@ func (a *Auth) homeOf(b *binding, sid string) (home [homeSize]byte) {
 
 // A kept is a binding as a cookie has it.
 type kept struct {
-	binding
+	Binding
 	home [homeSize]byte // the session in which its latest flow started
 }
 
@@ -99,24 +99,24 @@ type bindingCookie struct {
 }
 
 // bindingMark returns the code that proves that we have made a cookie.
-func (a *Auth) bindingMark(k *keys.Secrets, name, first, rest string) []byte {
+func (a *SignIns) bindingMark(k *keys.Secrets, name, first, rest string) []byte {
 	m := k.Binding.Derive("cookie", name, first, rest)
 	return m[:markSize]
 }
 
 // value returns the cookie's value; ok is false if the key of its first binding is gone.
-func (a *Auth) bindingValue(c *bindingCookie) (v string, ok bool) {
+func (a *SignIns) bindingValue(c *bindingCookie) (v string, ok bool) {
 	k := a.env.Key(c.kept[0].ring)
 	if k == nil {
 		return "", false
 	}
-	first := c.kept[0].pack()
+	first := c.kept[0].Pack()
 	rest := packed.AppendUint(nil, uint64(max(0, c.last-c.kept[0].stamp)))
 	rest = packed.AppendString(rest, string(c.kept[0].home[:]))
 	older := make([]byte, 0, len(c.kept)*(entrySize+homeSize))
 	for i := range c.kept[1:] {
 		o := &c.kept[1+i]
-		older = append(append(older, o.pack()...), o.home[:]...)
+		older = append(append(older, o.Pack()...), o.home[:]...)
 	}
 	rest = packed.AppendString(rest, string(older))
 	v = keys.Text(append(a.bindingMark(k, c.name, first, string(rest)), first...)) + "." + keys.Text(rest)
@@ -127,21 +127,21 @@ func (a *Auth) bindingValue(c *bindingCookie) (v string, ok bool) {
 }
 
 // mint returns the first binding of a browser.
-func (a *Auth) mint(now time.Time) (bindingCookie, error) {
+func (a *SignIns) mint(now time.Time) (bindingCookie, error) {
 	var random [32]byte
 	if err := a.env.Fill(random[:]); err != nil {
 		return bindingCookie{}, err
 	}
-	b := binding{ring: a.env.Ring[0].ID, stamp: a.env.Stamp(now, 0)}
+	b := Binding{ring: a.env.Ring[0].ID, stamp: a.env.Stamp(now, 0)}
 	id := a.env.Ring[0].Binding.Derive("id", string(random[:]))
 	copy(b.id[:], id[:])
-	return bindingCookie{name: a.bindingName(&b, nil), kept: []kept{{binding: b}}}, nil
+	return bindingCookie{name: a.bindingName(&b, nil), kept: []kept{{Binding: b}}}, nil
 }
 
 // bindingName returns the name of a cookie that begins with b and takes the place of others. No two cookies
 // of different content have one name, but for what a start changes in one: a response never replaces one
 // that it did not see.
-func (a *Auth) bindingName(b *binding, replaced []string) string {
-	m := a.env.Ring[0].Binding.Derive(append([]string{"name", b.pack()}, replaced...)...)
+func (a *SignIns) bindingName(b *Binding, replaced []string) string {
+	m := a.env.Ring[0].Binding.Derive(append([]string{"name", b.Pack()}, replaced...)...)
 	return a.app.Cookies.Binding + keys.Text(m[:6])
 }
