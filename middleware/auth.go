@@ -195,11 +195,11 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 			q.refresh(w.Header())
 		}
 		if ours {
-			a.serve(w, q, rest)
+			q.serve(w, rest)
 			return
 		}
 		if provider, ok := a.stray(r); ok {
-			a.serveStray(next, q, provider)
+			q.serveStray(next, provider)
 		} else {
 			next.ServeHTTP(&q.writer, q.r)
 		}

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -17,25 +18,26 @@ const (
 )
 
 // callback answers the redirect URI. A page of ours does not stay at an address with a code in it.
-func (a *Auth) callback(w http.ResponseWriter, q *request, name string) *Problem {
-	p := a.comeBack(w, q, name)
+func (q *request) callback(w http.ResponseWriter, name string) *Problem {
+	p := q.comeBack(w, name)
 	if p != nil {
 		if p.told = p.Reason == q.told; p.told {
 			p.found = q.found
 		}
-		a.moveOn(w.Header(), q, name, p)
+		q.moveOn(w.Header(), name, p)
 	}
 	return p
 }
 
 // comeBack answers a callback, or returns why not. Until the redemption is recorded it changes nothing, anywhere:
 // what is refused can be sent again by whoever it belongs to.
-func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem {
+func (q *request) comeBack(w http.ResponseWriter, name string) *Problem {
+	a := q.auth
 	r := q.r
 	poster, posts := a.connections.Providers[name].(providers.FormPoster)
 	posts = posts && poster.FormPost()
 	if r.Method == http.MethodPost && posts {
-		return a.relay(w, q, name)
+		return q.relay(w, name)
 	}
 	if p := methods(w, r, http.MethodGet); p != nil {
 		return p
@@ -47,9 +49,9 @@ func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem
 	if a.app.CallbackKeptBack(r, q.Now.Load().ID != "", len(j.Cookies) > 0) && q.again(w, "") {
 		return nil
 	}
-	answer, p := a.answer(q, name)
+	answer, p := q.answer(name)
 	if p != nil {
-		return a.astray(w, q, p, name, "")
+		return q.astray(w, p, name, "")
 	}
 	f, ok := a.signins.OpenFlow(answer.Get("state"), j)
 	if !ok {
@@ -57,12 +59,12 @@ func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem
 		if f != nil && f.Provider == name { // it started when what it started with was worth nothing any more
 			landing = a.signins.Landing(q, f)
 		}
-		return a.astray(w, q, problem(reason.State, nil), name, landing)
+		return q.astray(w, problem(reason.State, nil), name, landing)
 	}
 	if f.Provider != name {
 		return problem(reason.ProviderPath, nil)
 	}
-	red, pending, err := a.redeemInTime(q, f, answer)
+	red, pending, err := q.redeemInTime(f, answer)
 	if pending {
 		return underWay(f)
 	}
@@ -70,21 +72,22 @@ func (a *Auth) comeBack(w http.ResponseWriter, q *request, name string) *Problem
 		red, err = a.signins.Known(q, f, err)
 	}
 	if err == nil {
-		return a.land(w, q, f, red)
+		return q.land(w, f, red)
 	}
 	p = a.failure(&q.Request, f, err)
 	if p.Reason == reason.Expired {
-		return a.astray(w, q, p, name, a.signins.Landing(q, f))
+		return q.astray(w, p, name, a.signins.Landing(q, f))
 	}
 	if red != nil {
-		p.RetryAfter = 0 // the code is spent: to wait and load the page again would not help
+		p.RetryAfter = 0                                      // the code is spent: to wait and load the page again would not help
+		p.LoginURL = cmp.Or(red.Failure.LoginURL, p.LoginURL) // as somebody is told who loads it again
 	}
 	p.Provider = name
-	return a.turned(q, p, f)
+	return q.turned(p, f)
 }
 
 // answer returns the provider's answer: from the query, or from the form that was posted a moment ago.
-func (a *Auth) answer(q *request, name string) (url.Values, *Problem) {
+func (q *request) answer(name string) (url.Values, *Problem) {
 	r := q.r
 	if len(r.URL.RawQuery) > maxAnswer {
 		return nil, problem(reason.Parameter, errors.New("middleware: callback: query too long"))
@@ -97,7 +100,7 @@ func (a *Auth) answer(q *request, name string) (url.Values, *Problem) {
 		if len(sealed) != 1 || len(v) != 1 {
 			return nil, problem(reason.Parameter, nil)
 		}
-		return a.openAnswer(q, sealed[0], name)
+		return q.openAnswer(sealed[0], name)
 	}
 	if len(v["state"]) > 1 {
 		// "Request and response parameters MUST NOT be included more than once." RFC 6749, section 3.1.
@@ -108,7 +111,8 @@ func (a *Auth) answer(q *request, name string) (url.Values, *Problem) {
 
 // astray answers a callback that cannot be tied to a sign-in of this browser that is under way. For
 // somebody who is signed in it is an old page of the history: they go on. Nothing of it is used.
-func (a *Auth) astray(w http.ResponseWriter, q *request, p *Problem, name, landing string) *Problem {
+func (q *request) astray(w http.ResponseWriter, p *Problem, name, landing string) *Problem {
+	a := q.auth
 	p.Provider = name
 	if q.Now.Load().SignedIn() {
 		if landing == "" {
@@ -125,7 +129,8 @@ func (a *Auth) astray(w http.ResponseWriter, q *request, p *Problem, name, landi
 }
 
 // turned adds to p the ways on for a person whose sign-in f failed.
-func (a *Auth) turned(q *request, p *Problem, f *signin.Flow) *Problem {
+func (q *request) turned(p *Problem, f *signin.Flow) *Problem {
+	a := q.auth
 	landing := a.signins.Landing(q, f)
 	if p.LoginURL == "" && p.Status != http.StatusConflict {
 		p = a.anew(p, &signin.Departure{Provider: f.Provider, Label: f.Label, Purpose: f.Purpose, Need: f.Need, Page: f.Page, ReturnTo: landing})
@@ -137,7 +142,8 @@ func (a *Auth) turned(q *request, p *Problem, f *signin.Flow) *Problem {
 // land sends the person where a redemption says, once it has ended. A person who loads the page while
 // another request is at it, or was killed in the middle, does not look at an empty tab until that is
 // known: what they get asks again.
-func (a *Auth) land(w http.ResponseWriter, q *request, f *signin.Flow, red *signin.Redemption) *Problem {
+func (q *request) land(w http.ResponseWriter, f *signin.Flow, red *signin.Redemption) *Problem {
+	a := q.auth
 	switch {
 	case red.Phase == signin.Redeeming:
 		long := signin.RedeemTime
@@ -151,7 +157,7 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *signin.Flow, red *sign
 		if ended.Phase == signin.Redeeming {
 			return underWay(f)
 		}
-		return a.land(w, q, f, ended)
+		return q.land(w, f, ended)
 	case red.Phase == signin.Failed && q.Now.Load().Whose() != q.whose:
 		web.Redirect(w, a.signins.Landing(q, f)) // signed in by other means since: an old page of the history
 		return nil
@@ -164,7 +170,7 @@ func (a *Auth) land(w http.ResponseWriter, q *request, f *signin.Flow, red *sign
 		}
 		p := problemTold(red.Failure)
 		p.Provider = f.Provider
-		return a.turned(q, p, f)
+		return q.turned(p, f)
 	}
 	out := q.settled
 	if out == nil {

@@ -69,7 +69,8 @@ func Disconnect(ctx context.Context, provider string) error {
 }
 
 // disconnect answers {Prefix}/{provider}/disconnect, for a form of the app's own pages.
-func (a *Auth) disconnect(w http.ResponseWriter, q *request, name string) *Problem {
+func (q *request) disconnect(w http.ResponseWriter, name string) *Problem {
+	a := q.auth
 	r := q.r
 	if p := methods(w, r, http.MethodPost); p != nil {
 		return p
@@ -91,11 +92,11 @@ func (a *Auth) disconnect(w http.ResponseWriter, q *request, name string) *Probl
 	if !q.Look().SignedIn() {
 		return a.retryable(problem(reason.SignedOut, nil), name, back)
 	}
-	if p := a.outdated(q); p != nil {
+	if p := q.outdated(); p != nil {
 		return p
 	}
 	if err := a.connections.Sever(&q.Request, connection.ID(name, label)); err != nil {
-		return a.judge(w, q, r, outward(err))
+		return q.judge(w, r, outward(err))
 	}
 	web.Redirect(w, back)
 	return nil

@@ -37,7 +37,7 @@ func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
 				next.ServeHTTP(w, r)
 				return
 			}
-			if p := a.judge(w, q, r, outward(err)); p != nil {
+			if p := q.judge(w, r, outward(err)); p != nil {
 				a.refuse(w, r, p)
 			}
 		})
@@ -45,14 +45,15 @@ func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
 }
 
 // stop answers a request that lacks something: it starts a sign-in, or returns why not.
-func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n connection.Need, l connection.Lack) *Problem {
+func (q *request) stop(w http.ResponseWriter, r *http.Request, n connection.Need, l connection.Lack) *Problem {
+	a := q.auth
 	q.stopped.Store(true)
 	s := q.Look()
 	h := w.Header()
 	web.Vary(h)
 	h.Set("Cache-Control", "no-store")
-	d := a.departureFor(q, r, n, l)
-	p, err := a.missed(q, r, &d, l)
+	d := q.departureFor(r, n, l)
+	p, err := q.missed(r, &d, l)
 	if err != nil {
 		return problem(reason.Parameter, err)
 	}
@@ -82,12 +83,13 @@ func (a *Auth) stop(w http.ResponseWriter, q *request, r *http.Request, n connec
 		loop.Provider, loop.LoginURL = d.Provider, p.LoginURL
 		return loop
 	}
-	return a.depart(w, q, d)
+	return q.depart(w, d)
 }
 
 // departureFor returns where whoever falls short of n by l has to go, and comes back to. Its provider is ""
 // if they have to choose one.
-func (a *Auth) departureFor(q *request, r *http.Request, n connection.Need, l connection.Lack) signin.Departure {
+func (q *request) departureFor(r *http.Request, n connection.Need, l connection.Lack) signin.Departure {
+	a := q.auth
 	at := q.r.URL // as the browser knows it: r may have come through an http.StripPrefix
 	back, ok := a.app.OwnPath(web.Address(q.r.URL))
 	if page, known := a.app.OwnPath(r.Referer()); known && !web.PageLoad(r) {
@@ -114,19 +116,19 @@ func (a *Auth) departureFor(q *request, r *http.Request, n connection.Need, l co
 }
 
 // missed returns the problem of who has to depart by d, because of l.
-func (a *Auth) missed(q *request, r *http.Request, d *signin.Departure, l connection.Lack) (*Problem, error) {
+func (q *request) missed(r *http.Request, d *signin.Departure, l connection.Lack) (*Problem, error) {
 	p := problemLacking(l, d.Provider)
 	if !web.PageLoad(r) {
 		p.Status = http.StatusUnauthorized // for a script both are one: there is somewhere to sign in
 	}
 	if d.Provider == "" { // what is asked of one provider another may not know
 		var err error
-		p.LoginURL, err = a.loginURL(q, connection.Need{}, d.ReturnTo)
+		p.LoginURL, err = q.loginURL(connection.Need{}, d.ReturnTo)
 		return p, err
 	}
 	n := d.Need
 	n.Provider, n.Label, n.Again = d.Provider, d.Label, d.Purpose == signin.StepUp
-	url, err := a.loginURL(q, n, d.ReturnTo)
+	url, err := q.loginURL(n, d.ReturnTo)
 	if err != nil {
 		return nil, err
 	}

@@ -174,7 +174,8 @@ func (w *strayWriter) Write(b []byte) (int, error) {
 func (w *strayWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // serveStray serves what looks like an address of ours and is none, which is the app's unless it answers 404.
-func (a *Auth) serveStray(next http.Handler, q *request, provider string) {
+func (q *request) serveStray(next http.Handler, provider string) {
+	a := q.auth
 	w := &strayWriter{ResponseWriter: &q.writer}
 	next.ServeHTTP(w, q.r)
 	if !w.lost {

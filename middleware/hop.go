@@ -36,7 +36,8 @@ var answerParams = []string{
 }
 
 // relay answers a callback by POST.
-func (a *Auth) relay(w http.ResponseWriter, q *request, name string) *Problem {
+func (q *request) relay(w http.ResponseWriter, name string) *Problem {
+	a := q.auth
 	r := q.r
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
@@ -83,7 +84,8 @@ var credentials = []string{"code", "access_token", "id_token", "response"}
 //
 // A page that asks again until the sign-in has ended needs all of that, and an address that is good for as long. One
 // whose answer does not fit stays where it is: without it, the person would never come to what they asked for.
-func (a *Auth) moveOn(h http.Header, q *request, name string, p *Problem) {
+func (q *request) moveOn(h http.Header, name string, p *Problem) {
+	a := q.auth
 	v, err := url.ParseQuery(q.r.URL.RawQuery)
 	pending := p.Reason == reason.Pending
 	if pending && q.posted != nil {
@@ -123,7 +125,8 @@ func (a *Auth) moveOn(h http.Header, q *request, name string, p *Problem) {
 }
 
 // openAnswer returns what posted or moveOn has sealed.
-func (a *Auth) openAnswer(q *request, s, name string) (url.Values, *Problem) {
+func (q *request) openAnswer(s, name string) (url.Values, *Problem) {
+	a := q.auth
 	plain, ok := a.signins.OpenRelay(s)
 	if !ok || plain == "" || plain[0] != 'a' && plain[0] != 'r' {
 		return nil, problem(reason.State, nil)

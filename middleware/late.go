@@ -28,7 +28,8 @@ type redeemed struct {
 
 // redeemInTime is [Auth.redeem] for a request that answers after three seconds if it loads a page. The redemption
 // goes on then, apart from its request, pending says, and the answer is a page that asks for its end: see [Auth.land].
-func (a *Auth) redeemInTime(q *request, f *signin.Flow, answer url.Values) (red *signin.Redemption, pending bool, err error) {
+func (q *request) redeemInTime(f *signin.Flow, answer url.Values) (red *signin.Redemption, pending bool, err error) {
+	a := q.auth
 	apart := q.apart()
 	if !web.PageLoad(q.r) {
 		defer q.joins(apart)
@@ -44,12 +45,12 @@ func (a *Auth) redeemInTime(q *request, f *signin.Flow, answer url.Values) (red 
 		defer func() {
 			if !end.returned {
 				end.panicked = recover()
-				a.fell(apart, f, end.panicked)
+				apart.fell(f, end.panicked)
 			}
 			select {
 			case ended <- end:
 			case <-late:
-				a.failedLate(apart, f, &end)
+				apart.failedLate(f, &end)
 			}
 		}()
 		end.red, end.out, end.err = a.signins.Redeem(ctx, &apart.Request, apart, f, answer)
@@ -120,7 +121,8 @@ func (q *request) joins(apart *request) {
 
 // fell tells the log where a sign-in panicked. Who recovers from that, such as the server, sees no more than that a
 // request has waited for it; and nobody does if none waits any more.
-func (a *Auth) fell(q *request, f *signin.Flow, with any) {
+func (q *request) fell(f *signin.Flow, with any) {
+	a := q.auth
 	if with == nil || with == http.ErrAbortHandler {
 		return
 	}
@@ -130,7 +132,8 @@ func (a *Auth) fell(q *request, f *signin.Flow, with any) {
 
 // failedLate tells the log why a sign-in failed whose request has been answered. The answer to the one that finds it so
 // does not know: the redemption keeps no cause.
-func (a *Auth) failedLate(q *request, f *signin.Flow, end *redeemed) {
+func (q *request) failedLate(f *signin.Flow, end *redeemed) {
+	a := q.auth
 	if end.red == nil || end.err == nil {
 		return
 	}

@@ -53,10 +53,11 @@ func LoginURL(ctx context.Context, n Need, returnTo string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return q.auth.loginURL(q, n.inner(), returnTo)
+	return q.loginURL(n.inner(), returnTo)
 }
 
-func (a *Auth) loginURL(q *request, n connection.Need, returnTo string) (string, error) {
+func (q *request) loginURL(n connection.Need, returnTo string) (string, error) {
+	a := q.auth
 	name := n.Provider
 	if s := q.Look(); name == "" && s.SignedIn() {
 		name = s.Meta.Provider
@@ -94,7 +95,8 @@ func (a *Auth) loginURL(q *request, n connection.Need, returnTo string) (string,
 }
 
 // login answers the address that starts a sign-in.
-func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
+func (q *request) login(w http.ResponseWriter, name string) *Problem {
+	a := q.auth
 	r := q.r
 	if p := methods(w, r, http.MethodGet, http.MethodPost); p != nil {
 		return p
@@ -124,7 +126,7 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 		form = r.Form
 		if web.PassedOn(r) && s.ID == "" && form.Get(purposeParam) != "link" {
 			// It may be another site's form, without the session that this browser has: a GET shows it.
-			v := url.Values{returnParam: {a.returnTo(q, form)}}
+			v := url.Values{returnParam: {q.returnTo(form)}}
 			if form.Has(needParam) {
 				v.Set(needParam, form.Get(needParam))
 			}
@@ -133,12 +135,12 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 		}
 		if form.Get(purposeParam) == "link" {
 			d.Purpose = signin.Link
-			if p := a.outdated(q); p != nil {
+			if p := q.outdated(); p != nil {
 				return p
 			}
 		}
 	}
-	d.ReturnTo = a.returnTo(q, form)
+	d.ReturnTo = q.returnTo(form)
 	if sealed := form.Get(needParam); sealed != "" {
 		n, page, ok := a.signins.OpenNeed(sealed, name)
 		if !ok {
@@ -166,12 +168,13 @@ func (a *Auth) login(w http.ResponseWriter, q *request, name string) *Problem {
 		}
 		return a.anew(problem(reason.Switch, nil), &d)
 	}
-	return a.depart(w, q, d)
+	return q.depart(w, d)
 }
 
 // returnTo returns the return address that a start carries: its parameter, or else the page that it
 // was clicked on. One that leaves the site is as good as none.
-func (a *Auth) returnTo(q *request, form url.Values) string {
+func (q *request) returnTo(form url.Values) string {
+	a := q.auth
 	given, named := form[returnParam]
 	if named {
 		if path, ok := a.app.OwnPath(given[0]); ok && len(given) == 1 {
@@ -184,7 +187,8 @@ func (a *Auth) returnTo(q *request, form url.Values) string {
 }
 
 // depart sends the browser to the provider.
-func (a *Auth) depart(w http.ResponseWriter, q *request, d signin.Departure) *Problem {
+func (q *request) depart(w http.ResponseWriter, d signin.Departure) *Problem {
+	a := q.auth
 	if d.Purpose != signin.SignIn && !q.Now.Load().SignedIn() {
 		return a.retryable(problem(reason.SignedOut, nil), d.Provider, d.ReturnTo)
 	}
@@ -249,12 +253,13 @@ func (a *Auth) anew(p *Problem, d *signin.Departure) *Problem {
 }
 
 // chooser lists the providers, or goes on where there is only one.
-func (a *Auth) chooser(w http.ResponseWriter, q *request) *Problem {
+func (q *request) chooser(w http.ResponseWriter) *Problem {
+	a := q.auth
 	if p := methods(w, q.r, http.MethodGet, http.MethodHead); p != nil {
 		return p
 	}
 	given := q.r.URL.Query()
-	v := url.Values{returnParam: {a.returnTo(q, given)}}
+	v := url.Values{returnParam: {q.returnTo(given)}}
 	if _, _, ok := a.signins.OpenNeed(given.Get(needParam), ""); ok {
 		v.Set(needParam, given.Get(needParam))
 	}

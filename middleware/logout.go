@@ -9,13 +9,14 @@ import (
 )
 
 // logout answers {Prefix}/logout: a POST from a page of ours signs out, a GET asks.
-func (a *Auth) logout(w http.ResponseWriter, q *request) *Problem {
+func (q *request) logout(w http.ResponseWriter) *Problem {
+	a := q.auth
 	r := q.r
 	if p := methods(w, r, http.MethodGet, http.MethodHead, http.MethodPost); p != nil {
 		return p
 	}
 	if r.Method != http.MethodPost {
-		a.askToSignOut(w, q)
+		q.askToSignOut(w)
 		return nil
 	}
 	if a.app.CrossOrigin(r) {
@@ -38,7 +39,8 @@ func (a *Auth) logout(w http.ResponseWriter, q *request) *Problem {
 }
 
 // askToSignOut shows the page with the button, to somebody who is signed in.
-func (a *Auth) askToSignOut(w http.ResponseWriter, q *request) {
+func (q *request) askToSignOut(w http.ResponseWriter) {
+	a := q.auth
 	s := q.Look()
 	if q.keptBack() && q.again(w, "") {
 		return // who is signed in cannot be seen yet

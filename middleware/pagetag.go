@@ -104,7 +104,7 @@ func (a *Auth) CheckPageTag(next http.Handler) http.Handler {
 			}
 			tag = r.PostForm.Get(pageTagField)
 		}
-		if !a.fits(q, tag) {
+		if !q.fits(tag) {
 			a.refuse(w, r, problem(reason.PageTag, nil))
 			return
 		}
@@ -129,12 +129,13 @@ func parseForm(r *http.Request) error {
 
 // outdated refuses a form of one of the kit's own addresses whose tag is another person's. There it may
 // have none: an app need not use them.
-func (a *Auth) outdated(q *request) *Problem {
+func (q *request) outdated() *Problem {
+	a := q.auth
 	tag := q.r.Header.Get(pageTagHeader)
 	if tag == "" {
 		tag = q.r.PostForm.Get(pageTagField)
 	}
-	if tag == "" || a.fits(q, tag) {
+	if tag == "" || q.fits(tag) {
 		return nil
 	}
 	p := problem(reason.PageTag, nil)
@@ -145,7 +146,8 @@ func (a *Auth) outdated(q *request) *Problem {
 	return p
 }
 
-func (a *Auth) fits(q *request, tag string) bool {
+func (q *request) fits(tag string) bool {
+	a := q.auth
 	if tag == nobody {
 		return true
 	}

@@ -91,7 +91,8 @@ func (a *Auth) freshURL(back string, again bool) string {
 
 // fresh answers {Prefix}/fresh: a browser that shows a replaced cookie loads it twice, gets a fresh session by
 // that, and goes on to the page that return_to names; any other browser goes on at once.
-func (a *Auth) fresh(w http.ResponseWriter, q *request) *Problem {
+func (q *request) fresh(w http.ResponseWriter) *Problem {
+	a := q.auth
 	if p := methods(w, q.r, http.MethodGet); p != nil {
 		return p
 	}

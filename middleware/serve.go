@@ -9,7 +9,8 @@ import (
 )
 
 // serve answers a path below the prefix.
-func (a *Auth) serve(w http.ResponseWriter, q *request, rest string) {
+func (q *request) serve(w http.ResponseWriter, rest string) {
+	a := q.auth
 	h := w.Header()
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
@@ -18,19 +19,19 @@ func (a *Auth) serve(w http.ResponseWriter, q *request, rest string) {
 	var p *Problem
 	switch name, action, two := strings.Cut(rest, "/"); {
 	case !two && name == "login":
-		p = a.chooser(w, q)
+		p = q.chooser(w)
 	case !two && name == "logout":
-		p = a.logout(w, q)
+		p = q.logout(w)
 	case !two && "/"+name == freshPath:
-		p = a.fresh(w, q)
+		p = q.fresh(w)
 	case !two && name == "status":
-		p = a.status(w, q)
+		p = q.status(w)
 	case two && a.connections.Providers[name] != nil && action == "login":
-		p = a.login(w, q, name)
+		p = q.login(w, name)
 	case two && a.connections.Providers[name] != nil && action == "disconnect":
-		p = a.disconnect(w, q, name)
+		p = q.disconnect(w, name)
 	case two && a.connections.Providers[name] != nil && action == "callback":
-		p = a.callback(w, q, name)
+		p = q.callback(w, name)
 	default:
 		p = problem(reason.NotFound, nil)
 	}

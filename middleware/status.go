@@ -29,7 +29,8 @@ type statusUser struct {
 	Name string `json:"name,omitempty"`
 }
 
-func (a *Auth) status(w http.ResponseWriter, q *request) *Problem {
+func (q *request) status(w http.ResponseWriter) *Problem {
+	a := q.auth
 	if p := methods(w, q.r, http.MethodGet, http.MethodHead); p != nil {
 		return p
 	}

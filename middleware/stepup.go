@@ -63,13 +63,14 @@ func Answer(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	h := w.Header()
 	web.DropRepresentation(h, "Set-Cookie")
-	if p := a.judge(w, q, r, err); p != nil {
+	if p := q.judge(w, r, err); p != nil {
 		a.refuse(w, r, p)
 	}
 }
 
 // judge answers by a redirect, or returns the problem that err is.
-func (a *Auth) judge(w http.ResponseWriter, q *request, r *http.Request, err error) *Problem {
+func (q *request) judge(w http.ResponseWriter, r *http.Request, err error) *Problem {
+	a := q.auth
 	var given *Problem
 	if errors.As(err, &given) {
 		return given.whole() // a copy: all who wait for one refresh are given one error
@@ -81,7 +82,7 @@ func (a *Auth) judge(w http.ResponseWriter, q *request, r *http.Request, err err
 		if n.Provider != "" && a.connections.Providers[n.Provider] == nil {
 			return problem(reason.Handler, err)
 		}
-		return a.stop(w, q, r, n, l)
+		return q.stop(w, r, n, l)
 	}
 	switch {
 	case errors.Is(err, ErrNotSaved):
