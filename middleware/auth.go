@@ -12,6 +12,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"github.com/returnleg/returnleg/internal/account"
 	"github.com/returnleg/returnleg/internal/background"
+	"github.com/returnleg/returnleg/internal/check"
 	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/eventlog"
@@ -119,7 +120,7 @@ func (a *Auth) warn(cfg *Config) {
 	if s, ok := cfg.Store.(sessionstore.SingleProcess); ok && s.SingleProcess() {
 		a.env.Log.Event(context.Background(), slog.LevelWarn, "this store is for one process only: two would lose each other's changes", "")
 	}
-	if what := cfg.forgetful(a.app.URL); what != "" {
+	if what := check.Forgetful(cfg.Store, cfg.Keys != nil, a.app.Local); what != "" {
 		a.env.Log.Event(context.Background(), slog.LevelWarn, what, "")
 	}
 	for _, p := range cfg.Providers {

@@ -96,7 +96,7 @@ func (q *request) answer(name string) (url.Values, *Problem) {
 	if err != nil {
 		return nil, problem(reason.Parameter, errors.New("middleware: callback: malformed query"))
 	}
-	if sealed, ok := v[answerParam]; ok {
+	if sealed, ok := v[signin.AnswerParam]; ok {
 		if len(sealed) != 1 || len(v) != 1 {
 			return nil, problem(reason.Parameter, nil)
 		}

@@ -4,16 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"reflect"
 	"strings"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
 	"github.com/returnleg/returnleg/internal/account"
+	"github.com/returnleg/returnleg/internal/check"
 	"github.com/returnleg/returnleg/internal/returnpath"
 	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
@@ -224,169 +223,56 @@ func (c *Config) sessions() *scs.SessionManager {
 	}
 }
 
-// forgetful returns a warning if sessions are kept in memory where the rest of c speaks for more than
-// one process: keys are for processes that share something, and a public address without a word about
-// the store is seldom meant. An app that names a Memory, and no keys, is believed.
-func (c *Config) forgetful(base *url.URL) string {
-	const told = "sessions are kept in the memory of this process: a second one would not know them, and a restart ends them"
-	switch _, memory := c.Store.(*sessionstore.Memory); {
-	case memory && c.Keys != nil:
-		return told
-	case c.Store == nil && (c.Keys != nil || !web.Loopback(base.Hostname())):
-		return told
-	}
-	return ""
-}
-
 // check returns every mistake of c, joined.
 func (c *Config) check() (*url.URL, error) {
 	base, err := web.CheckBaseURL(c.BaseURL)
-	errs := mistakes{err}
-	if p := c.prefix(); !strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") || !plainPath(p) {
-		errs.add("Prefix %q: want a plain path such as /auth", p)
+	errs := check.Mistakes{err}
+	if p := c.prefix(); !strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") || !check.PlainPath(p) {
+		errs.Add("Prefix %q: want a plain path such as /auth", p)
 	}
-	if c.CookieName != "" && !cookieName(c.CookieName) {
-		errs.add("CookieName %q: want 1 to 32 letters, digits, dots and underscores", c.CookieName)
+	if c.CookieName != "" && !check.CookieName(c.CookieName) {
+		errs.Add("CookieName %q: want 1 to 32 letters, digits, dots and underscores", c.CookieName)
 	}
 	site := base
 	if site == nil {
 		site = &url.URL{Scheme: "https", Host: "invalid"} // Home is judged whatever is wrong with BaseURL
 	}
 	if _, ok := returnpath.Clean(site, c.prefix(), c.home()); !ok {
-		errs.add("Home %q: want a path of this site outside of Prefix", c.home())
+		errs.Add("Home %q: want a path of this site outside of Prefix", c.home())
 	}
-	errs = append(errs, checkSite(c.Site)...)
-	errs = append(errs, checkProviders(c.Providers)...)
-	if c.Store != nil && isNil(c.Store) {
-		errs.add("Store: a %T that is nil", c.Store)
+	errs = append(errs, check.Site(c.Site)...)
+	errs = append(errs, check.Providers(c.Providers)...)
+	if c.Store != nil && check.IsNil(c.Store) {
+		errs.Add("Store: a %T that is nil", c.Store)
 	}
 	if _, sealed := c.Store.(*sessionstore.SealedStore); sealed {
-		errs.add("Store: is sealed already, and would be once more with Keys: want the store in it")
+		errs.Add("Store: is sealed already, and would be once more with Keys: want the store in it")
 	}
 	if _, local := c.Store.(*sessionstore.Memory); c.Keys == nil && c.Store != nil && !local {
-		errs.add("Keys: needed with a store that outlives the process")
+		errs.Add("Keys: needed with a store that outlives the process")
 	}
 	if c.Keys != nil {
-		errs.under("Keys", c.Keys.Validate())
+		errs.Under("Keys", c.Keys.Validate())
 	}
-	errs = append(errs, checkSessions(c.Sessions)...)
+	errs = append(errs, check.Sessions(c.Sessions)...)
 	errs = append(errs, c.Former.check(base, c.prefix(), c.CookieName))
 	if c.AnonymousIdle < 0 || c.AnonymousIdle > account.ForGood {
-		errs.add("AnonymousIdle %v: want 0 to a hundred years", c.AnonymousIdle)
+		errs.Add("AnonymousIdle %v: want 0 to a hundred years", c.AnonymousIdle)
 	}
 	if c.MaxGuests < 0 {
-		errs.add("MaxGuests %d: want 0 or more", c.MaxGuests)
+		errs.Add("MaxGuests %d: want 0 or more", c.MaxGuests)
 	}
 	return base, errors.Join(errs...)
 }
 
-// mistakes are those of a Config.
-type mistakes []error
-
-func (m *mistakes) add(format string, args ...any) {
-	*m = append(*m, fmt.Errorf("middleware: config: "+format, args...))
-}
-
-// under adds what a field's own check said, each of it with the name of the field.
-func (m *mistakes) under(field string, err error) {
-	if err == nil {
-		return
+// site returns the name in c, or that of base. A name that is a base URL stands for its origin, however it
+// is written.
+func (c *Config) site(base *url.URL) string {
+	if c.Site == "" {
+		return web.Origin(base)
 	}
-	if all, ok := err.(interface{ Unwrap() []error }); ok {
-		if joined := errors.Join(all.Unwrap()...); joined != nil && joined.Error() == err.Error() { // else it says more than they do
-			for _, err := range all.Unwrap() {
-				m.under(field, err)
-			}
-			return
-		}
+	if u, err := web.CheckBaseURL(c.Site); err == nil {
+		return web.Origin(u)
 	}
-	m.add("%s: %w", field, err)
-}
-
-func checkProviders(ps []providers.Provider) (errs mistakes) {
-	if len(ps) == 0 {
-		errs.add("Providers: want at least one")
-	}
-	seen := map[string]bool{}
-	for i, p := range ps {
-		if isNil(p) {
-			errs.add("Providers[%d]: nil", i)
-			continue
-		}
-		name := p.Name()
-		if !validName(name) {
-			errs.add("Providers[%d]: name %q: want 1 to 32 of a-z 0-9 -, other than login, logout and status", i, name)
-		}
-		if seen[name] {
-			errs.add("Providers[%d]: name %q: used twice", i, name)
-		}
-		seen[name] = true
-		if v, ok := p.(providers.Validator); ok {
-			errs.under(fmt.Sprintf("Providers[%d]", i), v.Validate())
-		}
-	}
-	checkNamespaces(ps, &errs)
-	return errs
-}
-
-// isNil reports that v is nothing, or a pointer that is nil: what its methods meet is a panic, at the
-// first request.
-func isNil(v any) bool {
-	r := reflect.ValueOf(v)
-	return v == nil || r.Kind() == reflect.Pointer && r.IsNil()
-}
-
-func checkSessions(s *scs.SessionManager) (errs mistakes) {
-	if s == nil {
-		return nil
-	}
-	if s.Cookie.Domain != "" {
-		errs.add("Sessions.Cookie.Domain %q: the session belongs to one host; leave it empty", s.Cookie.Domain)
-	}
-	if s.Cookie.Path != "/" && s.Cookie.Path != "" {
-		errs.add("Sessions.Cookie.Path %q: the session belongs to the whole site; leave it \"/\"", s.Cookie.Path)
-	}
-	if s.Cookie.SameSite == http.SameSiteNoneMode {
-		errs.add("Sessions.Cookie.SameSite: None sends the session along with other sites' requests; want Lax or Strict")
-	}
-	if s.Lifetime <= 0 || s.Lifetime > account.ForGood {
-		errs.add("Sessions.Lifetime %v: want more than 0, and at most a hundred years", s.Lifetime)
-	}
-	if s.IdleTimeout < 0 {
-		errs.add("Sessions.IdleTimeout %v: want 0 or more", s.IdleTimeout)
-	}
-	if s.HashTokenInStore {
-		errs.add("Sessions.HashTokenInStore: has no meaning here, the store never holds what a cookie does")
-	}
-	return errs
-}
-
-func plainPath(p string) bool {
-	for _, c := range []byte(p) {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '/') {
-			return false
-		}
-	}
-	return !strings.Contains(p, "//")
-}
-
-func cookieName(s string) bool {
-	for _, c := range []byte(s) {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_') {
-			return false
-		}
-	}
-	return len(s) <= 32
-}
-
-func validName(s string) bool {
-	if s == "" || len(s) > 32 || s == "login" || s == "logout" || s == "status" {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-') {
-			return false
-		}
-	}
-	return true
+	return c.Site
 }

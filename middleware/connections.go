@@ -7,8 +7,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/check"
 	"github.com/returnleg/returnleg/internal/connection"
-	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/internal/signin"
@@ -62,7 +62,7 @@ func Disconnect(ctx context.Context, provider string) error {
 		provider = s.Meta.Provider
 	}
 	label := labelOf(ctx)
-	if !validName(provider) || !validLabel(label) {
+	if !check.Name(provider) || !validLabel(label) {
 		return nil // nothing can be connected under it
 	}
 	return outward(q.auth.connections.Sever(&q.Request, connection.ID(provider, label)))
@@ -114,42 +114,28 @@ func (a *Auth) aim(s *session.View, d *signin.Departure, form url.Values) *Probl
 		}
 		if sealed := form.Get(moveParam); sealed != "" {
 			var ok bool
-			if d.Takes, ok = a.openMove(sealed, s); !ok {
+			if d.Takes, ok = a.signins.OpenMove(sealed, s); !ok {
 				return a.anew(problem(reason.Parameter, nil), d)
 			}
 		}
 		return nil
 	}
-	if !s.SignedIn() {
-		d.Label = "" // first they sign in
+	if !a.signins.Aim(s, d) {
 		return nil
 	}
-	g, ok := connection.GrantOf(s, connection.ID(d.Provider, d.Label))
-	n := d.Need
-	switch {
-	case ok && (n.Again || d.Label != "" || len(n.Scopes) > 0 || len(n.ACR) > 0 || n.MaxAge > 0),
-		ok && g.User != s.Meta.User && g.Over(a.env.Clock()): // to sign in with it instead would be another session
-		d.Purpose = signin.StepUp
-	case !ok && d.Label != "":
-		// A link on another site must not be able to connect an account: a button does.
-		button := *d
-		button.Purpose = signin.Link
-		p := a.anew(problemLacking(connection.LacksProvider, d.Provider), &button)
-		p.Provider = d.Provider
-		return p
-	}
-	return nil
+	// A link on another site must not be able to connect an account: a button does.
+	button := *d
+	button.Purpose = signin.Link
+	p := a.anew(problemLacking(connection.LacksProvider, d.Provider), &button)
+	p.Provider = d.Provider
+	return p
 }
 
 // move offers to move an account that belongs to somebody else here to whoever is signed in: they
 // have just shown that it is theirs, too. It takes a button, and another visit to the provider, so
 // that nothing has to be kept meanwhile.
 func (a *Auth) move(p *Problem, s *session.View, f *signin.Flow, account, landing string) *Problem {
-	b := packed.AppendTime([]byte("m"), a.env.Clock().Add(moveLife))
-	b = packed.AppendString(b, account)
-	b = packed.AppendString(b, s.ID)
-	b = packed.AppendString(b, s.Meta.User)
-	sealed, err := a.signins.SealRelay(b)
+	sealed, err := a.signins.SealMove(s, account)
 	if err != nil {
 		return problem(reason.Random, err)
 	}
@@ -166,29 +152,15 @@ func (a *Auth) move(p *Problem, s *session.View, f *signin.Flow, account, landin
 	return p
 }
 
-// openMove returns the account that the person who is signed in to s was asked about.
-func (a *Auth) openMove(sealed string, s *session.View) (account string, ok bool) {
-	b, ok := a.signins.OpenRelay(sealed)
-	if !ok || b == "" || b[0] != 'm' {
-		return "", false
-	}
-	r := packed.Read(b[1:])
-	until := r.Time()
-	account = r.String()
-	ok = r.String() == s.ID && r.String() == s.Meta.User && s.SignedIn()
-	return account, ok && r.Err() == nil && a.env.Clock().Before(until)
-}
-
 // Parameters of a link.
 const (
 	labelParam = "label"
 	moveParam  = "move"
-	moveLife   = 10 * time.Minute
 )
 
 // validLabel reports that s may name a connection.
 func validLabel(s string) bool {
-	return s == "" || validName(s) || s == "login" || s == "logout" || s == "status"
+	return s == "" || check.Name(s) || s == "login" || s == "logout" || s == "status"
 }
 
 // connectionsOf returns what s is connected with, the one of the sign-in first.

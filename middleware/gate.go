@@ -2,8 +2,6 @@ package middleware
 
 import (
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/reason"
@@ -137,13 +135,4 @@ func (q *request) missed(r *http.Request, d *signin.Departure, l connection.Lack
 		p.LoginURL, p.LoginPost = linkURL(url), true
 	}
 	return p, nil
-}
-
-// label returns a provider's name for people: "acme-sso" is "Acme sso".
-func label(name string) string {
-	known := []string{"github", "GitHub", "google", "Google", "vimeo", "Vimeo", "oidc", "OpenID Connect"}
-	if i := slices.Index(known, name); i >= 0 && i%2 == 0 {
-		return known[i+1]
-	}
-	return strings.ToUpper(name[:1]) + strings.ReplaceAll(name[1:], "-", " ")
 }

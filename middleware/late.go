@@ -4,78 +4,49 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
-	"runtime"
 	"runtime/debug"
-	"time"
 
+	"github.com/returnleg/returnleg/internal/background"
 	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/internal/web"
 )
 
-// A redeemed is how one call of [Auth.redeem] ended.
-type redeemed struct {
-	red      *signin.Redemption
-	out      *signin.Outcome
-	err      error
-	returned bool // else it panicked, or ended its goroutine
-	panicked any  // what OnLogin panicked with
-}
-
-// redeemInTime is [Auth.redeem] for a request that answers after three seconds if it loads a page. The redemption
-// goes on then, apart from its request, pending says, and the answer is a page that asks for its end: see [Auth.land].
+// redeemInTime redeems an answer, for a request that answers after three seconds if it loads a page. The redemption
+// goes on then, apart from its request, pending says, and the answer is a page that asks for its end: see [request.land].
 func (q *request) redeemInTime(f *signin.Flow, answer url.Values) (red *signin.Redemption, pending bool, err error) {
-	a := q.auth
 	apart := q.apart()
 	if !web.PageLoad(q.r) {
 		defer q.joins(apart)
-		red, q.settled, err = a.signins.Redeem(q, &apart.Request, apart, f, answer)
+		red, q.settled, err = q.auth.signins.Redeem(q, &apart.Request, apart, f, answer)
 		return red, false, err
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(q))
-	keep := context.AfterFunc(q, cancel)
-	ended, late := make(chan redeemed), make(chan struct{})
-	go func() {
-		var end redeemed
-		defer cancel()
-		defer func() {
-			if !end.returned {
-				end.panicked = recover()
-				apart.fell(f, end.panicked)
-			}
-			select {
-			case ended <- end:
-			case <-late:
-				apart.failedLate(f, &end)
-			}
-		}()
-		end.red, end.out, end.err = a.signins.Redeem(ctx, &apart.Request, apart, f, answer)
-		end.returned = true
-	}()
-	enough := time.NewTimer(signin.Blank)
-	defer enough.Stop()
-	select {
-	case end := <-ended:
-		keep()
-		q.joins(apart)
-		switch {
-		case end.panicked != nil:
-			panic(end.panicked)
-		case !end.returned:
-			runtime.Goexit()
+	var end struct { // of the redemption, which may be later than this
+		red *signin.Redemption
+		out *signin.Outcome
+		err error
+	}
+	late := false
+	defer func() {
+		if !late { // after a panic of OnLogin, too
+			q.joins(apart)
 		}
-		q.settled = end.out
-		return end.red, false, end.err
-	case <-enough.C:
-		keep() // the client is about to get its answer, and that is no reason to stop
+	}()
+	late = !background.Apart(q, signin.Blank,
+		func(ctx context.Context) {
+			end.red, end.out, end.err = q.auth.signins.Redeem(ctx, &apart.Request, apart, f, answer)
+		},
+		func(panicked any) { apart.fell(f, panicked) },
+		func() { apart.failedLate(f, end.red, end.err) })
+	if late {
 		apart.writer.Start()
-		close(late)
 		return nil, true, nil
 	}
+	q.settled = end.out
+	return end.red, false, end.err
 }
 
 // underWay is the answer of a sign-in that has not ended. It names no way elsewhere: whoever leaves never gets the cookie
@@ -86,21 +57,12 @@ func underWay(f *signin.Flow) *Problem {
 	return p
 }
 
-// A heading is a response writer with a header of its own: that of the request goes out when the redemption may still
-// write to it, and must have nothing by which the browser shows another cookie than its callback, see [Auth.reissue].
-type heading struct {
-	http.ResponseWriter
-	header http.Header
-}
-
-// Header returns its own header.
-func (w heading) Header() http.Header { return w.header }
-
 // apart returns a request for the redemption of q, which may last for longer than q.
 func (q *request) apart() *request {
 	n := &request{Context: q.Context, auth: q.auth}
-	w := q.writer.ResponseWriter
-	n.writer = web.Writer{ResponseWriter: heading{w, w.Header().Clone()}, Hook: n, Refusal: ErrNotSaved}
+	// The header of the request goes out when the redemption may still write to it, and must have nothing by which the
+	// browser shows another cookie than its callback: see [signin.SignIns.Reissue].
+	n.writer = web.Writer{ResponseWriter: web.Detach(q.writer.ResponseWriter), Hook: n, Refusal: ErrNotSaved}
 	n.Enter(q.Sessions, n, n)
 	n.First, n.FromFormer = *q.Now.Load(), q.FromFormer
 	n.r = q.r.WithContext(n)
@@ -112,9 +74,7 @@ func (q *request) apart() *request {
 func (q *request) joins(apart *request) {
 	apart.Locked(func() {
 		apart.writer.Start()
-		h := q.writer.ResponseWriter.Header()
-		clear(h)
-		maps.Copy(h, apart.writer.Header())
+		apart.writer.ResponseWriter.(web.DetachedWriter).Join(q.writer.ResponseWriter.Header())
 	})
 	q.Now.Store(apart.Now.Load())
 }
@@ -132,12 +92,12 @@ func (q *request) fell(f *signin.Flow, with any) {
 
 // failedLate tells the log why a sign-in failed whose request has been answered. The answer to the one that finds it so
 // does not know: the redemption keeps no cause.
-func (q *request) failedLate(f *signin.Flow, end *redeemed) {
+func (q *request) failedLate(f *signin.Flow, red *signin.Redemption, err error) {
 	a := q.auth
-	if end.red == nil || end.err == nil {
+	if red == nil || err == nil {
 		return
 	}
-	p := a.failure(&q.Request, f, end.err)
+	p := a.failure(&q.Request, f, err)
 	if p.cause == nil {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/returnleg/returnleg/internal/connection"
+	"github.com/returnleg/returnleg/internal/page"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/internal/web"
@@ -268,11 +269,11 @@ func (q *request) chooser(w http.ResponseWriter) *Problem {
 		web.Redirect(w, a.app.Prefix+"/"+a.names[0]+"/login?"+query)
 		return nil
 	}
-	page := problemPage{Problem: &Problem{Title: "Sign in", Detail: "Choose how you would like to sign in."}, Home: a.app.Home}
+	p := page.Page{Status: http.StatusOK, Title: "Sign in", Detail: "Choose how you would like to sign in.", Home: a.app.Home}
 	for _, name := range a.names {
-		page.Choices = append(page.Choices, choice{Name: label(name), URL: a.app.Prefix + "/" + name + "/login?" + query})
+		p.Choices = append(p.Choices, page.Choice{Name: page.Label(name), URL: a.app.Prefix + "/" + name + "/login?" + query})
 	}
-	a.writePage(w, http.StatusOK, page)
+	p.Write(w)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package middleware
 import (
 	"net/http"
 
+	"github.com/returnleg/returnleg/internal/page"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/internal/web"
@@ -45,13 +46,12 @@ func (q *request) askToSignOut(w http.ResponseWriter) {
 	if q.keptBack() && q.again(w, "") {
 		return // who is signed in cannot be seen yet
 	}
-	page := problemPage{
-		Problem: &Problem{Title: "Sign out?", Detail: "You will have to sign in again to come back."},
-		Home:    a.app.Home, SignOut: a.app.Prefix + "/logout",
+	p := page.Page{
+		Status: http.StatusOK, Title: "Sign out?", Detail: "You will have to sign in again to come back.",
+		Home: a.app.Home, SignOut: a.app.Prefix + "/logout",
 	}
 	if !s.SignedIn() {
-		page.Problem = &Problem{Title: "You are signed out", Detail: "In this browser, nobody is signed in."}
-		page.SignOut = ""
+		p.Title, p.Detail, p.SignOut = "You are signed out", "In this browser, nobody is signed in.", ""
 	}
-	a.writePage(w, http.StatusOK, page)
+	p.Write(w)
 }

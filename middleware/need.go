@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/internal/connection"
+	"github.com/returnleg/returnleg/internal/page"
 	"github.com/returnleg/returnleg/internal/reason"
 )
 
@@ -96,7 +97,7 @@ func reasonOf(l connection.Lack) string {
 func problemLacking(l connection.Lack, provider string) *Problem {
 	p := problem(reasonOf(l), nil)
 	if l == connection.LacksProvider && provider != "" {
-		name := label(provider)
+		name := page.Label(provider)
 		p.Title = "Please connect " + name
 		p.Detail = "This page needs an account of yours at " + name + " that is not connected yet. You stay signed in here."
 	}

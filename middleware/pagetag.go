@@ -5,10 +5,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/reason"
-	"github.com/returnleg/returnleg/internal/session"
-	"github.com/returnleg/returnleg/internal/signin"
 )
 
 // Where a request carries its page tag.
@@ -38,40 +35,7 @@ func PageTag(ctx context.Context) string {
 	return q.pageTag()
 }
 
-func (q *request) pageTag() string {
-	a, s := q.auth, q.Look()
-	if !s.SignedIn() && !s.Anonymous() {
-		if j := a.signins.Bindings(q.r); len(j.Kept) > 0 {
-			return boundTag(&a.env.Ring[0], &j.Kept[0].Binding)
-		}
-	}
-	return a.pageTag(&a.env.Ring[0], s)
-}
-
-// nobody is the tag of a page that was made for nobody, in a browser that had no cookie of ours.
-const nobody = "nobody"
-
-// boundTag is the tag of a page that was made for nobody, in a browser without a session that showed b.
-func boundTag(k *keys.Secrets, b *signin.Binding) string {
-	m := k.Page.Derive("binding", "", b.Pack())
-	return keys.Text(m[:16])
-}
-
-func (a *Auth) pageTag(k *keys.Secrets, s *session.View) string {
-	if !s.SignedIn() && !s.Anonymous() {
-		return nobody
-	}
-	user := ""
-	if s.SignedIn() {
-		user = s.Meta.User
-	}
-	return tagOf(k, s.ID, user)
-}
-
-func tagOf(k *keys.Secrets, session, user string) string {
-	m := k.Page.Derive(session, user)
-	return keys.Text(m[:16])
-}
+func (q *request) pageTag() string { return q.auth.signins.PageTag(q.Look(), q.r) }
 
 // CheckPageTag answers 409 to a request that would change something, by any method but GET, HEAD,
 // OPTIONS and TRACE, when the page that it comes from was made for somebody else: its tag is
@@ -104,7 +68,7 @@ func (a *Auth) CheckPageTag(next http.Handler) http.Handler {
 			}
 			tag = r.PostForm.Get(pageTagField)
 		}
-		if !q.fits(tag) {
+		if !a.signins.FitsPageTag(q.Look(), q.r, tag) {
 			a.refuse(w, r, problem(reason.PageTag, nil))
 			return
 		}
@@ -135,7 +99,7 @@ func (q *request) outdated() *Problem {
 	if tag == "" {
 		tag = q.r.PostForm.Get(pageTagField)
 	}
-	if tag == "" || q.fits(tag) {
+	if tag == "" || a.signins.FitsPageTag(q.Look(), q.r, tag) {
 		return nil
 	}
 	p := problem(reason.PageTag, nil)
@@ -144,26 +108,4 @@ func (q *request) outdated() *Problem {
 		p.BackURL = back
 	}
 	return p
-}
-
-func (q *request) fits(tag string) bool {
-	a := q.auth
-	if tag == nobody {
-		return true
-	}
-	s := q.Look()
-	for i := range a.env.Ring {
-		k := &a.env.Ring[i]
-		if keys.Same(tag, a.pageTag(k, s)) || s.SignedIn() && keys.Same(tag, tagOf(k, s.ID, "")) {
-			return true
-		}
-	}
-	for _, b := range a.signins.Bindings(q.r).Kept {
-		for i := range a.env.Ring {
-			if keys.Same(tag, boundTag(&a.env.Ring[i], &b.Binding)) {
-				return true
-			}
-		}
-	}
-	return false
 }

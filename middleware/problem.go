@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/page"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/web"
 	"github.com/returnleg/returnleg/providers"
@@ -180,12 +181,15 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 		a.errorPage(w, r, p)
 		return
 	}
-	page := problemPage{Problem: p, Home: a.app.Home}
-	page.Reload = (p.Status >= http.StatusInternalServerError || p.Reason == reason.Pending) && p.LoginURL == "" && r.Method == http.MethodGet
-	if p.LoginPost {
-		page.Tag = PageTag(r.Context())
+	shown := page.Page{
+		Status: p.Status, Title: p.Title, Detail: p.Detail, Reason: string(p.Reason), ProviderCode: p.ProviderCode, Provider: p.Provider,
+		LoginURL: p.LoginURL, LoginPost: p.LoginPost, BackURL: p.BackURL, Home: a.app.Home, Hints: p.Hints,
+		Reload: (p.Status >= http.StatusInternalServerError || p.Reason == reason.Pending) && p.LoginURL == "" && r.Method == http.MethodGet,
 	}
-	a.writePage(w, p.Status, page)
+	if p.LoginPost {
+		shown.Tag = PageTag(r.Context())
+	}
+	shown.Write(w)
 }
 
 // problemOf returns the Problem of an error that has a code; nil of none.

@@ -6,6 +6,7 @@ import (
 	"github.com/returnleg/returnleg/internal/connection"
 	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/packed"
+	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 )
 
@@ -64,3 +65,27 @@ func (a *SignIns) OpenRelay(s string) (string, bool) {
 }
 
 const needLife = 24 * time.Hour // a page with a link to sign in may be open for long
+
+const moveLife = 10 * time.Minute
+
+// SealMove returns the question whether an account is to be moved to the user of s, for a URL.
+func (a *SignIns) SealMove(s *session.View, account string) (string, error) {
+	b := packed.AppendTime([]byte("m"), a.env.Clock().Add(moveLife))
+	b = packed.AppendString(b, account)
+	b = packed.AppendString(b, s.ID)
+	b = packed.AppendString(b, s.Meta.User)
+	return a.SealRelay(b)
+}
+
+// OpenMove returns the account that the user of s was asked about.
+func (a *SignIns) OpenMove(sealed string, s *session.View) (account string, ok bool) {
+	b, ok := a.OpenRelay(sealed)
+	if !ok || b == "" || b[0] != 'm' {
+		return "", false
+	}
+	r := packed.Read(b[1:])
+	until := r.Time()
+	account = r.String()
+	ok = r.String() == s.ID && r.String() == s.Meta.User && s.SignedIn()
+	return account, ok && r.Err() == nil && a.env.Clock().Before(until)
+}

@@ -74,3 +74,20 @@ func (a *SignIns) Start(q *session.Request, r *http.Request, d *Departure) (*Beg
 	}
 	return &out, nil
 }
+
+// Aim decides what a sign-in d that somebody asked for in the session s is for. It reports whether they have to connect
+// an account first.
+func (a *SignIns) Aim(s *session.View, d *Departure) (unconnected bool) {
+	if !s.SignedIn() {
+		d.Label = "" // first they sign in
+		return false
+	}
+	g, ok := connection.GrantOf(s, connection.ID(d.Provider, d.Label))
+	n := d.Need
+	switch {
+	case ok && (n.Again || d.Label != "" || len(n.Scopes) > 0 || len(n.ACR) > 0 || n.MaxAge > 0),
+		ok && g.User != s.Meta.User && g.Over(a.env.Clock()): // to sign in with it instead would be another session
+		d.Purpose = StepUp
+	}
+	return !ok && d.Label != ""
+}

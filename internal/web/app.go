@@ -84,3 +84,15 @@ func Loopback(host string) bool {
 }
 
 func Origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
+
+// RedirectURIs returns the redirect URI of a provider, or those of all these if it is "".
+func (a *App) RedirectURIs(provider string, all []string) string {
+	if provider != "" {
+		return a.RedirectURI(provider)
+	}
+	uris := make([]string, len(all))
+	for i, name := range all {
+		uris[i] = a.RedirectURI(name)
+	}
+	return strings.Join(uris, " or ")
+}

@@ -64,7 +64,7 @@ func (q *request) refresh(h http.Header) {
 // it is. A browser that keeps no cookies does not do it all the time.
 func (q *request) reloadPage(h http.Header, status int) {
 	s, a := q.Now.Load(), q.auth
-	if status != http.StatusOK || !s.Replaced() || !q.Varied.Load() || !q.loadsPage() || !page(h) {
+	if status != http.StatusOK || !s.Replaced() || !q.Varied.Load() || !q.loadsPage() || !isPage(h) {
 		return
 	}
 	path, ok := returnpath.Clean(a.app.URL, a.app.Prefix, q.r.URL.RequestURI())
@@ -75,8 +75,8 @@ func (q *request) reloadPage(h http.Header, status int) {
 	web.Uncached(h)
 }
 
-// page reports that h is, as far as it says, of a page that stays as it is.
-func page(h http.Header) bool {
+// isPage reports that h is, as far as it says, of a page that stays as it is.
+func isPage(h http.Header) bool {
 	kind := h.Get("Content-Type")
 	return (kind == "" || strings.HasPrefix(kind, "text/html")) && len(h["Refresh"])+len(h["Content-Disposition"]) == 0
 }

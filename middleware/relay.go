@@ -2,14 +2,11 @@ package middleware
 
 import (
 	"errors"
-	"maps"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
-	"time"
 
-	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/signin"
 	"github.com/returnleg/returnleg/internal/web"
@@ -20,20 +17,7 @@ import (
 // The parameters go, sealed, into the query of a redirect to ourselves: the GET that follows is a
 // navigation, and has the cookies. Nothing is stored, and nothing is judged before it.
 
-const (
-	answerParam = "answer"
-	hopLife     = time.Minute
-	maxForm     = 64 << 10
-	maxPosted   = 4 << 10 // of what is taken on
-)
-
-// answerParams are those that a response may have. Other parameters that were posted are not ours.
-// RFC 6749, sections 4.1.2 and 4.1.2.1; RFC 9207; OpenID Connect Session Management 1.0.
-var answerParams = []string{
-	"code", "state", "iss", "error", "error_description", "error_uri", "session_state",
-	// Not taken as credentials, but for Check to refuse.
-	"access_token", "id_token", "token_type", "response",
-}
+const maxForm = 64 << 10
 
 // relay answers a callback by POST.
 func (q *request) relay(w http.ResponseWriter, name string) *Problem {
@@ -54,21 +38,11 @@ func (q *request) relay(w http.ResponseWriter, name string) *Problem {
 	if err != nil || r.URL.RawQuery != "" {
 		return problem(reason.Parameter, errors.New("middleware: callback: malformed form, or a query beside it"))
 	}
-	b := packed.AppendTime([]byte("a"), a.env.Clock().Add(hopLife))
-	b = packed.AppendString(b, name)
-	for _, key := range answerParams {
-		for _, v := range form[key] {
-			b = packed.AppendString(packed.AppendString(b, key), v)
-		}
-	}
-	if len(b) > maxPosted {
-		return problem(reason.Parameter, errors.New("middleware: callback: form too long"))
-	}
-	sealed, err := a.signins.SealRelay(b)
+	sealed, err := a.signins.RelayPosted(name, form)
 	if err != nil {
-		return problem(reason.Random, err)
+		return problemOf(err)
 	}
-	web.Redirect(w, a.app.Prefix+"/"+name+"/callback?"+answerParam+"="+sealed)
+	web.Redirect(w, a.app.Prefix+"/"+name+"/callback?"+signin.AnswerParam+"="+sealed)
 	return nil
 }
 
@@ -91,31 +65,19 @@ func (q *request) moveOn(h http.Header, name string, p *Problem) {
 	if pending && q.posted != nil {
 		v = q.posted
 	}
-	if q.r.Method != http.MethodGet || !web.PageLoad(q.r) || q.r.URL.RawQuery == "" || v.Has(answerParam) && len(v) == 1 {
+	if q.r.Method != http.MethodGet || !web.PageLoad(q.r) || q.r.URL.RawQuery == "" || v.Has(signin.AnswerParam) && len(v) == 1 {
 		return
 	}
 	if err == nil && !pending && q.Now.Load().SignedIn() && !slices.ContainsFunc(credentials, v.Has) {
 		return
 	}
 	to := a.app.Prefix + "/" + name + "/callback"
-	b := packed.AppendTime([]byte("r"), a.env.Clock().Add(signin.FlowLife+signin.RedemptionRest))
-	b = packed.AppendString(packed.AppendString(b, name), string(p.Reason))
-	b = packed.AppendString(b, q.Now.Load().Whose())
-	var answer []byte
-	for _, key := range slices.Sorted(maps.Keys(v)) {
-		for _, value := range v[key] {
-			answer = packed.AppendString(packed.AppendString(answer, key), value)
-		}
-	}
-	causes := a.causes(p)
-	for len(causes) > 0 && len(answer)+len(packed.AppendStrings(b, causes)) > maxPosted {
-		causes = causes[:len(causes)-1]
-	}
-	b = append(packed.AppendStrings(b, causes), answer...)
-	sealed, failed := a.signins.SealRelay(b)
+	sealed, fits := a.signins.RelayPage(signin.Relayed{
+		Provider: name, Reason: string(p.Reason), Whose: q.Now.Load().Whose(), Causes: a.causes(p), Answer: v,
+	})
 	switch {
-	case err == nil && failed == nil && len(b) <= maxPosted:
-		to += "?" + answerParam + "=" + sealed
+	case err == nil && fits:
+		to += "?" + signin.AnswerParam + "=" + sealed
 	case pending:
 		return
 	}
@@ -124,39 +86,19 @@ func (q *request) moveOn(h http.Header, name string, p *Problem) {
 	h.Set("Refresh", "0;url="+to)
 }
 
-// openAnswer returns what posted or moveOn has sealed.
-func (q *request) openAnswer(s, name string) (url.Values, *Problem) {
-	a := q.auth
-	plain, ok := a.signins.OpenRelay(s)
-	if !ok || plain == "" || plain[0] != 'a' && plain[0] != 'r' {
-		return nil, problem(reason.State, nil)
+// openAnswer returns what was sealed for the callback of that provider.
+func (q *request) openAnswer(sealed, name string) (url.Values, *Problem) {
+	was, err := q.auth.signins.OpenRelayed(sealed, name)
+	if was != nil {
+		q.told, q.whose, q.found = Reason(was.Reason), was.Whose, was.Causes
 	}
-	r := packed.Read(plain[1:])
-	until := r.Time()
-	if r.String() != name {
-		return nil, problem(reason.ProviderPath, nil)
+	if err != nil {
+		return nil, problemOf(err)
 	}
-	if plain[0] == 'r' {
-		q.told, q.whose, q.found = Reason(r.String()), r.String(), r.Strings()
+	if was.Posted {
+		q.posted = was.Answer
 	}
-	if !a.env.Clock().Before(until) {
-		return nil, problem(reason.Expired, nil)
-	}
-	v := url.Values{}
-	for r.More() {
-		key := r.String()
-		v[key] = append(v[key], r.String())
-	}
-	if r.Err() != nil {
-		return nil, problem(reason.State, nil)
-	}
-	if len(v["state"]) > 1 || plain[0] == 'a' && slices.Contains(v["state"], "") {
-		return nil, problem(reason.Parameter, errors.New("middleware: callback: state twice or empty"))
-	}
-	if plain[0] == 'a' {
-		q.posted = v
-	}
-	return v, nil
+	return was.Answer, nil
 }
 
 // repeats reports that the page about a failed sign-in loads itself at the address of [Auth.moveOn], for somebody

@@ -1,11 +1,10 @@
 package middleware
 
 import (
-	"errors"
-	"fmt"
 	"net/url"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/returnleg/returnleg/internal/check"
 	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/internal/web"
 )
@@ -47,11 +46,9 @@ func (f *Former) check(base *url.URL, prefix, name string) error {
 	if f == nil {
 		return nil
 	}
-	if isNil(f.Store) {
-		return errors.New("middleware: config: Former.Store: missing")
+	ours := ""
+	if base != nil {
+		ours = web.NewCookies(base, prefix, name, f.Cookie.SameSite, false).Session
 	}
-	if base != nil && (*session.Former)(f).Name() == web.NewCookies(base, prefix, name, f.Cookie.SameSite, false).Session {
-		return fmt.Errorf("middleware: config: Former.Cookie.Name %q: is the name of ours", (*session.Former)(f).Name())
-	}
-	return nil
+	return check.Former(f.Store, (*session.Former)(f).Name(), ours)
 }
