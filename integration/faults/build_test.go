@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -12,9 +14,9 @@ import (
 // furtherText is what the next version writes behind each value of this one.
 const furtherText = "of the next minor version"
 
-// An edit is what the next minor version has changed in a file of this tree, at a place that is there
-// once. In becomes, an ellipsis stands for that place as it is.
-type edit struct{ file, place, becomes string }
+// An edit is what the next minor version has changed in a package of this tree, at a place that is there
+// once. In becomes, an ellipsis stands for that place as it is. What it needs is imported.
+type edit struct{ dir, place, becomes string }
 
 // furtherMembers is the file that the next version has and this one has not: how it reads what this one
 // does not write.
@@ -40,30 +42,26 @@ const (
 // something more than it has here.
 var nextEdits = []edit{
 	// The session, and what it holds.
-	{"middleware/session.go", `b = packed.AppendBool(b, m.unseen)`, `…` + appendFurther},
-	{"middleware/session.go", `m.renewed, m.unseen = r.Time(), r.Bool()`, "…\n\t\tr.Further()"},
-	{"middleware/site.go", `own: string(packed.AppendString(nil, string(h[:8])))`, `own: string(packed.AppendString(packed.AppendString(nil, string(h[:8])), packed.Further))`},
-	{"middleware/site.go", `return tag == s.tag, r.Err()`, "if tag == s.tag {\n\t\tr.Further()\n\t}\n\t…"},
-	{"middleware/settle.go", `Value: e.packed[1:]})`, "Value: e.packed[1:]},\n\t\tsessionstore.Field{Name: \"further\", Value: packed.Further})"},
-	{"middleware/settle.go", `"github.com/returnleg/returnleg/providers"`, "\"github.com/returnleg/returnleg/internal/packed\"\n\t…"},
-	{"middleware/guest.go", `a.site.born(n.born),`, "…\n\t\t\t{Name: \"further\", Value: packed.Further},"},
-	{"middleware/guest.go", `"github.com/returnleg/returnleg/sessionstore"`, "\"github.com/returnleg/returnleg/internal/packed\"\n\t…"},
-	{"middleware/grant.go", `b.Bool(g.dead)`, `…` + textFurther},
-	{"middleware/grant.go", `g.provider, g.label, _ = strings.Cut(id, ":")`, "…\n\tr.Further()"},
-	{"providers/token.go", `b.Text(t.Session)`, `…` + textFurther},
-	{"providers/token.go", "Session: r.String(),\n\t}", "…\n\tr.Further()"},
-	{"middleware/mark.go", `b = packed.AppendTime(b, m.sent)`, `…` + appendFurther},
-	{"middleware/mark.go", `sent: r.Time(), version: f.Version}`, "…\n\tr.Further()"},
-	{"middleware/page.go", `Value: string(packed.AppendString(b, p.json))}`, `Value: string(packed.AppendString(packed.AppendString(b, p.json), packed.Further))}`},
-	{"middleware/page.go", "json: r.String()}", "…\n\tr.Further()"},
-	{"middleware/page.go", `b = packed.AppendString(b, result)`, `…` + appendFurther},
-	{"middleware/page.go", `Result: r.String()}`, "…\n\t\tr.Further()"},
+	{"internal/session", `b = packed.AppendBool(b, m.Unseen)`, `…` + appendFurther},
+	{"internal/session", `m.Renewed, m.Unseen = r.Time(), r.Bool()`, "…\n\t\tr.Further()"},
+	{"internal/env", `Own: string(packed.AppendString(nil, string(h[:8])))`, `Own: string(packed.AppendString(packed.AppendString(nil, string(h[:8])), packed.Further))`},
+	{"internal/session", `return tag == a.Env.Site.Tag, r.Err()`, "if tag == a.Env.Site.Tag {\n\t\tr.Further()\n\t}\n\t…"},
+	{"internal/signin", `Value: e.Packed[1:]})`, "Value: e.Packed[1:]},\n\t\tsessionstore.Field{Name: \"further\", Value: packed.Further})"},
+	{"internal/session", `a.BornField(n.Born),`, "…\n\t\t\t{Name: \"further\", Value: packed.Further},"},
+	{"internal/connection", `b.Bool(g.dead)`, `…` + textFurther},
+	{"internal/connection", `g.Provider, g.Label, _ = strings.Cut(id, ":")`, "…\n\tr.Further()"},
+	{"providers", `b.Text(t.Session)`, `…` + textFurther},
+	{"providers", "Session: r.String(),\n\t}", "…\n\tr.Further()"},
+	{"internal/connection", `b = packed.AppendTime(b, m.sent)`, `…` + appendFurther},
+	{"internal/connection", `sent: r.Time(), version: f.Version}`, "…\n\tr.Further()"},
+	{"internal/session", `Value: string(packed.AppendString(b, p.JSON))}`, `Value: string(packed.AppendString(packed.AppendString(b, p.JSON), packed.Further))}`},
+	{"internal/session", "JSON: r.String()}", "…\n\tr.Further()"},
+	{"internal/session", `b = packed.AppendString(b, e.Result)`, `…` + appendFurther},
+	{"internal/session", `Result: r.String()}`, "…\n\t\tr.Further()"},
 	// A value of a kind that this version cannot decode.
-	{"internal/values/value.go", "\"math/bits\"\n", "…\t\"net/netip\"\n"},
-	{"internal/values/value.go", `tagGob        = 28`, "…\n\ttagAddr       = 29"},
-	{"internal/values/value.go", `return appendTime(append(b, tagTime), v)`, "…\n\tcase netip.Addr:\n\t\treturn packed.AppendString(append(b, tagAddr), v.String()), nil"},
-	{"internal/values/decode.go", "\"math/bits\"\n", "…\t\"net/netip\"\n"},
-	{"internal/values/decode.go", `return time.Duration(d.int(64))`, `…
+	{"internal/values", `tagGob        = 28`, "…\n\ttagAddr       = 29"},
+	{"internal/values", `return appendTime(append(b, tagTime), v)`, "…\n\tcase netip.Addr:\n\t\treturn packed.AppendString(append(b, tagAddr), v.String()), nil"},
+	{"internal/values", `return time.Duration(d.int(64))`, `…
 	case tagAddr:
 		addr, err := netip.ParseAddr(d.r.String())
 		if err != nil {
@@ -71,36 +69,35 @@ var nextEdits = []edit{
 		}
 		return addr`},
 	// The person, and where they are signed in.
-	{"middleware/account.go", `b.Text(acc.Provider)`, `…` + textFurther},
-	{"middleware/account.go", `claims, acc.Provider = r.String(), r.String()`, "…\n\tr.Further()"},
-	{"middleware/index.go", `return string(packed.AppendTime(packed.AppendString(b, device), listed))`, `b = packed.AppendTime(packed.AppendString(b, device), listed)
+	{"internal/account", `b.Text(acc.Provider)`, `…` + textFurther},
+	{"internal/account", `claims, acc.Provider = r.String(), r.String()`, "…\n\tr.Further()"},
+	{"internal/account", `return string(packed.AppendTime(packed.AppendString(b, device), listed))`, `b = packed.AppendTime(packed.AppendString(b, device), listed)
 	return string(packed.AppendString(b, packed.Further))`},
-	{"middleware/index.go", `deadline, device, listed = r.Time(), r.String(), r.Time()`, "…\n\tr.Further()"},
-	{"middleware/index.go", `{Name: account, Version: version()}`, `{Name: account, Value: packed.Further, Version: version()}`},
-	{"middleware/tombstone.go", `{Name: fieldMark, Version: version()}`, `{Name: fieldMark, Value: packed.Further, Version: version()}`},
-	{"middleware/tombstone.go", `"github.com/returnleg/returnleg/sessionstore"`, "\"github.com/returnleg/returnleg/internal/packed\"\n\t…"},
+	{"internal/account", `deadline, device, listed = r.Time(), r.String(), r.Time()`, "…\n\tr.Further()"},
+	{"internal/account", `{Name: account, Version: env.Version()}`, `{Name: account, Value: packed.Further, Version: env.Version()}`},
+	{"internal/account", `{Name: fieldMark, Version: env.Version()}`, `{Name: fieldMark, Value: packed.Further, Version: env.Version()}`},
 	// A sign-in under way, and how it ended.
-	{"middleware/flow.go", "b = packed.AppendString(b, f.returnTo)\n\t}", `…` + appendFurther},
-	{"middleware/flow.go", "f.returnTo = r.String()\n\t}", "…\n\tr.Further()"},
-	{"middleware/flow.go", `{{Name: "path", Value: tag + f.returnTo}}`, `{{Name: "path", Value: tag + f.returnTo}, {Name: "further", Value: packed.Further}}`},
-	{"middleware/binding.go", `v = text(append(a.bindingMark(k, c.name, first, string(rest)), first...)) + "." + text(rest)`, `… + ".~further"`},
-	{"middleware/login.go", `b = packed.AppendString(b, provider)`, `…` + appendFurther},
-	{"middleware/login.go", `of := r.String()`, "…\n\tr.Further()"},
-	{"middleware/connection.go", `b = packed.AppendString(b, s.meta.user)`, `…` + appendFurther},
-	{"middleware/connection.go", `ok = r.String() == s.id && r.String() == s.meta.user && s.signedIn()`, "…\n\tr.Further()"},
-	{"middleware/hop.go", `"access_token", "id_token", "token_type", "response",`, `… "further",`},
-	{"middleware/redemption.go", `b.Bool(r.seen)`, `…` + textFurther},
-	{"middleware/redemption.go", `_, known := answers[r.reason]`, "p.Further()\n\t…"},
-	{"middleware/callback.go", `reason = ReasonDenied`, `reason = "declined"`},
-	{"middleware/reason.go", `var answers = map[Reason]struct {
+	{"internal/signin", "b = packed.AppendString(b, f.returnTo)\n\t}", `…` + appendFurther},
+	{"internal/signin", "f.returnTo = r.String()\n\t}", "…\n\tr.Further()"},
+	{"internal/signin", `{{Name: "path", Value: tag + f.returnTo}}`, `{{Name: "path", Value: tag + f.returnTo}, {Name: "further", Value: packed.Further}}`},
+	{"internal/signin", `v = keys.Text(append(a.bindingMark(k, c.name, first, string(rest)), first...)) + "." + keys.Text(rest)`, `… + ".~further"`},
+	{"internal/signin", "b = packed.AppendBool(b, n.Again)\n\tb = packed.AppendString(b, provider)", `…` + appendFurther},
+	{"internal/signin", `of := r.String()`, "…\n\tr.Further()"},
+	{"internal/signin", `b = packed.AppendString(b, s.Meta.User)`, `…` + appendFurther},
+	{"internal/signin", `ok = r.String() == s.ID && r.String() == s.Meta.User && s.SignedIn()`, "…\n\tr.Further()"},
+	{"internal/signin", `"access_token", "id_token", "token_type", "response",`, `… "further",`},
+	{"internal/signin", `b.Bool(r.Seen)`, `…` + textFurther},
+	{"internal/signin", `known := a.Knows(r.Failure.Code)`, "p.Further()\n\t…"},
+	{"internal/signin", `code = reason.Denied`, `code = "declined"`},
+	{"middleware", `var answers = map[Reason]struct {
 	status        int
 	title, detail string
 }{`, "…\n\t\"declined\": {http.StatusForbidden, \"You said no\", \"Nothing was changed.\"},"},
 	// What guests have paid, and how a record lies in Redis.
-	{"middleware/tally.go", `b = packed.AppendUint(b, c.born)`, `…` + appendFurther},
-	{"middleware/tally.go", `born: r.Uint(), version: f.Version}`, "…\n\tr.Further()"},
-	{"sessionstore/redisstore/script.go", `when = ends + " " + k.Kind + ":" + k.ID`, `… + " further"`},
-	{"sessionstore/redisstore/script.go", `args = append(args, metaField, when)`, `args = append(args, metaField, when, "~further", "\x10in another form")`},
+	{"internal/guest", `b = packed.AppendUint(b, c.born)`, `…` + appendFurther},
+	{"internal/guest", `born: r.Uint(), version: f.Version}`, "…\n\tr.Further()"},
+	{"sessionstore/redisstore", `when = ends + " " + k.Kind + ":" + k.ID`, `… + " further"`},
+	{"sessionstore/redisstore", `args = append(args, metaField, when)`, `args = append(args, metaField, when, "~further", "\x10in another form")`},
 }
 
 // buildNext builds the program that these tests are, as of the next minor version: the tree's own
@@ -111,20 +108,22 @@ func buildNext(t *testing.T) (program string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources := map[string]string{"internal/packed/further.go": furtherMembers}
+	sources := map[string]string{}
 	for _, e := range nextEdits {
-		if _, ok := sources[e.file]; !ok {
-			b, err := os.ReadFile(filepath.Join(root, e.file))
-			if err != nil {
-				t.Fatal(err)
+		var found []string
+		for _, file := range sourcesIn(t, root, e.dir, sources) {
+			if n := strings.Count(sources[file], e.place); n > 0 {
+				found = append(found, slices.Repeat([]string{file}, n)...)
 			}
-			sources[e.file] = string(b)
 		}
-		if n := strings.Count(sources[e.file], e.place); n != 1 {
-			t.Errorf("%s: %d times %q, want once: the next version needs another edit", e.file, n, e.place)
+		if len(found) != 1 {
+			t.Errorf("%s: %d times %q, want once: the next version needs another edit", e.dir, len(found), e.place)
+			continue
 		}
-		sources[e.file] = strings.Replace(sources[e.file], e.place, strings.Replace(e.becomes, "…", e.place, 1), 1)
+		source := strings.Replace(sources[found[0]], e.place, strings.Replace(e.becomes, "…", e.place, 1), 1)
+		sources[found[0]] = imports(source, e.becomes)
 	}
+	sources["internal/packed/further.go"] = furtherMembers
 	if t.Failed() {
 		t.FailNow()
 	}
@@ -152,4 +151,38 @@ func buildNext(t *testing.T) (program string) {
 		t.Fatalf("%v: %v\n%s", build, err, out)
 	}
 	return program
+}
+
+// sourcesIn returns the names of the files of a package, and reads those that are not in sources yet.
+func sourcesIn(t *testing.T, root, dir string, sources map[string]string) (files []string) {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range all {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file := dir + "/" + filepath.Base(path)
+		if _, ok := sources[file]; !ok {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources[file] = string(b)
+		}
+		files = append(files, file)
+	}
+	return files
+}
+
+// imports returns source with the imports that an edit needs.
+func imports(source, becomes string) string {
+	for use, path := range map[string]string{"packed.": "github.com/returnleg/returnleg/internal/packed", "netip.": "net/netip"} {
+		if strings.Contains(becomes, use) && !strings.Contains(source, strconv.Quote(path)) {
+			source = strings.Replace(source, "import (\n", "import (\n\t"+strconv.Quote(path)+"\n", 1)
+		}
+	}
+	return source
 }
