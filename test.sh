@@ -166,9 +166,9 @@ house() {
 	if ! diff <(body main README.md) <(body Example middleware/example_test.go); then
 		echo "the program in README.md is not the Example of package middleware" && code=1
 	fi
-	if ! diff <(block 2 README.md) <(body Example_test middleware/example_practice_test.go | sed -n '/^\tidp := /,/^\t})$/ { s/^\t//; p }') ||
-		[[ -n $(block 3 README.md) ]]; then
-		echo "the test in README.md is not the Example named Test of package middleware" && code=1
+	if ! diff <(block 1 docs/testing.md) <(body Example_test middleware/example_practice_test.go | sed -n '/^\tidp := /,/^\t})$/ { s/^\t//; p }') ||
+		[[ -n $(block 2 docs/testing.md)$(block 2 README.md) ]]; then
+		echo "the test in docs/testing.md is not the Example named Test of package middleware, or a page has a program that nothing tests" && code=1
 	fi
 	return "$code"
 }
