@@ -145,6 +145,38 @@ block() {
 	awk -v n="$1" '/^```go$/ { on = ++seen == n; next } /^```$/ { on = 0 } on' "$2"
 }
 
+# prose finds sentences in the pages whose subject is a free clause, as in "Who waits gets 202" and "Whatever fails
+# is logged": readers read those twice. Questions, headings and columns of tables may begin so.
+prose() {
+	local page found code=0
+	while IFS= read -r page; do
+		# Blocks of code are left out, and code in a line is a word.
+		found=$(awk '/^ *```/ { on = !on; next } !on && !/^#/ { gsub(/`[^`]*`/, "CODE"); print FNR ": " $0 }' "$page" |
+			grep -E '(^[0-9]+: ([-*>] |[0-9]+\. )?|[.:;|!?)] |\*\*)["(*]*(Who|What|Whom|Whose|Whoever|Whatever|Whichever|Whomever) [^?|]*([.;:|]|$)|[Ww]ho(so|m)?ever' || true)
+		[[ -z $found ]] || { echo "$page:" && echo "$found" && code=1; }
+	done < <(find README.md SECURITY.md CONTRIBUTING.md CHANGELOG.md docs -name '*.md')
+	((code == 0)) || echo "these sentences begin with a clause: name the subject, as in \"a request that waits\""
+	return "$code"
+}
+
+# records checks that each decision has its three parts, and is in the index.
+records() {
+	local page heading code=0
+	for page in docs/decisions/*.md; do
+		awk -v page="$page" '
+			function check() { if (heading != "" && parts != "CDQ") { print page ": " heading ": want Context, Decision, Consequence"; bad = 1 } }
+			/^## / { check(); heading = $0; parts = "" }
+			/^\*\*Context\.\*\* / { parts = parts "C" }
+			/^\*\*Decision\.\*\* / { parts = parts "D" }
+			/^\*\*Consequence\.\*\* / { parts = parts "Q" }
+			END { check(); exit bad }' "$page" || code=1
+		while IFS= read -r heading; do
+			grep -qF -- "- [$heading](decisions/${page##*/}#" docs/decisions.md || { echo "docs/decisions.md lacks: $heading" && code=1; }
+		done < <(sed -n 's/^## //p' "$page")
+	done
+	return "$code"
+}
+
 # house checks what CONTRIBUTING.md says about files.
 house() {
 	local file lines limit code=0
@@ -260,6 +292,8 @@ step "install what is missing" install_missing
 PATH=$logs/node/node_modules/.bin:$PATH
 step "gofmt" format
 step "house rules" house
+step "plain English" prose
+step "records of decisions" records
 step "go mod tidy" each go mod tidy -diff
 step "workspace" go build -o "$logs/example" ./example
 step "go vet" each go vet ./...
