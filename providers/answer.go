@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/url"
 	"unicode/utf8"
+
+	"github.com/returnleg/returnleg/providers/internal/fault"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
 // An expectation is what is known of an answer before it comes.
@@ -13,9 +16,6 @@ type expectation struct {
 	required bool   // iss must be there
 	nonce    bool   // the flow has one
 }
-
-// maxAnswer bounds the value of one parameter of an answer, the code included.
-const maxAnswer = 4096
 
 // foreign parameters in an answer belong to flows that we do not use: RFC 9700, section 2.1.2.
 var foreign = []string{"access_token", "id_token", "token_type", "expires_in", "refresh_token", "response"}
@@ -35,9 +35,9 @@ func (p *party) check(f *Flow, answer url.Values, want expectation) (code string
 	// Before anything that the answer says is believed, its error included.
 	if why := want.mismatch(answer); why != "" {
 		if !answer.Has("iss") {
-			return "", explain(p.unacceptable(why), "the answer has no iss, and Issuer, which demands it, is %s: a provider that sends none has a Namespace instead", quoted(want.issuer))
+			return "", fault.Explain(p.unacceptable(why), "the answer has no iss, and Issuer, which demands it, is %s: a provider that sends none has a Namespace instead", fault.Quoted(want.issuer))
 		}
-		return "", explain(p.unacceptable(why), "the answer's iss is %s, Issuer is %s", quoted(answer.Get("iss")), quoted(want.issuer))
+		return "", fault.Explain(p.unacceptable(why), "the answer's iss is %s, Issuer is %s", fault.Quoted(answer.Get("iss")), fault.Quoted(want.issuer))
 	}
 	if answer.Has("error") {
 		return "", p.denial(answer, f)
@@ -62,7 +62,7 @@ func flaw(answer url.Values) string {
 		if len(values) != 1 {
 			return "parameter twice"
 		}
-		if !utf8.ValidString(name) || !sane(values[0]) {
+		if !utf8.ValidString(name) || !grammar.Text(values[0]) {
 			return "malformed parameter"
 		}
 	}
@@ -103,21 +103,8 @@ func (p *party) denial(answer url.Values, f *Flow) error {
 	return hushed(&Error{
 		Provider:    p.name,
 		Endpoint:    "authorization",
-		Code:        clean(answer.Get("error"), 64),
-		Description: clean(answer.Get("error_description"), 512),
-		URI:         clean(answer.Get("error_uri"), 512),
+		Code:        grammar.Clean(answer.Get("error"), 64),
+		Description: grammar.Clean(answer.Get("error_description"), 512),
+		URI:         grammar.Clean(answer.Get("error_uri"), 512),
 	}, f.State, f.Nonce, f.Verifier)
-}
-
-// sane reports whether a parameter's value is text without control characters, of bearable length.
-func sane(s string) bool {
-	if len(s) > maxAnswer || !utf8.ValidString(s) {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return true
 }

@@ -3,21 +3,24 @@ package providers
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/returnleg/returnleg/providers/internal/address"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
 // bearer puts t into the Authorization header of r, and nowhere else: a token in a URL ends up in
 // logs and histories. RFC 6750, sections 2.1 and 2.3.
 func bearer(name string, r *http.Request, t *Token) error {
 	if r.URL == nil {
-		return fmt.Errorf("providers: %s: request: %w", name, errURL)
+		return fmt.Errorf("providers: %s: request: %w", name, address.ErrURL)
 	}
-	if _, err := parseURL(r.URL.Scheme + "://" + r.URL.Host + "/"); err != nil || r.URL.User != nil {
+	if _, err := address.Parse(r.URL.Scheme + "://" + r.URL.Host + "/"); err != nil || r.URL.User != nil {
 		if err == nil {
-			err = errURL
+			err = address.ErrURL
 		}
 		return fmt.Errorf("providers: %s: request: %w", name, err)
 	}
-	if t == nil || !tokenText(t.Access, '!') {
+	if t == nil || !grammar.Token(t.Access, '!') {
 		return &unsendable{name}
 	}
 	r.Header.Set("Authorization", "Bearer "+t.Access)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/returnleg/returnleg/providers/internal/address"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 	"golang.org/x/oauth2"
 )
 
@@ -25,7 +27,7 @@ var reserved = map[string]bool{
 
 // authURL returns the URL of the authorization endpoint that starts f.
 func (p *party) authURL(endpoint string, f *Flow, scopes []string, nonce bool) (string, error) {
-	u, err := parseURL(endpoint)
+	u, err := address.Parse(endpoint)
 	if err != nil {
 		return "", fmt.Errorf("providers: %s: authorization endpoint: %w", p.name, err)
 	}
@@ -121,44 +123,20 @@ func (f *Flow) sound(nonce bool) error {
 	switch {
 	case f.State == "":
 		return errors.New("no state")
-	case !verifier(f.Verifier):
+	case !grammar.Verifier(f.Verifier):
 		return errors.New("verifier is not 43 to 128 unreserved characters")
 	case nonce && (f.Nonce == "" || len(f.Nonce) > 64):
 		return errors.New("nonce is not 1 to 64 characters")
 	case f.MaxAge < 0:
 		return errors.New("negative MaxAge")
 	}
-	if _, err := parseURL(f.RedirectURL); err != nil {
+	if _, err := address.Parse(f.RedirectURL); err != nil {
 		return fmt.Errorf("redirect URL: %w", err)
 	}
 	for _, s := range f.Scopes {
-		if !scopeToken(s) {
+		if !grammar.Scope(s) {
 			return errors.New("scope is not a token of RFC 6749, section 3.3")
 		}
 	}
 	return nil
-}
-
-// verifier reports whether s is a code verifier: RFC 7636, section 4.1.
-func verifier(s string) bool {
-	if len(s) < 43 || len(s) > 128 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._~", rune(c)) {
-			return false
-		}
-	}
-	return true
-}
-
-// scopeToken reports whether s is a scope: RFC 6749, section 3.3.
-func scopeToken(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return s != ""
 }

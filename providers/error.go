@@ -2,14 +2,12 @@ package providers
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/returnleg/returnleg/internal/strictjson"
+	"github.com/returnleg/returnleg/providers/internal/fault"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
 var (
@@ -18,29 +16,29 @@ var (
 	ErrAnswer = errors.New("providers: answer refused")
 
 	// ErrToken is wrapped for a token answer, ID token or userinfo that does not verify.
-	ErrToken = errors.New("providers: token refused")
+	ErrToken = fault.ErrToken
 
 	// ErrUnavailable is wrapped when the provider did not answer, or answered that it cannot now.
-	ErrUnavailable = errors.New("providers: provider unavailable")
+	ErrUnavailable = fault.ErrUnavailable
 
 	// ErrNoRefresh is what Refresh returns for a token that came without a refresh token.
 	ErrNoRefresh = errors.New("providers: token cannot be refreshed")
 
 	// ErrInsecure is wrapped for a plain http URL of anything but loopback; nothing was sent.
-	ErrInsecure = errors.New("providers: insecure URL: want https for a host that is not loopback")
+	ErrInsecure = fault.ErrInsecure
 
 	// ErrUnmet is wrapped, beside [ErrToken], when the provider signed somebody in, but not in the
 	// way that was asked for: Flow.ACR, Flow.MaxAge. Begin returns it for a provider that has no
 	// way to ask.
-	ErrUnmet = errors.New("providers: sign-in is not what was asked for")
+	ErrUnmet = fault.ErrUnmet
 
 	// ErrNoAuthTime is the [ErrUnmet] of a sign-in that was asked for Flow.MaxAge, and of which the provider does
 	// not say when it was.
-	ErrNoAuthTime = fmt.Errorf("%w: no auth_time", ErrUnmet)
+	ErrNoAuthTime = fault.ErrNoAuthTime
 
 	// ErrSubject is wrapped, beside [ErrToken], when somebody else came back than Flow.Subject, or
 	// than the person whose token was refreshed.
-	ErrSubject = errors.New("providers: somebody else")
+	ErrSubject = fault.ErrSubject
 )
 
 // An Error is what the provider said no with. Its fields are the protocol's (RFC 6749, sections
@@ -105,7 +103,7 @@ func (e *Error) describe(p *party, r *reply) {
 func (e *Error) fill(p *party, code string, o strictjson.Object) {
 	description, _ := o.String("error_description")
 	uri, _ := o.String("error_uri")
-	e.Code, e.Description, e.URI = clean(code, 64), clean(description, 512), clean(uri, 512)
+	e.Code, e.Description, e.URI = grammar.Clean(code, 64), grammar.Clean(description, 512), grammar.Clean(uri, 512)
 	if slices.Contains(p.spent, e.Code) {
 		e.Code = "invalid_grant"
 		return
@@ -115,21 +113,6 @@ func (e *Error) fill(p *party, code string, o strictjson.Object) {
 	if e.Code == "invalid_grant" && e.Status != 400 && e.Status != 401 && e.Status != 403 {
 		e.Code = ""
 	}
-}
-
-// clean returns s without control characters and what else does not belong on a page, in at most n bytes.
-func clean(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsGraphic(r) {
-			return -1
-		}
-		return r
-	}, s)
-	for len(s) > n {
-		_, size := utf8.DecodeLastRuneInString(s)
-		s = s[:len(s)-size]
-	}
-	return s
 }
 
 // knownCodes are the error codes that may enter a log: anything else is the provider's free text.

@@ -2,18 +2,16 @@ package providers
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/returnleg/returnleg/providers/internal/fault"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
-// maxExplanation bounds one line of [Explain], and maxTerm what somebody else has written in it.
-const (
-	maxExplanation = 1024
-	maxTerm        = 256
-)
+// maxExplanation bounds one line of [Explain].
+const maxExplanation = 1024
 
 // Explain returns what a developer wants to know about an error of this package, and its text does not say: the times of
 // a clock that is off, both issuers where they differ, the URL that answered 404, the provider's own
@@ -23,8 +21,8 @@ const (
 func Explain(err error) (lines []string) {
 	for ; err != nil; err = unwrap(err, &lines) {
 		switch e := err.(type) {
-		case *explained:
-			lines = append(lines, clean(e.why, maxExplanation))
+		case *fault.Explained:
+			lines = append(lines, grammar.Clean(e.Why, maxExplanation))
 		case *Error:
 			if said := e.said(); said != "" {
 				lines = append(lines, said)
@@ -57,50 +55,9 @@ func (e *Error) said() string {
 		s += ": " + e.Description
 	}
 	if e.URI != "" {
-		s += " (" + bare(e.URI) + ")"
+		s += " (" + fault.Bare(e.URI) + ")"
 	}
-	return clean(s, maxExplanation)
-}
-
-// explained is an error with an explanation, which is not part of its text.
-type explained struct {
-	err error
-	why string
-}
-
-func (e *explained) Error() string { return e.err.Error() }
-
-func (e *explained) Unwrap() error { return e.err }
-
-func explain(err error, format string, args ...any) error {
-	return &explained{err, fmt.Sprintf(format, args...)}
-}
-
-// bare returns a URL without what may be a secret in it. Other text stays.
-func bare(raw string) string {
-	raw, _, _ = strings.Cut(raw, "#")
-	raw, _, _ = strings.Cut(raw, "?")
-	if u, err := url.Parse(raw); err == nil && u.User != nil {
-		u.User = nil
-		raw = u.String()
-	}
-	return clean(raw, maxTerm)
-}
-
-// quoted returns somebody else's words.
-func quoted(s string) string { return strconv.Quote(bare(s)) }
-
-// span returns a duration as people say it: 90s, 60m, 25h.
-func span(d time.Duration) string {
-	switch d = d.Abs(); {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", d.Round(time.Second)/time.Second)
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", d.Round(time.Minute)/time.Minute)
-	case d < 96*time.Hour:
-		return fmt.Sprintf("%dh", d.Round(time.Hour)/time.Hour)
-	}
-	return fmt.Sprintf("%d days", d/(24*time.Hour))
+	return grammar.Clean(s, maxExplanation)
 }
 
 // without returns text from which values were taken that it may repeat: a provider likes to say what it did not like.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/returnleg/returnleg/internal/strictjson"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
 // GitHub returns github.com as a provider named "github", for an OAuth app or a GitHub App. Scopes
@@ -56,7 +57,7 @@ func identifyGitHub(claims json.RawMessage) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	id, ok := digits(o["id"])
+	id, ok := grammar.Digits(o["id"])
 	if !ok {
 		return Identity{}, errors.New("no numeric id")
 	}
@@ -64,22 +65,9 @@ func identifyGitHub(claims json.RawMessage) (Identity, error) {
 	for name, field := range map[string]*string{
 		"login": &i.Username, "name": &i.Name, "email": &i.Email, "avatar_url": &i.Picture,
 	} {
-		if s, ok := o.String(name); ok && shown(s) {
+		if s, ok := o.String(name); ok && grammar.Shown(s) {
 			*field = s
 		}
 	}
 	return i, nil
-}
-
-// digits returns s if it is a positive decimal number.
-func digits(s string) (string, bool) {
-	if s == "" || len(s) > 20 || s[0] == '0' {
-		return "", false
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return "", false
-		}
-	}
-	return s, true
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/internal/strictjson"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
 // maxLifetime is what an absurd expires_in is cut to.
@@ -130,7 +131,7 @@ func (p *party) object(r *reply) (strictjson.Object, error) {
 func (p *party) read(o strictjson.Object, asked []string, now time.Time) (*Token, error) {
 	t := &Token{}
 	var ok bool
-	if t.Access, ok = o.String("access_token"); !ok || !tokenText(t.Access, '!') {
+	if t.Access, ok = o.String("access_token"); !ok || !grammar.Token(t.Access, '!') {
 		return nil, p.malformed("access_token", nil)
 	}
 	// "The client MUST NOT use an access token if it does not understand the token type." RFC
@@ -139,7 +140,7 @@ func (p *party) read(o strictjson.Object, asked []string, now time.Time) (*Token
 		return nil, p.malformed("token_type", nil)
 	}
 	if !o.Absent("refresh_token") {
-		if t.Refresh, ok = o.String("refresh_token"); !ok || t.Refresh != "" && !tokenText(t.Refresh, ' ') {
+		if t.Refresh, ok = o.String("refresh_token"); !ok || t.Refresh != "" && !grammar.Token(t.Refresh, ' ') {
 			return nil, p.malformed("refresh_token", nil)
 		}
 	}
@@ -185,7 +186,7 @@ func (p *party) scopes(s string) (list []string, ok bool) {
 		if scope == "" || slices.Contains(list, scope) {
 			continue
 		}
-		if !scopeToken(scope) {
+		if !grammar.Scope(scope) {
 			return nil, false
 		}
 		list = append(list, scope)
@@ -216,18 +217,4 @@ func expiresIn(o strictjson.Object) (time.Duration, bool) {
 		return maxLifetime, true
 	}
 	return time.Duration(math.Floor(n)) * time.Second, true
-}
-
-// tokenText reports whether s can be sent as it is: printable ASCII from first on, at most 64 KiB.
-// RFC 6749, appendices A.12 and A.17, and RFC 6750, section 2.1.
-func tokenText(s string, first byte) bool {
-	if s == "" || len(s) > maxToken {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < first || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/internal/strictjson"
+	"github.com/returnleg/returnleg/providers/internal/fault"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
 // An idToken is an ID token that was verified, but for what depends on the flow.
@@ -23,9 +25,7 @@ type idToken struct {
 }
 
 // errIssuer says that a token was issued by somebody else.
-var errIssuer = reject("iss")
-
-func reject(what string) error { return fmt.Errorf("%s: %w", what, ErrToken) }
+var errIssuer = fault.Reject("iss")
 
 // verify verifies the ID token of t: OpenID Connect Core 1.0, section 3.1.3.7, and RFC 8725. The
 // signature comes first; nothing is read from a token that nobody has signed. Of go-oidc it is the key
@@ -48,7 +48,7 @@ func (o *OIDC) verify(ctx context.Context, p *party, m *metadata, t *Token, now 
 	// "If the ID Token contains an at_hash Claim, the Client MAY use it to validate the Access
 	// Token." OpenID Connect Core 1.0, section 3.1.3.8.
 	if _, has := claims["at_hash"]; has && !hashes(claims, keys.alg, t.Access) {
-		return nil, o.refused(reject("at_hash"))
+		return nil, o.refused(fault.Reject("at_hash"))
 	}
 	return v, nil
 }
@@ -77,20 +77,20 @@ func (o *OIDC) read(c strictjson.Object, now time.Time) (*idToken, error) {
 	v := &idToken{claims: c}
 	iss, ok := c.String("iss")
 	if !ok {
-		return nil, reject("iss")
+		return nil, fault.Reject("iss")
 	}
 	if iss != o.Issuer {
-		return nil, explain(errIssuer, "the ID token's iss is %s, Issuer is %s", quoted(iss), quoted(o.Issuer))
+		return nil, fault.Explain(errIssuer, "the ID token's iss is %s, Issuer is %s", fault.Quoted(iss), fault.Quoted(o.Issuer))
 	}
 	if err := o.audience(c); err != nil {
 		return nil, err
 	}
-	if v.subject, ok = c.String("sub"); !ok || !subject(v.subject) {
-		return nil, reject("sub")
+	if v.subject, ok = c.String("sub"); !ok || !grammar.Subject(v.subject) {
+		return nil, fault.Reject("sub")
 	}
 	// A logout token is no ID token: OpenID Connect Back-Channel Logout 1.0, section 2.4.
 	if _, has := c["events"]; has {
-		return nil, reject("events")
+		return nil, fault.Reject("events")
 	}
 	expires, ok := date(c, "exp")
 	if !ok || !now.Before(expires.Add(o.skew())) {
@@ -106,7 +106,7 @@ func (o *OIDC) read(c strictjson.Object, now time.Time) (*idToken, error) {
 	}
 	if _, has := c["nonce"]; has {
 		if v.nonce, ok = c.String("nonce"); !ok {
-			return nil, reject("nonce")
+			return nil, fault.Reject("nonce")
 		}
 	}
 	// Some providers write 0 for "not known".
@@ -118,13 +118,13 @@ func (o *OIDC) read(c strictjson.Object, now time.Time) (*idToken, error) {
 
 // untimely refuses a claim for its time; zero: it is no date.
 func (o *OIDC) untimely(claim string, at, now time.Time) error {
-	switch err := reject(claim); {
+	switch err := fault.Reject(claim); {
 	case at.IsZero():
-		return explain(err, "the ID token's %s is missing or no date", claim)
+		return fault.Explain(err, "the ID token's %s is missing or no date", claim)
 	case at.After(now):
-		return explain(err, "%s is %s ahead, Skew is %s: one of the two clocks is wrong, or Skew is too small", claim, span(at.Sub(now)), span(o.skew()))
+		return fault.Explain(err, "%s is %s ahead, Skew is %s: one of the two clocks is wrong, or Skew is too small", claim, fault.Span(at.Sub(now)), fault.Span(o.skew()))
 	default:
-		return explain(err, "%s was %s ago, Skew is %s: one of the two clocks is wrong, or Skew is too small", claim, span(now.Sub(at)), span(o.skew()))
+		return fault.Explain(err, "%s was %s ago, Skew is %s: one of the two clocks is wrong, or Skew is too small", claim, fault.Span(now.Sub(at)), fault.Span(o.skew()))
 	}
 }
 
@@ -135,16 +135,16 @@ func (o *OIDC) audience(c strictjson.Object) error {
 		audiences, ok = []string{one}, true
 	}
 	if !ok || !slices.Contains(audiences, o.ClientID) {
-		return explain(reject("aud"), "the ID token's aud is %s, ClientID is %s", quoted(strings.Join(audiences, " ")), quoted(o.ClientID))
+		return fault.Explain(fault.Reject("aud"), "the ID token's aud is %s, ClientID is %s", fault.Quoted(strings.Join(audiences, " ")), fault.Quoted(o.ClientID))
 	}
 	for _, a := range audiences {
 		if a != o.ClientID && !slices.Contains(o.TrustedAudiences, a) {
-			return explain(reject("aud"), "the ID token's aud has %s besides ClientID, which TrustedAudiences has not", quoted(a))
+			return fault.Explain(fault.Reject("aud"), "the ID token's aud has %s besides ClientID, which TrustedAudiences has not", fault.Quoted(a))
 		}
 	}
 	azp, _ := c.String("azp")
 	if _, has := c["azp"]; (has || len(audiences) > 1) && azp != o.ClientID {
-		return reject("azp")
+		return fault.Reject("azp")
 	}
 	return nil
 }
@@ -153,15 +153,15 @@ func (o *OIDC) audience(c strictjson.Object) error {
 func (v *idToken) answers(f *Flow, now time.Time, skew time.Duration) error {
 	if f.Nonce == "" || v.nonce != f.Nonce {
 		if v.nonce == "" {
-			return explain(reject("nonce"), "the ID token has no nonce: the provider has lost the one that it was sent")
+			return fault.Explain(fault.Reject("nonce"), "the ID token has no nonce: the provider has lost the one that it was sent")
 		}
-		return explain(reject("nonce"), "the ID token's nonce is that of another sign-in")
+		return fault.Explain(fault.Reject("nonce"), "the ID token's nonce is that of another sign-in")
 	}
 	if f.Subject != "" && v.subject != f.Subject {
 		return fmt.Errorf("sub: %w: %w", ErrToken, ErrSubject)
 	}
 	if len(f.ACR) > 0 && !slices.Contains(f.ACR, v.acr) {
-		return explain(fmt.Errorf("acr: %w: %w", ErrToken, ErrUnmet), "the ID token's acr is %s, the page needs one of %s", quoted(v.acr), quoted(strings.Join(f.ACR, " ")))
+		return fault.Explain(fmt.Errorf("acr: %w: %w", ErrToken, ErrUnmet), "the ID token's acr is %s, the page needs one of %s", fault.Quoted(v.acr), fault.Quoted(strings.Join(f.ACR, " ")))
 	}
 	if f.MaxAge == 0 {
 		return nil
@@ -170,10 +170,10 @@ func (v *idToken) answers(f *Flow, now time.Time, skew time.Duration) error {
 	// OpenID Connect Core 1.0, section 3.1.2.1.
 	proved := ProvedAt(v.authTime, now, skew)
 	if proved.IsZero() {
-		return explain(fmt.Errorf("auth_time: %w: %w", ErrToken, ErrNoAuthTime), "the provider was sent max_age, and its ID token has no auth_time")
+		return fault.Explain(fmt.Errorf("auth_time: %w: %w", ErrToken, ErrNoAuthTime), "the provider was sent max_age, and its ID token has no auth_time")
 	}
 	if !Recent(proved, now, f.MaxAge) {
-		return explain(fmt.Errorf("auth_time: %w: %w", ErrToken, ErrUnmet), "auth_time was %s ago, MaxAge is %s, Skew is %s", span(now.Sub(v.authTime)), span(f.MaxAge), span(skew))
+		return fault.Explain(fmt.Errorf("auth_time: %w: %w", ErrToken, ErrUnmet), "auth_time was %s ago, MaxAge is %s, Skew is %s", fault.Span(now.Sub(v.authTime)), fault.Span(f.MaxAge), fault.Span(skew))
 	}
 	return nil
 }
@@ -190,11 +190,11 @@ func (v *idToken) continues(t *Token, skew time.Duration) error {
 		return nil
 	}
 	if nonce, _ := before.String("nonce"); v.nonce != "" && v.nonce != nonce {
-		return reject("nonce")
+		return fault.Reject("nonce")
 	}
 	// A provider of several machines has several clocks, and the second token may come at once.
 	if issued, ok := date(before, "iat"); ok && v.issued.Add(skew).Before(issued) {
-		return reject("iat")
+		return fault.Reject("iat")
 	}
 	return nil
 }

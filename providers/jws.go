@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/returnleg/returnleg/internal/strictjson"
+	"github.com/returnleg/returnleg/providers/internal/fault"
 )
 
 const (
@@ -28,11 +29,11 @@ type jws struct {
 // x5u, x5c) are never looked at.
 func parseJWS(raw string) (*jws, error) {
 	if raw == "" {
-		return nil, reject("missing")
+		return nil, fault.Reject("missing")
 	}
 	// The decoder refuses whatever is not of its alphabet, but for line breaks.
 	if len(raw) > maxIDToken || strings.Count(raw, ".") != 2 || strings.Contains(raw, "\r") || strings.Contains(raw, "\n") {
-		return nil, reject("not three segments of base64url")
+		return nil, fault.Reject("not three segments of base64url")
 	}
 	j := &jws{raw: raw}
 	var parts [3][]byte
@@ -40,7 +41,7 @@ func parseJWS(raw string) (*jws, error) {
 	for s := range strings.SplitSeq(raw, ".") {
 		var err error
 		if parts[i], err = segment.DecodeString(s); err != nil {
-			return nil, reject("not three segments of base64url")
+			return nil, fault.Reject("not three segments of base64url")
 		}
 		i++
 	}
@@ -52,24 +53,24 @@ func parseJWS(raw string) (*jws, error) {
 func (j *jws) judge(header []byte) error {
 	h, err := strictjson.Parse(string(header))
 	if err != nil {
-		return reject("header")
+		return fault.Reject("header")
 	}
 	var ok bool
 	if j.alg, ok = h.String("alg"); !ok {
-		return reject("alg")
+		return fault.Reject("alg")
 	}
 	// "If any of the listed extension Header Parameters are not understood and supported by the
 	// recipient, then the JWS is invalid." RFC 7515, section 4.1.11. We support none.
 	if _, has := h["crit"]; has {
-		return reject("crit")
+		return fault.Reject("crit")
 	}
 	// No provider has a reason to send the key along that it publishes: who does wants it believed.
 	if _, has := h["jwk"]; has {
-		return reject("jwk")
+		return fault.Reject("jwk")
 	}
 	if _, has := h["kid"]; has {
 		if j.kid, ok = h.String("kid"); !ok || len(j.kid) > maxKeyID {
-			return reject("kid")
+			return fault.Reject("kid")
 		}
 	}
 	// An access token, a logout token or a userinfo answer of the same provider is signed by the
@@ -77,7 +78,7 @@ func (j *jws) judge(header []byte) error {
 	if _, has := h["typ"]; has {
 		typ, _ := h.String("typ")
 		if !strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, "application/jwt") {
-			return reject("typ")
+			return fault.Reject("typ")
 		}
 	}
 	return nil

@@ -14,8 +14,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
-
 	"github.com/returnleg/returnleg/internal/strictjson"
+	"github.com/returnleg/returnleg/providers/internal/fault"
 )
 
 const (
@@ -143,7 +143,7 @@ func (s *signature) verify(ctx context.Context, jwt string) ([]byte, error) {
 		return nil, err
 	}
 	if !slices.Contains(s.o.algorithms, token.alg) {
-		return nil, explain(reject("alg"), "the ID token is signed with %s, accepted are %s", quoted(token.alg), strings.Join(s.o.algorithms, ", "))
+		return nil, fault.Explain(fault.Reject("alg"), "the ID token is signed with %s, accepted are %s", fault.Quoted(token.alg), strings.Join(s.o.algorithms, ", "))
 	}
 	s.alg = token.alg
 	set, err := s.o.keys.load(ctx, s.fetch)
@@ -176,9 +176,9 @@ func (s *signature) verify(ctx context.Context, jwt string) ([]byte, error) {
 func (s *signature) unsigned(set *keySet, token *jws) error {
 	known := slices.ContainsFunc(set.keys, func(k jose.JSONWebKey) bool { return k.KeyID == token.kid })
 	if token.kid != "" && !known {
-		return explain(errSignature, "the ID token names the key %s, which %s does not have", quoted(token.kid), bare(s.m.jwks))
+		return fault.Explain(errSignature, "the ID token names the key %s, which %s does not have", fault.Quoted(token.kid), fault.Bare(s.m.jwks))
 	}
-	return explain(errSignature, "none of the %d keys at %s has signed the ID token, by %s", len(set.keys), bare(s.m.jwks), quoted(token.alg))
+	return fault.Explain(errSignature, "none of the %d keys at %s has signed the ID token, by %s", len(set.keys), fault.Bare(s.m.jwks), fault.Quoted(token.alg))
 }
 
 func (s *signature) fetch(ctx context.Context) (*keySet, error) { return s.p.fetchKeys(ctx, s.m.jwks) }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/returnleg/returnleg/internal/strictjson"
+	"github.com/returnleg/returnleg/providers/internal/address"
+	"github.com/returnleg/returnleg/providers/internal/fault"
 )
 
 // metadata is what we use of a provider's metadata: OpenID Connect Discovery 1.0, section 3, and RFC
@@ -45,7 +47,7 @@ func readMetadata(issuer string, body []byte) (*metadata, error) {
 	// "The issuer value returned MUST be identical to the Issuer URL that was used as the prefix
 	// to /.well-known/openid-configuration." OpenID Connect Discovery 1.0, section 4.3.
 	if got, _ := o.String("issuer"); got != issuer {
-		return nil, explain(errors.New("issuer is another one"), "the metadata says issuer %s, Issuer is %s: they must be equal, to the last slash", quoted(got), quoted(issuer))
+		return nil, fault.Explain(errors.New("issuer is another one"), "the metadata says issuer %s, Issuer is %s: they must be equal, to the last slash", fault.Quoted(got), fault.Quoted(issuer))
 	}
 	base, err := url.Parse(issuer)
 	if err != nil {
@@ -67,8 +69,8 @@ func readMetadata(issuer string, body []byte) (*metadata, error) {
 			continue
 		}
 		*e.field, _ = o.String(e.name)
-		if err := published(base, *e.field); err != nil {
-			return nil, explain(fmt.Errorf("%s: %w", e.name, err), "the metadata says %s %s", e.name, quoted(*e.field))
+		if err := address.Published(base, *e.field); err != nil {
+			return nil, fault.Explain(fmt.Errorf("%s: %w", e.name, err), "the metadata says %s %s", e.name, fault.Quoted(*e.field))
 		}
 	}
 	m.algorithms, _ = o.Strings("id_token_signing_alg_values_supported")

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/internal/strictjson"
+	"github.com/returnleg/returnleg/providers/internal/address"
+	"github.com/returnleg/returnleg/providers/internal/fault"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
 // OAuth2 is a provider that speaks OAuth 2.0 and not OpenID Connect: RFC 6749 with RFC 9700. Identify reads from
@@ -229,8 +232,8 @@ func (o *OAuth2) identity(ctx context.Context, p *party, t *Token, members stric
 	if err != nil {
 		return nil, fmt.Errorf("providers: %s: identity: %w: %w", o.ID, ErrToken, err)
 	}
-	if !subject(id.Subject) {
-		return nil, explain(fmt.Errorf("providers: %s: identity: subject: %w", o.ID, ErrToken), "%s", o.nobody(id.Subject))
+	if !grammar.Subject(id.Subject) {
+		return nil, fault.Explain(fmt.Errorf("providers: %s: identity: subject: %w", o.ID, ErrToken), "%s", o.nobody(id.Subject))
 	}
 	if id.Issuer == "" || o.Namespace != "" {
 		id.Issuer, _ = o.IdentityIssuer()
@@ -249,7 +252,7 @@ func (o *OAuth2) nobody(subject string) string {
 	case o.Identify != nil:
 		return "Identify returned no Subject"
 	}
-	return "the answer of " + bare(o.UserInfoURL) + " has no sub, and there is no Identify to read another member"
+	return "the answer of " + fault.Bare(o.UserInfoURL) + " has no sub, and there is no Identify to read another member"
 }
 
 // IdentityIssuer implements [IdentityIssuer]: Namespace, Issuer, or the origin of AuthURL, which is no name
@@ -258,11 +261,11 @@ func (o *OAuth2) IdentityIssuer() (issuer string, named bool) {
 	if issuer = cmp.Or(o.Namespace, o.Issuer); issuer != "" {
 		return issuer, true
 	}
-	u, err := parseURL(o.AuthURL)
+	u, err := address.Parse(o.AuthURL)
 	if err != nil {
 		return "", false
 	}
-	return origin(u), false
+	return address.Origin(u), false
 }
 
 // withoutTokens returns a token answer as something that may be kept as claims.
@@ -326,9 +329,9 @@ func api(base string, origins []string) (string, []string) {
 	if origins != nil || base == "" {
 		return base, slices.Clone(origins)
 	}
-	u, err := parseURL(base)
+	u, err := address.Parse(base)
 	if err != nil {
 		return base, nil
 	}
-	return base, []string{origin(u)}
+	return base, []string{address.Origin(u)}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/internal/strictjson"
+	"github.com/returnleg/returnleg/providers/internal/address"
 )
 
 // OIDC is a provider that speaks OpenID Connect Core 1.0 and publishes its metadata. [Google] is an
@@ -135,7 +136,7 @@ func (o *OIDC) ready() (*party, error) {
 		if o.err = o.Validate(); o.err != nil {
 			return
 		}
-		issuer, err := parseURL(o.Issuer)
+		issuer, err := address.Parse(o.Issuer)
 		if err != nil {
 			o.err = err
 			return

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/returnleg/returnleg/providers/internal/address"
+	"github.com/returnleg/returnleg/providers/internal/fault"
 	"golang.org/x/oauth2"
 )
 
@@ -22,7 +24,6 @@ const (
 	defaultTimeout = 10 * time.Second
 	maxBody        = 1 << 20  // of any answer, after decompression
 	maxRoom        = 16 << 10 // that is made for an answer before it comes
-	maxToken       = 64 << 10
 )
 
 // A party is the app as one provider knows it: what [OAuth2] and [OIDC] have in common.
@@ -53,9 +54,9 @@ type reply struct {
 // explain adds to err what the answer was, where it was no answer of its kind.
 func (r *reply) explain(err error) error {
 	if r.status == 200 && !isJSON(r.header) {
-		return explain(err, "%s answered 200 with content of type %s, and not JSON", r.from, quoted(r.header.Get("Content-Type")))
+		return fault.Explain(err, "%s answered 200 with content of type %s, and not JSON", r.from, fault.Quoted(r.header.Get("Content-Type")))
 	}
-	return explain(err, "%s answered %d", r.from, r.status)
+	return fault.Explain(err, "%s answered %d", r.from, r.status)
 }
 
 // post sends form with the app's credentials to an endpoint that takes secrets, once.
@@ -82,14 +83,14 @@ func (p *party) send(ctx context.Context, what, method, endpoint string, h http.
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	if p.issuer != "" {
-		ctx = within(ctx, p.issuer)
+		ctx = address.Within(ctx, p.issuer)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, endpoint, strings.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("providers: %s: %s: %w", p.name, what, errURL)
+		return nil, fmt.Errorf("providers: %s: %s: %w", p.name, what, address.ErrURL)
 	}
 	r.Header = h
-	from := method + " " + bare(endpoint)
+	from := method + " " + fault.Bare(endpoint)
 	resp, err := p.http(ctx, follow).Do(r)
 	if err != nil {
 		return nil, unanswered(from, p.unavailable(what, err), err)
@@ -114,15 +115,15 @@ func unanswered(from string, err, cause error) error {
 	var cert *tls.CertificateVerificationError
 	switch {
 	case errors.As(cause, &cert):
-		return explain(err, "%s: its certificate does not verify: %s", from, quoted(cert.Err.Error()))
+		return fault.Explain(err, "%s: its certificate does not verify: %s", from, fault.Quoted(cert.Err.Error()))
 	case errors.Is(cause, context.DeadlineExceeded):
-		return explain(err, "%s did not answer in time", from)
+		return fault.Explain(err, "%s did not answer in time", from)
 	case errors.As(cause, &dns):
-		return explain(err, "%s: there is no host %s", from, quoted(dns.Name))
+		return fault.Explain(err, "%s: there is no host %s", from, fault.Quoted(dns.Name))
 	case errors.As(cause, &op) && op.Op == "dial":
-		return explain(err, "%s: %s", from, op.Error())
+		return fault.Explain(err, "%s: %s", from, op.Error())
 	}
-	return explain(err, "%s got no usable answer", from)
+	return fault.Explain(err, "%s got no usable answer", from)
 }
 
 // http returns a copy of the context's client, whatever it is, that follows only what follow allows
@@ -138,7 +139,7 @@ func (p *party) http(ctx context.Context, follow func(*http.Request, []*http.Req
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func sameOrigin(r *http.Request, via []*http.Request) error {
-	if len(via) > 3 || origin(r.URL) != origin(via[0].URL) {
+	if len(via) > 3 || address.Origin(r.URL) != address.Origin(via[0].URL) {
 		return http.ErrUseLastResponse
 	}
 	return nil
@@ -155,8 +156,8 @@ func (p *party) unavailable(what string, err error) error {
 		return fmt.Errorf("%s: %w: %w", prefix, ErrUnavailable, context.DeadlineExceeded)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w: %w", prefix, ErrUnavailable, context.Canceled)
-	case errors.Is(err, errAddress):
-		return fmt.Errorf("%s: %w: %w", prefix, ErrUnavailable, errAddress)
+	case errors.Is(err, address.ErrAddress):
+		return fmt.Errorf("%s: %w: %w", prefix, ErrUnavailable, address.ErrAddress)
 	case errors.As(err, &dns):
 		return fmt.Errorf("%s: %w: %w", prefix, ErrUnavailable, dns)
 	case errors.As(err, &op):

@@ -3,14 +3,9 @@ package providers
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/returnleg/returnleg/internal/strictjson"
-)
-
-const (
-	maxSubject = 255  // OpenID Connect Core 1.0, section 2
-	maxProfile = 1024 // of a claim that is shown
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
 // userinfo reads the userinfo endpoint.
@@ -45,19 +40,11 @@ func (i *Identity) profile(o strictjson.Object) {
 	}{
 		{"email", &i.Email}, {"name", &i.Name}, {"preferred_username", &i.Username}, {"picture", &i.Picture},
 	} {
-		if s, ok := o.String(claim.name); ok && *claim.field == "" && shown(s) {
+		if s, ok := o.String(claim.name); ok && *claim.field == "" && grammar.Shown(s) {
 			*claim.field = s
 			if claim.name == "email" {
 				i.EmailVerified = o.True("email_verified")
 			}
 		}
 	}
-}
-
-// shown reports whether s can be shown.
-func shown(s string) bool { return s != "" && len(s) <= maxProfile && sane(s) }
-
-// subject reports whether s can name a person.
-func subject(s string) bool {
-	return s != "" && len(s) <= maxSubject && sane(s) && strings.TrimSpace(s) != ""
 }

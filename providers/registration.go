@@ -7,6 +7,9 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/returnleg/returnleg/providers/internal/address"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
 // A registration is the configuration that both protocols share, to be judged.
@@ -43,7 +46,7 @@ func (r *registration) mistakes() (errs []error) {
 	if !name(r.id) {
 		wrong("ID", "not 1 to 32 of a-z 0-9 -")
 	}
-	if r.clientID == "" || !sane(r.clientID) {
+	if r.clientID == "" || !grammar.Text(r.clientID) {
 		wrong("ClientID", "empty or malformed")
 	}
 	switch r.method {
@@ -62,7 +65,7 @@ func (r *registration) mistakes() (errs []error) {
 		wrong("ResponseMode", `neither "query" nor "form_post"`)
 	}
 	for _, s := range r.scopes {
-		if !scopeToken(s) {
+		if !grammar.Scope(s) {
 			wrong("Scopes", "not a token of RFC 6749, section 3.3")
 		}
 	}
@@ -81,9 +84,9 @@ func (r *registration) mistakes() (errs []error) {
 	}
 	errs = append(errs, r.endpoint("APIBase", r.apiBase, false))
 	for _, o := range r.apiOrigins {
-		if u, err := parseURL(o); err != nil {
+		if u, err := address.Parse(o); err != nil {
 			errs = append(errs, r.mistake("APIOrigins", err))
-		} else if origin(u) != o {
+		} else if address.Origin(u) != o {
 			wrong("APIOrigins", "not scheme://host[:port] in lower case")
 		}
 	}
@@ -98,7 +101,7 @@ func (r *registration) endpoint(field, raw string, required bool) error {
 	if raw == "" {
 		return r.mistake(field, errors.New("empty"))
 	}
-	if _, err := parseURL(raw); err != nil {
+	if _, err := address.Parse(raw); err != nil {
 		return r.mistake(field, err)
 	}
 	return nil
@@ -116,5 +119,5 @@ func name(s string) bool {
 
 // namespace reports whether s can be a Namespace. An account's default id is the issuer, "|" and the subject.
 func namespace(s string) bool {
-	return len(s) <= maxSubject && plainText(s) && !strings.Contains(s, "|")
+	return len(s) <= grammar.MaxSubject && grammar.Visible(s) && !strings.Contains(s, "|")
 }

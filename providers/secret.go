@@ -35,3 +35,5 @@ func (o *OAuth2) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "OAuth2(
 
 // Format writes the kind and the name, for every verb: what is behind the fields is not for a log.
 func (o *OIDC) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "OIDC("+o.ID+")") }
+
+const redacted = "[redacted]"

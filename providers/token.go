@@ -23,8 +23,6 @@ type Token struct {
 	Session string    // sid claim of the ID token, for a logout that the provider starts
 }
 
-const redacted = "[redacted]"
-
 // Format writes "[redacted]" for every verb, also those that would ignore String.
 func (Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 

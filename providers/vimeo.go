@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/returnleg/returnleg/internal/strictjson"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
 // Vimeo returns Vimeo as a provider named "vimeo". Scopes are those of
@@ -50,12 +51,12 @@ func identifyVimeo(answer json.RawMessage) (Identity, error) {
 	}
 	uri, _ := user.String("uri")
 	number, _ := strings.CutPrefix(uri, "/users/")
-	id, ok := digits(number)
+	id, ok := grammar.Digits(number)
 	if !ok {
 		return Identity{}, errors.New("no number in the user's uri")
 	}
 	i := Identity{Subject: id, Claims: json.RawMessage(o["user"])}
-	if name, ok := user.String("name"); ok && shown(name) {
+	if name, ok := user.String("name"); ok && grammar.Shown(name) {
 		i.Name = name
 	}
 	return i, nil

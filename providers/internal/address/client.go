@@ -1,4 +1,4 @@
-package providers
+package address
 
 import (
 	"context"
@@ -13,26 +13,8 @@ import (
 	"time"
 )
 
-// NewClient returns a client for requests to providers and their APIs. It differs from
-// http.DefaultClient:
-//
-//   - it keeps 64 idle connections per host instead of 2: a new TLS connection costs fifty times
-//     what a kept one does;
-//   - every phase is bounded: 5 s to connect, 5 s for TLS, 10 s for the head of the answer (a
-//     whole call has the Timeout of its provider);
-//   - it speaks TLS 1.2 or later;
-//   - it takes no proxy from the environment: HTTPS_PROXY set for something else should not
-//     carry secrets. Where a proxy is needed, put a client of your own into the context, under
-//     oauth2.HTTPClient;
-//   - it never connects to addresses where no provider lives: link-local, multicast, reserved and unspecified
-//     ones, and those where cloud machines keep their credentials. For the endpoints that a
-//     provider's metadata names, it connects to private and loopback addresses only if the issuer's
-//     own host has such an address;
-//   - it connects to localhost, and what is below it, at loopback only, without asking a resolver.
-//
-// Addresses are checked after the name was resolved, when the connection is made. An IPv6 address that carries an
-// IPv4 address, for a translator or a tunnel, is judged by that one, too; a network's own prefix for its
-// translator (RFC 6052) cannot be known.
+// NewClient returns a client whose every phase is bounded, and which connects to no address where no provider lives. The
+// comment of providers.NewClient says all that it does.
 func NewClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DialContext:           dial,
@@ -53,19 +35,26 @@ func NewClient() *http.Client {
 // named its URL.
 type issuerKey struct{}
 
-// within marks requests as going where the metadata of the issuer at host says.
-func within(ctx context.Context, host string) context.Context {
+// LedBy returns the host that [Within] has marked ctx with.
+func LedBy(ctx context.Context) (issuer string, ok bool) {
+	issuer, ok = ctx.Value(issuerKey{}).(string)
+	return issuer, ok
+}
+
+// Within marks requests as going where the metadata of the issuer at host says.
+func Within(ctx context.Context, host string) context.Context {
 	return context.WithValue(ctx, issuerKey{}, host)
 }
 
-var errAddress = errors.New("address is not one to connect to")
+// ErrAddress says that a name leads to an address where a provider does not live.
+var ErrAddress = errors.New("address is not one to connect to")
 
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	issuer, led := ctx.Value(issuerKey{}).(string)
+	issuer, led := LedBy(ctx)
 	d := net.Dialer{
 		Timeout:   5 * time.Second,
 		KeepAlive: 30 * time.Second,
@@ -76,22 +65,22 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 			if err != nil {
 				return err
 			}
-			if never(ip) {
-				return errAddress
+			if Never(ip) {
+				return ErrAddress
 			}
-			if led && inside(ip) && !strings.EqualFold(host, issuer) && !resolvesInside(ctx, issuer) {
-				return errAddress
+			if led && Inside(ip) && !strings.EqualFold(host, issuer) && !resolvesInside(ctx, issuer) {
+				return ErrAddress
 			}
 			return nil
 		},
 	}
-	if !localName(host) {
+	if !Local(host) {
 		return d.DialContext(ctx, network, address)
 	}
 	// "Name resolution APIs and libraries SHOULD recognize localhost names as special and SHOULD always return
 	// the IP loopback address for address queries". RFC 6761, section 6.3. Not all do.
 	c, err := d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
-	if err == nil || errors.Is(err, errAddress) {
+	if err == nil || errors.Is(err, ErrAddress) {
 		return c, err
 	}
 	if c, err6 := d.DialContext(ctx, network, net.JoinHostPort("::1", port)); err6 == nil {
@@ -103,9 +92,9 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 func addressOf(address string) (netip.Addr, error) {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("%w: %w", errAddress, err)
+		return netip.Addr{}, fmt.Errorf("%w: %w", ErrAddress, err)
 	}
-	return plain(ap.Addr()), nil
+	return Plain(ap.Addr()), nil
 }
 
 // resolvesInside reports whether the issuer itself lives in the private network.
@@ -118,7 +107,7 @@ func resolvesInside(ctx context.Context, issuer string) bool {
 		return false
 	}
 	for _, ip := range ips {
-		if inside(plain(ip)) {
+		if Inside(Plain(ip)) {
 			return true
 		}
 	}

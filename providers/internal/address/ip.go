@@ -1,4 +1,4 @@
-package providers
+package address
 
 import (
 	"bytes"
@@ -38,14 +38,14 @@ func prefixes(texts ...string) (ps []netip.Prefix) {
 	return ps
 }
 
-// plain returns ip in the notation that it is judged in.
-func plain(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }
+// Plain returns ip in the notation that it is judged in.
+func Plain(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }
 
-// never reports whether no provider can live at ip.
-func never(ip netip.Addr) bool { return leads(nowhere, ip) }
+// Never reports whether no provider can live at ip.
+func Never(ip netip.Addr) bool { return leads(nowhere, ip) }
 
-// inside reports whether ip belongs to this machine or its private network.
-func inside(ip netip.Addr) bool { return leads(privately, ip) }
+// Inside reports whether ip belongs to this machine or its private network.
+func Inside(ip netip.Addr) bool { return leads(privately, ip) }
 
 // leads reports whether ip, or an address that it carries, is in one of ps.
 func leads(ps []netip.Prefix, ip netip.Addr) bool {

@@ -1,4 +1,4 @@
-package providers
+package address
 
 import (
 	"errors"
@@ -6,29 +6,33 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/returnleg/returnleg/providers/internal/fault"
+	"github.com/returnleg/returnleg/providers/internal/grammar"
 )
 
-var errURL = errors.New("not an absolute URL without user, fragment and odd characters")
+// ErrURL says that a text is no URL that a request may be sent to.
+var ErrURL = errors.New("not an absolute URL without user, fragment and odd characters")
 
-// parseURL returns raw as a URL that a request may be sent to: absolute, https, or http to
+// Parse returns raw as a URL that a request may be sent to: absolute, https, or http to
 // loopback. [ErrInsecure] is wrapped for any other http URL.
-func parseURL(raw string) (*url.URL, error) {
-	if !plainText(raw) {
-		return nil, errURL
+func Parse(raw string) (*url.URL, error) {
+	if !grammar.Visible(raw) {
+		return nil, ErrURL
 	}
 	u, err := url.Parse(raw)
 	// The host is judged once more, unescaped: a wide dot or letter is judged as one name, and looked
 	// up as another.
 	if err != nil || u.Hostname() == "" || !plainHost(u.Host) || u.User != nil || u.Opaque != "" || strings.Contains(raw, "#") {
-		return nil, errURL
+		return nil, ErrURL
 	}
 	if u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()) {
 		return u, nil
 	}
 	if u.Scheme == "http" {
-		return nil, ErrInsecure
+		return nil, fault.ErrInsecure
 	}
-	return nil, errURL
+	return nil, ErrURL
 }
 
 // plainHost reports whether host, with a port or without, is of the characters of names and addresses: "*" stands for
@@ -43,27 +47,18 @@ func plainHost(host string) bool {
 	return !strings.HasPrefix(host, ".") && !strings.Contains(host, "..")
 }
 
-func plainText(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '\\' {
-			return false
-		}
-	}
-	return true
-}
-
 // loopback reports whether host is this machine by its very name: nothing that a resolver decides, but localhost
-// and what is below it, which [NewClient] keeps at home (RFC 6761, section 6.3).
+// and what is below it, which [newClient] keeps at home (RFC 6761, section 6.3).
 func loopback(host string) bool {
-	if localName(host) {
+	if Local(host) {
 		return !strings.HasSuffix(host, ".") // which cookies and certificates take for another name
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// origin returns scheme://host[:port] of u in lower case, without a default port.
-func origin(u *url.URL) string {
+// Origin returns scheme://host[:port] of u in lower case, without a default port.
+func Origin(u *url.URL) string {
 	host := strings.ToLower(u.Hostname())
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
@@ -75,16 +70,16 @@ func origin(u *url.URL) string {
 	return u.Scheme + "://" + host + ":" + port
 }
 
-// published judges an endpoint that the provider's metadata names. The app configured the issuer and
+// Published judges an endpoint that the provider's metadata names. The app configured the issuer and
 // nothing else, so that a document must not lead its requests anywhere but to public web servers:
 //
 //   - https; http and loopback only below an issuer that is loopback itself;
 //   - port 443 or the issuer's own, so that no other service is talked to;
 //   - no number as host, in whatever notation, unless it is the issuer's.
 //
-// Where a name leads to is checked when it is dialed, see [NewClient].
-func published(issuer *url.URL, raw string) error {
-	u, err := parseURL(raw)
+// Where a name leads to is checked when it is dialed, see [newClient].
+func Published(issuer *url.URL, raw string) error {
+	u, err := Parse(raw)
 	if err != nil {
 		return err
 	}
@@ -92,7 +87,7 @@ func published(issuer *url.URL, raw string) error {
 		return nil
 	}
 	if u.Scheme != "https" {
-		return ErrInsecure
+		return fault.ErrInsecure
 	}
 	if port := u.Port(); port != "" && port != "443" && port != issuer.Port() {
 		return fmt.Errorf("port %s is neither 443 nor the issuer's", port)
@@ -100,7 +95,7 @@ func published(issuer *url.URL, raw string) error {
 	if strings.EqualFold(u.Hostname(), issuer.Hostname()) {
 		return nil
 	}
-	if numeric(u.Hostname()) || localName(u.Hostname()) {
+	if numeric(u.Hostname()) || Local(u.Hostname()) {
 		return errors.New("host is a number or local")
 	}
 	return nil
@@ -121,8 +116,8 @@ func numeric(host string) bool {
 	return last[0] >= '0' && last[0] <= '9'
 }
 
-// localName reports whether host is localhost or below it.
-func localName(host string) bool {
+// Local reports whether host is localhost or below it.
+func Local(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
