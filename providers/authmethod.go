@@ -1,10 +1,5 @@
 package providers
 
-import (
-	"net/http"
-	"net/url"
-)
-
 // An AuthMethod is how the app proves to the provider who it is. The names are those of
 // https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication
 //
@@ -23,19 +18,13 @@ const (
 	None AuthMethod = "none"
 )
 
-// apply adds the credentials to a request and its form.
-func (m AuthMethod) apply(h http.Header, form url.Values, id string, secret Secret) {
-	switch m {
-	case ClientSecretBasic:
-		// "The client identifier is encoded using the application/x-www-form-urlencoded
-		// encoding algorithm […] and the encoded value is used as the username; the client
-		// password is encoded using the same algorithm." RFC 6749, section 2.3.1.
-		r := http.Request{Header: h}
-		r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(string(secret)))
-	case ClientSecretPost:
-		form.Set("client_id", id)
-		form.Set("client_secret", string(secret))
-	default:
-		form.Set("client_id", id)
+// or returns m, or the default for a registration with that secret.
+func (m AuthMethod) or(secret Secret) AuthMethod {
+	if m != "" {
+		return m
 	}
+	if secret == "" {
+		return None
+	}
+	return ClientSecretBasic
 }

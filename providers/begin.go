@@ -29,10 +29,10 @@ var reserved = map[string]bool{
 func (p *party) authURL(endpoint string, f *Flow, scopes []string, nonce bool) (string, error) {
 	u, err := address.Parse(endpoint)
 	if err != nil {
-		return "", fmt.Errorf("providers: %s: authorization endpoint: %w", p.name, err)
+		return "", fmt.Errorf("providers: %s: authorization endpoint: %w", p.Name, err)
 	}
 	if err := f.sound(nonce); err != nil {
-		return "", fmt.Errorf("providers: %s: flow: %w", p.name, err)
+		return "", fmt.Errorf("providers: %s: flow: %w", p.Name, err)
 	}
 	maxAge, once := "", ""
 	if f.MaxAge > 0 {
@@ -43,7 +43,7 @@ func (p *party) authURL(endpoint string, f *Flow, scopes []string, nonce bool) (
 	}
 	own := query{
 		{"acr_values", strings.Join(f.ACR, " ")},
-		{"client_id", p.id},
+		{"client_id", p.Auth.ID()},
 		// "Clients MUST use PKCE"; a provider that does not know it ignores two parameters, and
 		// metadata that lacks it may be a downgrade. RFC 9700, sections 2.1.1 and 4.8.
 		{"code_challenge", oauth2.S256ChallengeFromVerifier(f.Verifier)},
@@ -72,7 +72,7 @@ func (p *party) authURL(endpoint string, f *Flow, scopes []string, nonce bool) (
 	front = u.String() + front
 	to := own.appendTo(front)
 	if len(to)-len(front) > maxOwn {
-		return "", fmt.Errorf("providers: %s: flow: parameters of more than %d bytes", p.name, maxOwn)
+		return "", fmt.Errorf("providers: %s: flow: parameters of more than %d bytes", p.Name, maxOwn)
 	}
 	return to, nil
 }

@@ -2,12 +2,10 @@ package providers
 
 import (
 	"errors"
-	"slices"
 	"time"
 
-	"github.com/returnleg/returnleg/internal/strictjson"
 	"github.com/returnleg/returnleg/providers/internal/fault"
-	"github.com/returnleg/returnleg/providers/internal/grammar"
+	"github.com/returnleg/returnleg/providers/internal/judge"
 )
 
 var (
@@ -60,7 +58,7 @@ type Error struct {
 // Error names the provider, the endpoint and the code if it is one of the protocol's.
 func (e *Error) Error() string {
 	s := "providers: " + e.Provider + ": " + e.Endpoint + " refused"
-	if knownCodes[e.Code] {
+	if judge.Known(e.Code) {
 		s += ": " + e.Code
 	}
 	return s
@@ -68,7 +66,7 @@ func (e *Error) Error() string {
 
 // KnownCode returns the code if it is one of those that the standards name, and "" if it is free text.
 func (e *Error) KnownCode() string {
-	if !knownCodes[e.Code] {
+	if !judge.Known(e.Code) {
 		return ""
 	}
 	return e.Code
@@ -76,52 +74,8 @@ func (e *Error) KnownCode() string {
 
 // Unwrap returns [ErrUnavailable] for a refusal that is about the moment, and nil for others.
 func (e *Error) Unwrap() error {
-	if e.transient() {
+	if (*judge.Refusal)(e).Transient() {
 		return ErrUnavailable
 	}
 	return nil
-}
-
-func (e *Error) transient() bool {
-	if e.Status == 429 || e.Status >= 500 {
-		return true
-	}
-	return e.Status != 0 && (e.Code == "temporarily_unavailable" || e.Code == "server_error")
-}
-
-// describe takes over what a refusal says about itself, if it says so in the protocol's own form.
-// A page that mentions a code somewhere says nothing.
-func (e *Error) describe(p *party, r *reply) {
-	o, err := p.object(r)
-	if err != nil {
-		return
-	}
-	code, _ := o.String("error")
-	e.fill(p, code, o)
-}
-
-func (e *Error) fill(p *party, code string, o strictjson.Object) {
-	description, _ := o.String("error_description")
-	uri, _ := o.String("error_uri")
-	e.Code, e.Description, e.URI = grammar.Clean(code, 64), grammar.Clean(description, 512), grammar.Clean(uri, 512)
-	if slices.Contains(p.spent, e.Code) {
-		e.Code = "invalid_grant"
-		return
-	}
-	// Who believes it signs somebody out of an account: it counts only where RFC 6749, section
-	// 5.2, puts it. (403 is where some providers do.)
-	if e.Code == "invalid_grant" && e.Status != 400 && e.Status != 401 && e.Status != 403 {
-		e.Code = ""
-	}
-}
-
-// knownCodes are the error codes that may enter a log: anything else is the provider's free text.
-// RFC 6749, sections 4.1.2.1 and 5.2; OpenID Connect Core 1.0, section 3.1.2.6; RFC 6750; RFC 9470.
-var knownCodes = map[string]bool{
-	"access_denied": true, "account_selection_required": true, "consent_required": true,
-	"insufficient_scope": true, "insufficient_user_authentication": true, "interaction_required": true,
-	"invalid_client": true, "invalid_grant": true, "invalid_request": true, "invalid_scope": true,
-	"invalid_token": true, "login_required": true, "server_error": true,
-	"temporarily_unavailable": true, "unauthorized_client": true, "unmet_authentication_requirements": true,
-	"unsupported_grant_type": true, "unsupported_response_type": true,
 }

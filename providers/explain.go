@@ -1,10 +1,7 @@
 package providers
 
 import (
-	"errors"
-	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/returnleg/returnleg/providers/internal/fault"
 	"github.com/returnleg/returnleg/providers/internal/grammar"
@@ -58,40 +55,4 @@ func (e *Error) said() string {
 		s += " (" + fault.Bare(e.URI) + ")"
 	}
 	return grammar.Clean(s, maxExplanation)
-}
-
-// without returns text from which values were taken that it may repeat: a provider likes to say what it did not like.
-func without(text string, secrets ...string) string {
-	for _, s := range secrets {
-		if len(s) >= 4 {
-			text = strings.ReplaceAll(text, s, redacted)
-			text = strings.ReplaceAll(text, url.QueryEscape(s), redacted)
-		}
-	}
-	return text
-}
-
-// cutEnd takes the beginning of secret from the end of text, which may have been cut there.
-func cutEnd(text, secret string) string {
-	for n := min(len(secret)-1, len(text)); n >= 4; n-- {
-		if strings.HasSuffix(text, secret[:n]) {
-			return text[:len(text)-n] + redacted
-		}
-	}
-	return text
-}
-
-// hushed takes the secrets of a request from the refusal that answered it.
-func hushed(err error, secrets ...string) error {
-	var e *Error
-	if errors.As(err, &e) {
-		e.Description, e.URI = without(e.Description, secrets...), without(e.URI, secrets...)
-		for _, s := range secrets {
-			e.Description, e.URI = cutEnd(e.Description, s), cutEnd(e.URI, s)
-		}
-		if without(e.Code, secrets...) != e.Code {
-			e.Code = ""
-		}
-	}
-	return err
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/returnleg/returnleg/providers/internal/address"
 	"github.com/returnleg/returnleg/providers/internal/fault"
 	"github.com/returnleg/returnleg/providers/internal/grammar"
+	"github.com/returnleg/returnleg/providers/internal/judge"
+	"github.com/returnleg/returnleg/providers/internal/service"
 )
 
 // OAuth2 is a provider that speaks OAuth 2.0 and not OpenID Connect: RFC 6749 with RFC 9700. Identify reads from
@@ -89,7 +91,7 @@ type OAuth2 struct {
 	party *party
 	err   error
 
-	revoke func(ctx context.Context, p *party, t *Token) error // instead of RFC 7009
+	revocation *service.Revocation // instead of RFC 7009
 }
 
 var (
@@ -106,11 +108,7 @@ func (o *OAuth2) Name() string { return o.ID }
 
 // Validate returns every mistake in the fields, joined. It sends nothing.
 func (o *OAuth2) Validate() error {
-	r := registration{
-		id: o.ID, clientID: o.ClientID, secret: o.ClientSecret, method: o.AuthMethod, mode: o.ResponseMode,
-		scopes: o.Scopes, authParams: o.AuthParams, tokenParams: o.TokenParams,
-		apiBase: o.APIBase, apiOrigins: o.APIOrigins, timeout: o.Timeout,
-	}
+	r := o.registration()
 	errs := r.mistakes()
 	errs = append(errs, r.endpoint("AuthURL", o.AuthURL, true), r.endpoint("TokenURL", o.TokenURL, true),
 		r.endpoint("UserInfoURL", o.UserInfoURL, false), r.endpoint("RevokeURL", o.RevokeURL, false))
@@ -123,21 +121,23 @@ func (o *OAuth2) Validate() error {
 	return errors.Join(errs...)
 }
 
+// registration returns the fields that both protocols have.
+func (o *OAuth2) registration() *registration {
+	return &registration{
+		id: o.ID, clientID: o.ClientID, secret: o.ClientSecret, method: o.AuthMethod, mode: o.ResponseMode,
+		scopes: o.Scopes, authParams: o.AuthParams, tokenParams: o.TokenParams,
+		apiBase: o.APIBase, apiOrigins: o.APIOrigins, timeout: o.Timeout,
+	}
+}
+
 // ready returns what the fields amount to.
 func (o *OAuth2) ready() (*party, error) {
 	o.once.Do(func() {
 		if o.err = o.Validate(); o.err != nil {
 			return
 		}
-		o.party = &party{
-			name: o.ID, id: o.ClientID, secret: o.ClientSecret, method: o.AuthMethod.or(o.ClientSecret),
-			authParams: o.AuthParams, tokenParams: o.TokenParams, mode: o.ResponseMode,
-			timeout: o.Timeout, client: NewClient(),
-			tokenForm: o.TokenForm, commaScopes: o.CommaScopes, spent: o.SpentCodes,
-		}
-		if o.party.timeout == 0 {
-			o.party.timeout = defaultTimeout
-		}
+		o.party = o.registration().party("")
+		o.party.rules.TokenForm, o.party.rules.CommaScopes, o.party.rules.Spent = o.TokenForm, o.CommaScopes, o.SpentCodes
 	})
 	return o.party, o.err
 }
@@ -182,11 +182,13 @@ func (o *OAuth2) Check(_ context.Context, f *Flow, answer url.Values) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.check(f, answer, o.expected())
+	_, err = p.check(f, answer, false, o.expected())
 	return err
 }
 
-func (o *OAuth2) expected() expectation { return expectation{o.Issuer, o.Issuer != "", false} }
+func (o *OAuth2) expected() judge.Expectation {
+	return judge.Expectation{Issuer: o.Issuer, Required: o.Issuer != ""}
+}
 
 // Finish redeems the answer and asks the provider who signed in: one request to TokenURL, and one to
 // UserInfoURL if there is one.
@@ -195,7 +197,7 @@ func (o *OAuth2) Finish(ctx context.Context, f *Flow, answer url.Values) (*Token
 	if err != nil {
 		return nil, nil, err
 	}
-	code, err := p.check(f, answer, o.expected())
+	code, err := p.check(f, answer, false, o.expected())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -309,8 +311,8 @@ func (o *OAuth2) Revoke(ctx context.Context, t *Token) error {
 	if err != nil {
 		return err
 	}
-	if o.revoke != nil {
-		return o.revoke(ctx, p, t)
+	if o.revocation != nil {
+		return p.revokeBy(ctx, o.revocation, o.APIBase, t)
 	}
 	if o.RevokeURL == "" {
 		return nil

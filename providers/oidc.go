@@ -13,6 +13,9 @@ import (
 
 	"github.com/returnleg/returnleg/internal/strictjson"
 	"github.com/returnleg/returnleg/providers/internal/address"
+	"github.com/returnleg/returnleg/providers/internal/discovery"
+	"github.com/returnleg/returnleg/providers/internal/idtoken"
+	"github.com/returnleg/returnleg/providers/internal/judge"
 )
 
 // OIDC is a provider that speaks OpenID Connect Core 1.0 and publishes its metadata. [Google] is an
@@ -82,8 +85,8 @@ type OIDC struct {
 	once     sync.Once
 	party    *party
 	err      error
-	metadata document[*metadata]
-	keys     document[*keySet]
+	metadata discovery.Document[*discovery.Metadata]
+	keys     discovery.Document[*idtoken.KeySet]
 
 	pin        sync.Once
 	algorithms []string
@@ -110,24 +113,29 @@ func (o *OIDC) Name() string { return o.ID }
 
 // Validate returns every mistake in the fields, joined. It sends nothing.
 func (o *OIDC) Validate() error {
-	r := registration{
-		id: o.ID, clientID: o.ClientID, secret: o.ClientSecret, method: o.AuthMethod, mode: o.ResponseMode,
-		scopes: o.Scopes, authParams: o.AuthParams, tokenParams: o.TokenParams,
-		apiBase: o.APIBase, apiOrigins: o.APIOrigins, timeout: o.Timeout,
-	}
+	r := o.registration()
 	errs := append(r.mistakes(), r.endpoint("Issuer", o.Issuer, true))
 	if strings.Contains(o.Issuer, "?") {
 		errs = append(errs, r.mistake("Issuer", errors.New("has a query")))
 	}
 	for _, alg := range o.Algorithms {
-		if !slices.Contains(asymmetric, alg) {
-			errs = append(errs, r.mistake("Algorithms", errors.New("not one of "+strings.Join(asymmetric, ", "))))
+		if !slices.Contains(idtoken.Asymmetric, alg) {
+			errs = append(errs, r.mistake("Algorithms", errors.New("not one of "+strings.Join(idtoken.Asymmetric, ", "))))
 		}
 	}
 	if o.Skew > maxSkew {
 		errs = append(errs, r.mistake("Skew", fmt.Errorf("more than %v", maxSkew)))
 	}
 	return errors.Join(errs...)
+}
+
+// registration returns the fields that both protocols have.
+func (o *OIDC) registration() *registration {
+	return &registration{
+		id: o.ID, clientID: o.ClientID, secret: o.ClientSecret, method: o.AuthMethod, mode: o.ResponseMode,
+		scopes: o.Scopes, authParams: o.AuthParams, tokenParams: o.TokenParams,
+		apiBase: o.APIBase, apiOrigins: o.APIOrigins, timeout: o.Timeout,
+	}
 }
 
 // ready returns what the fields amount to, before the metadata adds to it.
@@ -141,35 +149,28 @@ func (o *OIDC) ready() (*party, error) {
 			o.err = err
 			return
 		}
-		o.party = &party{
-			name: o.ID, id: o.ClientID, secret: o.ClientSecret, method: o.AuthMethod.or(o.ClientSecret),
-			authParams: o.AuthParams, tokenParams: o.TokenParams, mode: o.ResponseMode,
-			timeout: o.Timeout, client: NewClient(), issuer: issuer.Hostname(),
-		}
-		if o.party.timeout == 0 {
-			o.party.timeout = defaultTimeout
-		}
+		o.party = o.registration().party(issuer.Hostname())
 	})
 	return o.party, o.err
 }
 
 // known returns the party as the metadata completes it, and the metadata.
-func (o *OIDC) known(ctx context.Context) (*party, *metadata, error) {
+func (o *OIDC) known(ctx context.Context) (*party, *discovery.Metadata, error) {
 	p, err := o.ready()
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := o.metadata.load(ctx, func(ctx context.Context) (*metadata, error) { return p.discover(ctx, o.Issuer) })
+	m, err := o.metadata.Load(ctx, func(ctx context.Context) (*discovery.Metadata, error) {
+		return discovery.Fetch(ctx, p.Client, o.Issuer)
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	o.pin.Do(func() { o.algorithms = pinned(o.Algorithms, m.algorithms) })
-	if o.AuthMethod != "" || p.method != ClientSecretBasic || !m.onlyPost {
+	o.pin.Do(func() { o.algorithms = idtoken.Algorithms(o.Algorithms, m.Algorithms) })
+	if o.AuthMethod != "" || o.ClientSecret == "" || !m.OnlyPost {
 		return p, m, nil
 	}
-	post := *p
-	post.method = ClientSecretPost
-	return &post, m, nil
+	return p.by(ClientSecretPost), m, nil
 }
 
 // Begin returns the URL that starts f. It reads the metadata if it has no copy of it.
@@ -178,7 +179,7 @@ func (o *OIDC) Begin(ctx context.Context, f *Flow) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return p.authURL(m.authorization, f, o.scopes(f), true)
+	return p.authURL(m.Authorization, f, o.scopes(f), true)
 }
 
 var defaultScopes = []string{"openid", "profile", "email"}
@@ -203,7 +204,7 @@ func (o *OIDC) UserInfoURL(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return m.userinfo, nil
+	return m.UserInfo, nil
 }
 
 // PublicClient implements [PublicClient].
@@ -219,7 +220,7 @@ func (o *OIDC) Check(ctx context.Context, f *Flow, answer url.Values) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.check(f, answer, expectation{o.Issuer, m.namesIssuer, true})
+	_, err = p.check(f, answer, true, judge.Expectation{Issuer: o.Issuer, Required: m.NamesIssuer})
 	return err
 }
 
@@ -230,11 +231,11 @@ func (o *OIDC) Finish(ctx context.Context, f *Flow, answer url.Values) (*Token, 
 	if err != nil {
 		return nil, nil, err
 	}
-	code, err := p.check(f, answer, expectation{o.Issuer, m.namesIssuer, true})
+	code, err := p.check(f, answer, true, judge.Expectation{Issuer: o.Issuer, Required: m.NamesIssuer})
 	if err != nil {
 		return nil, nil, err
 	}
-	t, _, err := p.redeem(ctx, m.token, f, code, o.scopes(f))
+	t, _, err := p.redeem(ctx, m.Token, f, code, o.scopes(f))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -246,34 +247,34 @@ func (o *OIDC) Finish(ctx context.Context, f *Flow, answer url.Values) (*Token, 
 }
 
 // identity verifies the ID token of t against f, and completes t by it.
-func (o *OIDC) identity(ctx context.Context, p *party, m *metadata, f *Flow, t *Token) (*Identity, error) {
+func (o *OIDC) identity(ctx context.Context, p *party, m *discovery.Metadata, f *Flow, t *Token) (*Identity, error) {
 	now := time.Now()
 	v, err := o.verify(ctx, p, m, t, now)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.answers(f, now, o.skew()); err != nil {
+	if err := answers(v, f, now, o.skew()); err != nil {
 		return nil, o.refused(err)
 	}
-	t.Issuer, t.Subject, t.Session = o.Issuer, v.subject, v.session
-	id := &Identity{Issuer: o.Issuer, Subject: v.subject, AuthTime: v.authTime, ACR: v.acr}
-	id.profile(v.claims)
-	claims := v.claims
-	if o.UserInfo && m.userinfo != "" {
-		info, _, err := p.userinfo(ctx, m.userinfo, t.Access)
+	t.Issuer, t.Subject, t.Session = o.Issuer, v.Subject, v.Session
+	id := &Identity{Issuer: o.Issuer, Subject: v.Subject, AuthTime: v.AuthTime, ACR: v.ACR}
+	id.profile(v.Claims)
+	claims := v.Claims
+	if o.UserInfo && m.UserInfo != "" {
+		info, _, err := p.userinfo(ctx, m.UserInfo, t.Access)
 		if err != nil {
 			return nil, err
 		}
 		// "The sub Claim in the UserInfo Response MUST be verified to exactly match the sub
 		// Claim in the ID Token; if they do not match, the UserInfo Response values MUST NOT be
 		// used." OpenID Connect Core 1.0, section 5.3.2.
-		if sub, ok := info.String("sub"); !ok || sub != v.subject {
+		if sub, ok := info.String("sub"); !ok || sub != v.Subject {
 			return nil, p.badProfile("sub")
 		}
 		id.profile(info)
-		claims = merged(info, v.claims)
+		claims = merged(info, v.Claims)
 	}
-	id.Claims = encode(claims)
+	id.Claims = idtoken.Encode(claims)
 	return id, nil
 }
 
@@ -283,6 +284,19 @@ func merged(unsigned, signed strictjson.Object) strictjson.Object {
 		unsigned[name] = value
 	}
 	return unsigned
+}
+
+// verify verifies the ID token of t, but for what depends on a flow.
+func (o *OIDC) verify(ctx context.Context, p *party, m *discovery.Metadata, t *Token, now time.Time) (*idtoken.Token, error) {
+	verifier := idtoken.Verifier{
+		Issuer: o.Issuer, ClientID: o.ClientID, TrustedAudiences: o.TrustedAudiences, Skew: o.skew(),
+		Keys: idtoken.Keys{Call: p.Client, URL: m.Keys, Algorithms: o.algorithms, Copy: &o.keys},
+	}
+	v, err := verifier.Verify(ctx, t.ID, t.Access, now)
+	if err != nil {
+		return nil, o.refused(err)
+	}
+	return v, nil
 }
 
 // Refresh trades t for a token that lasts longer. An ID token that comes with it is verified like the
@@ -297,7 +311,7 @@ func (o *OIDC) Refresh(ctx context.Context, t *Token) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, err := p.refresh(ctx, m.token, t)
+	next, err := p.refresh(ctx, m.Token, t)
 	if err != nil {
 		return nil, err
 	}
@@ -312,20 +326,20 @@ func (o *OIDC) Refresh(ctx context.Context, t *Token) (*Token, error) {
 		next.ID = t.ID
 		return next, nil
 	}
-	if errors.Is(err, errIssuer) {
+	if errors.Is(err, idtoken.ErrIssuer) {
 		// A subject is somebody only together with its issuer.
 		return nil, fmt.Errorf("%w: %w", err, ErrSubject)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := v.continues(t, o.skew()); err != nil {
+	if err := continues(v, t, o.skew()); err != nil {
 		return nil, o.refused(err)
 	}
-	if v.session != "" {
-		next.Session = v.session
+	if v.Session != "" {
+		next.Session = v.Session
 	}
-	next.Issuer, next.Subject = o.Issuer, v.subject
+	next.Issuer, next.Subject = o.Issuer, v.Subject
 	return next, nil
 }
 
@@ -335,10 +349,10 @@ func (o *OIDC) Revoke(ctx context.Context, t *Token) error {
 	if err != nil {
 		return err
 	}
-	if m.revocation == "" {
+	if m.Revocation == "" {
 		return nil
 	}
-	return p.revoke(ctx, m.revocation, t)
+	return p.revoke(ctx, m.Revocation, t)
 }
 
 // Authorize adds t to r as a bearer token: RFC 6750, section 2.1. A request over plain http to

@@ -10,25 +10,25 @@ import (
 
 // userinfo reads the userinfo endpoint.
 func (p *party) userinfo(ctx context.Context, endpoint, access string) (strictjson.Object, []byte, error) {
-	r, err := p.get(ctx, "userinfo", endpoint, access)
+	r, err := p.Get(ctx, "userinfo", endpoint, access)
 	if err != nil {
 		return nil, nil, err
 	}
-	if r.status != 200 {
-		return nil, nil, hushed(p.refusal("userinfo", r), access)
+	if r.Status != 200 {
+		return nil, nil, p.refusal("userinfo", r, access)
 	}
-	if !isJSON(r.header) {
-		return nil, nil, r.explain(p.badProfile("content type is not JSON"))
+	if !r.JSON() {
+		return nil, nil, r.Explain(p.badProfile("content type is not JSON"))
 	}
-	o, err := strictjson.Parse(string(r.body))
+	o, err := strictjson.Parse(string(r.Body))
 	if err != nil {
-		return nil, nil, fmt.Errorf("providers: %s: userinfo: %w: %w", p.name, ErrToken, err)
+		return nil, nil, fmt.Errorf("providers: %s: userinfo: %w: %w", p.Name, ErrToken, err)
 	}
-	return o, r.body, nil
+	return o, r.Body, nil
 }
 
 func (p *party) badProfile(why string) error {
-	return fmt.Errorf("providers: %s: userinfo: %s: %w", p.name, why, ErrToken)
+	return fmt.Errorf("providers: %s: userinfo: %s: %w", p.Name, why, ErrToken)
 }
 
 // profile takes the standard claims over: OpenID Connect Core 1.0, section 5.1. One that is not what

@@ -8,6 +8,22 @@
 // Package middleware drives a provider. A program that does so without it makes a [Flow] with a State,
 // Verifier and Nonce that nobody can guess, keeps it where only the browser that left finds it, and
 // calls Begin, Check and Finish with it, in this order, Finish at most once.
+//
+// For a change of this package, the places below internal are:
+//
+//   - service: one file with the data of each named service. Its constructor, and the documentation of the
+//     service, are in a file of the same name here.
+//   - clientauth: one file for each way in which the app proves itself to an endpoint. Its name is an
+//     [AuthMethod]. An authentication by certificate has its client in call.
+//   - judge: each judgment of what a provider says. A service that differs sets a field of judge.Rules.
+//   - challenge: what the API of a provider demands in a WWW-Authenticate header.
+//   - idtoken: the verification of an ID token. What a flow asked for is compared with it here.
+//   - discovery: what a provider publishes, and the copy that is kept of it.
+//   - call: one request to a provider. address: where requests may go.
+//   - fault, grammar: the errors and the forms of texts that all of them share.
+//
+// A protocol, such as [OIDC], is a type here: it puts them together, and alone has exported names. Another way to
+// sign requests to an API is the protocol's Authorize.
 package providers
 
 import (

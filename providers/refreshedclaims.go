@@ -2,6 +2,7 @@ package providers
 
 import (
 	"github.com/returnleg/returnleg/internal/strictjson"
+	"github.com/returnleg/returnleg/providers/internal/idtoken"
 )
 
 // A Reidentifier is a Provider whose refreshed tokens may say anew who somebody is.
@@ -26,7 +27,7 @@ func (o *OIDC) Reidentify(id Identity, was, now *Token) (Identity, bool) {
 		return id, false
 	}
 	// Refresh has verified it.
-	signed, err := unverified(now.ID)
+	signed, err := idtoken.Unverified(now.ID)
 	if sub, _ := signed.String("sub"); err != nil || id.Issuer != o.Issuer || now.Issuer != o.Issuer || sub != id.Subject {
 		return id, false
 	}
@@ -34,7 +35,7 @@ func (o *OIDC) Reidentify(id Identity, was, now *Token) (Identity, bool) {
 	if err != nil {
 		claims = strictjson.Object{}
 	}
-	before, _ := unverified(was.ID) // none, if the sign-in's has no ID token any more
+	before, _ := idtoken.Unverified(was.ID) // none, if the sign-in's has no ID token any more
 	for name := range before {
 		delete(claims, name)
 	}
@@ -49,6 +50,6 @@ func (o *OIDC) Reidentify(id Identity, was, now *Token) (Identity, bool) {
 			claims[name] = v
 		}
 	}
-	told.Claims = encode(claims)
+	told.Claims = idtoken.Encode(claims)
 	return told, told.Claims != nil
 }

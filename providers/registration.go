@@ -25,17 +25,6 @@ type registration struct {
 	timeout                 time.Duration
 }
 
-// or returns m, or the default for a registration with that secret.
-func (m AuthMethod) or(secret Secret) AuthMethod {
-	if m != "" {
-		return m
-	}
-	if secret == "" {
-		return None
-	}
-	return ClientSecretBasic
-}
-
 func (r *registration) mistake(field string, err error) error {
 	return fmt.Errorf("providers: %s: %s: %w", cmp.Or(r.id, `""`), field, err)
 }

@@ -1,4 +1,4 @@
-package providers
+package idtoken
 
 import (
 	"encoding/base64"
@@ -18,7 +18,7 @@ const (
 var segment = base64.RawURLEncoding.Strict()
 
 // A jws is a token in compact form, taken apart: RFC 7515, section 7.1. Nothing in it is to be
-// believed before [keySet.signed] has said so.
+// believed before [KeySet.signed] has said so.
 type jws struct {
 	raw      string
 	alg, kid string // of the header; kid may be ""
@@ -64,7 +64,7 @@ func (j *jws) judge(header []byte) error {
 	if _, has := h["crit"]; has {
 		return fault.Reject("crit")
 	}
-	// No provider has a reason to send the key along that it publishes: who does wants it believed.
+	// No provider has a reason to send the key along that it publishes: one that does wants it believed.
 	if _, has := h["jwk"]; has {
 		return fault.Reject("jwk")
 	}

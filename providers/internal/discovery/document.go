@@ -1,10 +1,12 @@
-package providers
+package discovery
 
 import (
 	"context"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/returnleg/returnleg/providers/internal/fault"
 )
 
 const (
@@ -15,10 +17,10 @@ const (
 	refetchEvery = time.Minute // on demand, for a key that is not in the copy
 )
 
-// A document is something that the provider publishes, and the copy that is kept of it. One request
+// A Document is something that the provider publishes, and the copy that is kept of it. One request
 // at a time fetches it, for everybody who waits, and none of them can cancel it for the others. A
 // fetch that failed is not repeated before a pause that doubles from a second to a minute.
-type document[T any] struct {
+type Document[T any] struct {
 	mu      sync.Mutex
 	copy    T
 	have    bool
@@ -30,8 +32,8 @@ type document[T any] struct {
 	running chan struct{} // closed when the attempt under way ends; nil if there is none
 }
 
-// load returns the copy, which is at most usableFor old.
-func (d *document[T]) load(ctx context.Context, fetch func(context.Context) (T, error)) (T, error) {
+// Load returns the copy, which is at most usableFor old.
+func (d *Document[T]) Load(ctx context.Context, fetch func(context.Context) (T, error)) (T, error) {
 	d.mu.Lock()
 	age := time.Since(d.fetched)
 	if d.have && age < usableFor {
@@ -56,11 +58,11 @@ func (d *document[T]) load(ctx context.Context, fetch func(context.Context) (T, 
 	return none, d.err
 }
 
-// again fetches a copy because something is missing in the one that the caller has seen, once per
-// refetchEvery: whoever can present made-up key ids must not have the provider asked for each. While the
-// last attempt has failed nobody knows what is missing: the error is that of the attempt, and the next
+// Again fetches a copy because something is missing in the one that the caller has seen, once per
+// refetchEvery: somebody who presents made-up key ids must not have the provider asked for each. While the
+// last attempt has failed, it is not known what is missing: the error is that of the attempt, and the next
 // one comes after its pause.
-func (d *document[T]) again(ctx context.Context, fetch func(context.Context) (T, error)) (copy T, ok bool, err error) {
+func (d *Document[T]) Again(ctx context.Context, fetch func(context.Context) (T, error)) (copy T, ok bool, err error) {
 	d.mu.Lock()
 	running := d.running
 	if running == nil {
@@ -83,7 +85,7 @@ func (d *document[T]) again(ctx context.Context, fetch func(context.Context) (T,
 }
 
 // start begins an attempt, unless there is one under way or it is too early. The caller holds d.mu.
-func (d *document[T]) start(ctx context.Context, fetch func(context.Context) (T, error)) chan struct{} {
+func (d *Document[T]) start(ctx context.Context, fetch func(context.Context) (T, error)) chan struct{} {
 	if d.running != nil || time.Now().Before(d.retry) {
 		return d.running
 	}
@@ -115,7 +117,7 @@ func (d *document[T]) start(ctx context.Context, fetch func(context.Context) (T,
 func caught[T any](ctx context.Context, fetch func(context.Context) (T, error)) (copy T, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("providers: %w: panic: %T", ErrUnavailable, v)
+			err = fmt.Errorf("providers: %w: panic: %T", fault.ErrUnavailable, v)
 		}
 	}()
 	return fetch(ctx)
@@ -130,6 +132,6 @@ func wait(ctx context.Context, running <-chan struct{}) error {
 	case <-running:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		return fmt.Errorf("%w: %w", fault.ErrUnavailable, ctx.Err())
 	}
 }
