@@ -85,6 +85,14 @@ func (c *Change) Validate() error {
 	return nil
 }
 
+// valid returns an error that wraps [ErrInvalid] if no store may make c of the record of k.
+func valid(k Key, c *Change) error {
+	if err := k.Validate(); err != nil {
+		return err
+	}
+	return c.Validate()
+}
+
 func nameOK(s string) bool { return len(s) >= 1 && len(s) <= 128 }
 
 // repeats reports whether a name is in Set and Delete twice, or once in each.

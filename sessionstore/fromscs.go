@@ -111,10 +111,7 @@ func (s *SCSStore) Load(ctx context.Context, k Key) (Record, error) {
 // Update implements [Store]. Once it has begun to write it is not canceled, for at most five
 // seconds: a value that a store writes after its caller has given up could undo a deletion.
 func (s *SCSStore) Update(ctx context.Context, k Key, c Change) error {
-	if err := k.Validate(); err != nil {
-		return err
-	}
-	if err := c.Validate(); err != nil {
+	if err := valid(k, &c); err != nil {
 		return err
 	}
 	reading, cancel := context.WithTimeout(ctx, scsTimeout)
@@ -157,10 +154,8 @@ func (s *SCSStore) Update(ctx context.Context, k Key, c Change) error {
 
 // Delete implements [Store].
 func (s *SCSStore) Delete(ctx context.Context, ks ...Key) error {
-	for _, k := range ks {
-		if err := k.Validate(); err != nil {
-			return err
-		}
+	if err := validKeys(ks); err != nil {
+		return err
 	}
 	for _, k := range ks {
 		if err := s.delete(ctx, k); err != nil {

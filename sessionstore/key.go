@@ -41,3 +41,13 @@ func (k Key) clone() Key {
 	both := k.Kind + k.ID
 	return Key{Kind: both[:len(k.Kind)], ID: both[len(k.Kind):]}
 }
+
+// validKeys returns the error of the first of ks that no store may take.
+func validKeys(ks []Key) error {
+	for _, k := range ks {
+		if err := k.Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

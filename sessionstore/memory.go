@@ -74,10 +74,7 @@ func (m *Memory) Load(ctx context.Context, k Key) (Record, error) {
 
 // Update implements [Store].
 func (m *Memory) Update(ctx context.Context, k Key, c Change) error {
-	if err := k.Validate(); err != nil {
-		return err
-	}
-	if err := c.Validate(); err != nil {
+	if err := valid(k, &c); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -93,10 +90,8 @@ func (m *Memory) Update(ctx context.Context, k Key, c Change) error {
 
 // Delete implements [Store].
 func (m *Memory) Delete(ctx context.Context, ks ...Key) error {
-	for _, k := range ks {
-		if err := k.Validate(); err != nil {
-			return err
-		}
+	if err := validKeys(ks); err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
-	"github.com/mna/redisc"
 
+	"github.com/returnleg/returnleg/integration/redis/clusterpool"
 	"github.com/returnleg/returnleg/internal/redistest"
 	"github.com/returnleg/returnleg/sessionstore"
-	"github.com/returnleg/returnleg/sessionstore/redisstore"
 )
 
 // cluster is three masters, each with a replica or two.
@@ -25,38 +21,14 @@ type cluster struct {
 
 func newCluster(t testing.TB, o options) *cluster {
 	x := &cluster{options: o, each: max(1, o.replicas)}
-	args := []string{"--cluster", "create"}
-	for range 3 * (1 + x.each) {
-		n := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", fmt.Sprint(o.silence().Milliseconds()), "--cluster-replica-validity-factor", "0")
-		x.nodes = append(x.nodes, n)
-		args = append(args, n.Addr)
-	}
-	args = append(args, "--cluster-replicas", string(rune('0'+x.each)), "--cluster-yes")
-	if out, err := exec.Command("redis-cli", args...).CombinedOutput(); err != nil {
-		t.Fatalf("redis-cli: %v\n%s", err, out)
-	}
+	x.nodes = redistest.StartCluster(t, x.each, o.silence())
 	x.settle(t)
 	return x
 }
 
-func (x *cluster) store(t testing.TB) (sessionstore.Store, func()) {
-	server := redisstore.Server{URL: "redis://"}
-	c := &redisc.Cluster{
-		PoolWaitTime: time.Second,
-		CreatePool: func(addr string, _ ...redis.DialOption) (*redis.Pool, error) {
-			pool, err := redisstore.NewPool(server)
-			if err != nil {
-				return nil, err
-			}
-			pool.DialContext = func(ctx context.Context) (redis.Conn, error) { return server.Dial(ctx, addr) }
-			return pool, nil
-		},
-	}
-	for _, n := range x.nodes {
-		c.StartupNodes = append(c.StartupNodes, n.Addr)
-	}
-	s := redisstore.New(c)
-	s.Dial, s.Replicas = server.Dial, x.options.replicas
+func (x *cluster) store(testing.TB) (sessionstore.Store, func()) {
+	s, c := clusterpool.New(x.nodes)
+	s.Replicas = x.options.replicas
 	return s, func() { c.Close() }
 }
 

@@ -1,11 +1,9 @@
 package redis_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/mna/redisc"
 
+	"github.com/returnleg/returnleg/integration/redis/clusterpool"
 	"github.com/returnleg/returnleg/internal/redistest"
 	"github.com/returnleg/returnleg/sessionstore"
 	"github.com/returnleg/returnleg/sessionstore/redisstore"
@@ -22,49 +21,17 @@ import (
 // startCluster starts three masters and three replicas.
 func startCluster(t *testing.T) []*redistest.Server {
 	t.Helper()
-	var nodes []*redistest.Server
-	args := []string{"--cluster", "create"}
-	for range 6 {
-		n := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-replica-validity-factor", "0")
-		nodes = append(nodes, n)
-		args = append(args, n.Addr)
-	}
-	args = append(args, "--cluster-replicas", "1", "--cluster-yes")
-	if out, err := exec.CommandContext(t.Context(), "redis-cli", args...).CombinedOutput(); err != nil {
-		t.Fatalf("redis-cli: %v\n%s", err, out)
-	}
-	for _, n := range nodes {
-		n.AwaitFunc(t, func(info string) bool {
-			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") && strings.Contains(info, "cluster_known_nodes:6")
-		}, "CLUSTER", "INFO")
-	}
-	return nodes
+	return redistest.StartCluster(t, 1, 2*time.Second)
 }
 
 // clusterStore returns a store on a cluster as an app makes it.
 func clusterStore(t *testing.T, nodes []*redistest.Server) (*redisstore.Store, *redisc.Cluster) {
 	t.Helper()
-	server := redisstore.Server{URL: "redis://"}
-	cluster := &redisc.Cluster{
-		CreatePool: func(addr string, _ ...redis.DialOption) (*redis.Pool, error) {
-			pool, err := redisstore.NewPool(server)
-			if err != nil {
-				return nil, err
-			}
-			pool.DialContext = func(ctx context.Context) (redis.Conn, error) { return server.Dial(ctx, addr) }
-			return pool, nil
-		},
-		PoolWaitTime: time.Second,
-	}
-	for _, n := range nodes {
-		cluster.StartupNodes = append(cluster.StartupNodes, n.Addr)
-	}
+	s, cluster := clusterpool.New(nodes)
+	t.Cleanup(func() { cluster.Close() })
 	if err := cluster.Refresh(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cluster.Close() })
-	s := redisstore.New(cluster)
-	s.Dial = server.Dial
 	return s, cluster
 }
 

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gomodule/redigo/redis"
 
@@ -23,48 +23,16 @@ type watch struct {
 	master    *redistest.Server
 	replicas  []*redistest.Server
 	sentinels []*redistest.Server
-	log       journal // of its stores
-}
-
-// A journal keeps what is logged.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
+	log       redistest.Journal // of its stores
 }
 
 func startWatch(t *testing.T) *watch {
 	t.Helper()
 	// Of the servers and the Sentinels, no more rights than docs/operating.md says.
 	user := strings.Fields("--user app on >secret ~rl:* -@all +hgetall +evalsha +eval +exists +hget +hset +hdel +pexpireat +del +ping +role +wait")
-	w := &watch{master: redistest.Start(t, user...)}
-	for range 2 {
-		w.replicas = append(w.replicas, redistest.Start(t, append(user, "--replicaof", "127.0.0.1 "+fmt.Sprint(w.master.Port))...))
-	}
-	for _, r := range w.replicas {
-		r.AwaitFunc(t, func(info string) bool { return strings.Contains(info, "master_link_status:up") }, "INFO", "replication")
-	}
-	for range 3 {
-		w.sentinels = append(w.sentinels, redistest.StartSentinel(t, fmt.Sprintf(
-			"sentinel monitor app 127.0.0.1 %d 2\nsentinel down-after-milliseconds app 1000\nsentinel failover-timeout app 6000\n"+
-				"user app on >secret -@all +sentinel|get-master-addr-by-name +sentinel|master +sentinel|slaves\n", w.master.Port)))
-	}
-	for _, s := range w.sentinels {
-		s.AwaitFunc(t, func(info string) bool {
-			return strings.Contains(info, "status=ok") && strings.Contains(info, "slaves=2,sentinels=3")
-		}, "INFO", "sentinel")
-	}
+	w := new(watch)
+	w.master, w.replicas, w.sentinels = redistest.StartWatched(t, time.Second, user, "sentinel failover-timeout app 6000\n"+
+		"user app on >secret -@all +sentinel|get-master-addr-by-name +sentinel|master +sentinel|slaves\n")
 	return w
 }
 

@@ -95,14 +95,14 @@ func (s *Store) attempt(ctx context.Context, q *query, deadline time.Time) (any,
 // attemptBound sends q to the node of its key, or to any if it has none.
 func (s *Store) attemptBound(ctx context.Context, q *query, c binder, deadline time.Time) (any, error) {
 	if err := s.bind(c, q.key, deadline); err != nil {
-		s.lookout.failed(s.pool, err)
+		s.refresh.failed(s.pool, err)
 		return nil, err
 	}
 	defer c.Close()
 	one := *q
 	one.more = nil
 	reply, err := one.send(c, deadline)
-	s.lookout.failed(s.pool, err)
+	s.refresh.failed(s.pool, err)
 	if addr, ok := redirect(err, "ASK"); ok && s.Dial != nil {
 		reply, err = s.follow(ctx, &one, addr, deadline)
 	}

@@ -90,7 +90,7 @@ type Store struct {
 
 	pool    Pool
 	breaker breaker
-	lookout lookout
+	refresh refresh
 }
 
 var (

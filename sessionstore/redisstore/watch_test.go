@@ -3,18 +3,17 @@
 package redisstore_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/redistest"
 	"github.com/returnleg/returnleg/sessionstore"
 	"github.com/returnleg/returnleg/sessionstore/redisstore"
 )
@@ -71,26 +70,8 @@ type town struct {
 	said   [3]atomic.Pointer[said]
 	asked  [3]atomic.Int64
 	server redisstore.Server
-	log    journal
+	log    redistest.Journal
 	*redisstore.Store
-}
-
-// A journal keeps what is logged.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
 }
 
 func newTown(t *testing.T) *town {
@@ -413,7 +394,7 @@ func TestAddress_changes(t *testing.T) {
 	two.master.Store(true)
 	var addr atomic.Value
 	addr.Store(one.addr)
-	var log journal
+	var log redistest.Journal
 	s, _ := open(t, redisstore.Server{
 		URL:     "redis://",
 		Address: func(context.Context) (string, error) { return addr.Load().(string), nil },
