@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/returnleg/returnleg/internal/strictjson"
@@ -87,9 +86,7 @@ type OAuth2 struct {
 	// SpentCodes are error codes by which this provider says invalid_grant, at any status.
 	SpentCodes []string
 
-	once  sync.Once
-	party *party
-	err   error
+	setup setup
 
 	revocation *service.Revocation // instead of RFC 7009
 }
@@ -121,25 +118,13 @@ func (o *OAuth2) Validate() error {
 	return errors.Join(errs...)
 }
 
-// registration returns the fields that both protocols have.
-func (o *OAuth2) registration() *registration {
-	return &registration{
-		id: o.ID, clientID: o.ClientID, secret: o.ClientSecret, method: o.AuthMethod, mode: o.ResponseMode,
-		scopes: o.Scopes, authParams: o.AuthParams, tokenParams: o.TokenParams,
-		apiBase: o.APIBase, apiOrigins: o.APIOrigins, timeout: o.Timeout,
-	}
-}
-
 // ready returns what the fields amount to.
 func (o *OAuth2) ready() (*party, error) {
-	o.once.Do(func() {
-		if o.err = o.Validate(); o.err != nil {
-			return
-		}
-		o.party = o.registration().party("")
-		o.party.rules.TokenForm, o.party.rules.CommaScopes, o.party.rules.Spent = o.TokenForm, o.CommaScopes, o.SpentCodes
+	return o.setup.ready(o.Validate, func() (*party, error) {
+		p := o.registration().party("")
+		p.rules.TokenForm, p.rules.CommaScopes, p.rules.Spent = o.TokenForm, o.CommaScopes, o.SpentCodes
+		return p, nil
 	})
-	return o.party, o.err
 }
 
 // Begin returns the URL that starts f. It sends nothing. A flow that asks for ACR or MaxAge is
@@ -268,6 +253,15 @@ func (o *OAuth2) IdentityIssuer() (issuer string, named bool) {
 		return "", false
 	}
 	return address.Origin(u), false
+}
+
+// registration returns the fields that both protocols have.
+func (o *OAuth2) registration() *registration {
+	return &registration{
+		id: o.ID, clientID: o.ClientID, secret: o.ClientSecret, method: o.AuthMethod, mode: o.ResponseMode,
+		scopes: o.Scopes, authParams: o.AuthParams, tokenParams: o.TokenParams,
+		apiBase: o.APIBase, apiOrigins: o.APIOrigins, timeout: o.Timeout,
+	}
 }
 
 // withoutTokens returns a token answer as something that may be kept as claims.

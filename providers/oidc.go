@@ -82,9 +82,7 @@ type OIDC struct {
 	// Timeout bounds each call to the provider, from dialing to the last byte. Default 10 s.
 	Timeout time.Duration
 
-	once     sync.Once
-	party    *party
-	err      error
+	setup    setup
 	metadata discovery.Document[*discovery.Metadata]
 	keys     discovery.Document[*idtoken.KeySet]
 
@@ -129,29 +127,15 @@ func (o *OIDC) Validate() error {
 	return errors.Join(errs...)
 }
 
-// registration returns the fields that both protocols have.
-func (o *OIDC) registration() *registration {
-	return &registration{
-		id: o.ID, clientID: o.ClientID, secret: o.ClientSecret, method: o.AuthMethod, mode: o.ResponseMode,
-		scopes: o.Scopes, authParams: o.AuthParams, tokenParams: o.TokenParams,
-		apiBase: o.APIBase, apiOrigins: o.APIOrigins, timeout: o.Timeout,
-	}
-}
-
 // ready returns what the fields amount to, before the metadata adds to it.
 func (o *OIDC) ready() (*party, error) {
-	o.once.Do(func() {
-		if o.err = o.Validate(); o.err != nil {
-			return
-		}
+	return o.setup.ready(o.Validate, func() (*party, error) {
 		issuer, err := address.Parse(o.Issuer)
 		if err != nil {
-			o.err = err
-			return
+			return nil, err
 		}
-		o.party = o.registration().party(issuer.Hostname())
+		return o.registration().party(issuer.Hostname()), nil
 	})
-	return o.party, o.err
 }
 
 // known returns the party as the metadata completes it, and the metadata.
@@ -374,4 +358,13 @@ func (o *OIDC) skew() time.Duration {
 
 func (o *OIDC) refused(err error) error {
 	return fmt.Errorf("providers: %s: ID token: %w", o.ID, err)
+}
+
+// registration returns the fields that both protocols have.
+func (o *OIDC) registration() *registration {
+	return &registration{
+		id: o.ID, clientID: o.ClientID, secret: o.ClientSecret, method: o.AuthMethod, mode: o.ResponseMode,
+		scopes: o.Scopes, authParams: o.AuthParams, tokenParams: o.TokenParams,
+		apiBase: o.APIBase, apiOrigins: o.APIOrigins, timeout: o.Timeout,
+	}
 }

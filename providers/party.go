@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/returnleg/returnleg/providers/internal/call"
@@ -30,6 +31,23 @@ func (r *registration) party(issuer string) *party {
 		},
 		rules: judge.Rules{Provider: r.id}, authParams: r.authParams, tokenParams: r.tokenParams, mode: r.mode,
 	}
+}
+
+// A setup makes the party of a provider when it is first needed, once.
+type setup struct {
+	once  sync.Once
+	party *party
+	err   error
+}
+
+// ready returns the party that start makes of fields that pass validate.
+func (s *setup) ready(validate func() error, start func() (*party, error)) (*party, error) {
+	s.once.Do(func() {
+		if s.err = validate(); s.err == nil {
+			s.party, s.err = start()
+		}
+	})
+	return s.party, s.err
 }
 
 // by returns p with another client authentication.

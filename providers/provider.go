@@ -9,7 +9,7 @@
 // Verifier and Nonce that nobody can guess, keeps it where only the browser that left finds it, and
 // calls Begin, Check and Finish with it, in this order, Finish at most once.
 //
-// For a change of this package, the places below internal are:
+// To change this package, look for these places below internal:
 //
 //   - service: one file with the data of each named service. Its constructor, and the documentation of the
 //     service, are in a file of the same name here.
@@ -22,8 +22,8 @@
 //   - call: one request to a provider. address: where requests may go.
 //   - fault, grammar: the errors and the forms of texts that all of them share.
 //
-// A protocol, such as [OIDC], is a type here: it puts them together, and alone has exported names. Another way to
-// sign requests to an API is the protocol's Authorize.
+// A protocol, such as [OIDC], is a type of this package and puts these parts together. Its Authorize is where requests
+// to an API are signed.
 package providers
 
 import (
