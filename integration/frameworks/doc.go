@@ -1,0 +1,2 @@
+// Package frameworks has the programs of docs/frameworks.md as functions, which its tests run.
+package frameworks
