@@ -97,6 +97,12 @@ each() {
 	return "$code"
 }
 
+# with_sql COMMAND... runs a command in the one module that has a build tag: the example, whose tag sql adds the
+# drivers of databases.
+with_sql() {
+	cd example && GOWORK=off "$@"
+}
+
 as_root() {
 	if [[ $(id -u) -eq 0 ]]; then "$@"; else sudo "$@"; fi
 }
@@ -205,22 +211,54 @@ house() {
 	return "$code"
 }
 
+# workspace builds the example as README.md runs it, which compiles no driver of a database, and with all stores.
+workspace() {
+	go build -o "$logs/example" ./example
+	go build -tags sql -o "$logs/example" ./example
+	if go list -deps ./example | grep -E '^(database/sql$|modernc\.org/|github\.com/jackc/)'; then
+		echo "go run ./example compiles these, and opens no database: they belong behind the build tag sql" && return 1
+	fi
+}
+
+# sqlite_libc checks that modernc.org/sqlite gets the modernc.org/libc that it asks for and was made with, no older
+# or newer one: in each module that has it, on its own, and in the workspace.
+sqlite_libc() {
+	local module code=0
+	while IFS= read -r module; do
+		(cd "${module%/*}" && GOWORK=off libc_is_asked_for "$module") || code=1
+	done < <(grep -l 'modernc\.org/sqlite' $(modules | sed 's,$,/go.mod,'))
+	libc_is_asked_for go.work || code=1
+	return "$code"
+}
+
+libc_is_asked_for() {
+	local sqlite asked got
+	sqlite=$(go list -m -f '{{.GoMod}}' modernc.org/sqlite) || return 1
+	asked=$(awk '{ for (i = 1; i < NF; i++) if ($i == "modernc.org/libc") print $(i + 1) }' "$sqlite")
+	got=$(go list -m -f '{{.Version}}' modernc.org/libc) || return 1
+	echo "$1: SQLite asks for modernc.org/libc $asked, and gets $got"
+	[[ -n $asked && $got == "$asked" ]]
+}
+
 # foreign vets what an app imports, and its tests, for systems that no test runs on here: with 32 bits, without
 # signals, without processes. The other modules are programs for unix.
 foreign() {
-	local system code=0
+	local system tags code=0
 	for system in windows/amd64 darwin/arm64 linux/386 linux/arm freebsd/amd64 js/wasm; do
 		echo "# $system"
 		GOWORK=off CGO_ENABLED=0 GOOS=${system%/*} GOARCH=${system#*/} go vet ./... || code=1
-		[[ $system == js/wasm ]] || (cd example && GOWORK=off CGO_ENABLED=0 GOOS=${system%/*} GOARCH=${system#*/} go vet ./...) || code=1
+		[[ $system != js/wasm ]] || continue
+		for tags in "" sql; do
+			(cd example && GOWORK=off CGO_ENABLED=0 GOOS=${system%/*} GOARCH=${system#*/} go vet -tags "$tags" ./...) || code=1
+		done
 	done
 	return "$code"
 }
 
-# tests runs the tests of one module; the browser tests are those of integration. A package has an hour:
+# tests MODULE FLAGS... runs the tests of one module; the browser tests are those of integration. A package has an hour:
 # go test's ten minutes are too few on a machine that is busy with other work.
 tests() {
-	cd "$1" && GOWORK=off go test -json -race -shuffle=on -timeout 60m ./...
+	cd "$1" && GOWORK=off go test -json -race -shuffle=on -timeout 60m "${@:2}" ./...
 }
 
 # fuzz gives each fuzz target a moment, beyond its seeds, which go test has run.
@@ -295,13 +333,17 @@ step "house rules" house
 step "plain English" prose
 step "records of decisions" records
 step "go mod tidy" each go mod tidy -diff
-step "workspace" go build -o "$logs/example" ./example
+step "workspace" workspace
+step "libc of SQLite" sqlite_libc
 step "go vet" each go vet ./...
+step "go vet with SQL" with_sql go vet -tags sql ./...
 step "go vet for other systems" foreign
 step "staticcheck" each go run "$staticcheck" ./...
+step "staticcheck with SQL" with_sql go run "$staticcheck" -tags sql ./...
 for module in $(modules); do
 	step "tests of $module" tests "$module"
 done
+step "tests of ./example with SQL" tests ./example -tags sql
 [[ -z $fuzz_time ]] || step "fuzzing ($fuzz_time each)" fuzz
 step "tests of allocations" allocations
 step "benchmarks (once each)" benchmarks

@@ -61,6 +61,8 @@ func readConfig(getenv func(string) string) (config, error) {
 	shared := !private(c.storeURL)
 	if err := checkStore(c.storeURL); err != nil {
 		errs, shared = append(errs, err), false
+	} else if err := checkDriver(c.storeURL); err != nil {
+		errs = append(errs, err)
 	}
 	s := getenv("KEYS")
 	if s != "" {

@@ -18,7 +18,8 @@
 //	GOOGLE_CLIENT_ID     adds Google, with GOOGLE_CLIENT_SECRET
 //	VIMEO_CLIENT_ID      adds Vimeo, with VIMEO_CLIENT_SECRET
 //	STORE                where sessions are kept: memory, sqlite:FILE, postgres://…, redis://…,
-//	                     rediss://…, redis+cluster://HOST:PORT,… or redis+sentinel://HOST:PORT,…/MASTER
+//	                     rediss://…, redis+cluster://HOST:PORT,… or redis+sentinel://HOST:PORT,…/MASTER;
+//	                     sqlite and postgres need the build tag sql: go run -tags sql ./example
 //	KEYS                 32 bytes each in base64, separated by commas; the first seals
 //
 // The redirect URI to register is BASE_URL/auth/NAME/callback, where NAME is oidc, github, google or vimeo.

@@ -2,25 +2,17 @@ package main
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/mna/redisc"
-	_ "modernc.org/sqlite" // registers "sqlite"
 
 	"github.com/returnleg/returnleg/sessionstore"
 	"github.com/returnleg/returnleg/sessionstore/redisstore"
-	"github.com/returnleg/returnleg/sessionstore/sqlstore"
 )
 
 const storeForms = "memory, sqlite:FILE, postgres://…, redis://…, rediss://…, redis+cluster://HOST:PORT,… or redis+sentinel://HOST:PORT,…/MASTER"
@@ -57,25 +49,27 @@ func checkStore(s string) error {
 	return fmt.Errorf("STORE is of the form %q: possible is: %s", scheme, storeForms)
 }
 
+// checkDriver returns an error if STORE is a database in SQL and this program is built without the drivers.
+func checkDriver(s string) error {
+	scheme, _, _ := strings.Cut(s, ":")
+	if !withSQL && (scheme == "sqlite" || scheme == "postgres" || scheme == "postgresql") {
+		return fmt.Errorf("STORE is of the form %q, which needs the build tag sql: go run -tags sql ./example", scheme)
+	}
+	return nil
+}
+
 // private reports whether the store dies with this process, so that its keys may be made up.
 func private(s string) bool { return s == "" || s == "memory" }
 
 // openStore returns the store that s names. It dials as little as it can: a server that is down does
 // not keep the app from starting, but a database has to be there for its tables to be made.
 func openStore(ctx context.Context, s string) (backend, error) {
-	scheme, rest, _ := strings.Cut(s, ":")
+	scheme, _, _ := strings.Cut(s, ":")
 	switch scheme {
 	case "", "memory":
 		return backend{&sessionstore.Memory{}, func() error { return nil }}, nil
-	case "sqlite":
-		file := (&url.URL{Path: rest}).EscapedPath() // a name may have ?, # and %
-		db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)")
-		if err != nil {
-			return backend{}, fmt.Errorf("store: %w", err)
-		}
-		return openSQL(ctx, db)
-	case "postgres", "postgresql":
-		return openPostgres(ctx, s)
+	case "sqlite", "postgres", "postgresql":
+		return openSQL(ctx, s)
 	case "redis", "rediss":
 		return openRedis(redisstore.Server{URL: s})
 	case "redis+cluster":
@@ -84,36 +78,6 @@ func openStore(ctx context.Context, s string) (backend, error) {
 		return openSentinel(s)
 	}
 	return backend{}, checkStore(s)
-}
-
-// connections are those to PostgreSQL, fewer than a server takes (100). database/sql would open one for
-// each request, and keep two.
-const connections = 32
-
-func openPostgres(ctx context.Context, s string) (backend, error) {
-	config, err := pgx.ParseConfig(s)
-	var file *fs.PathError // such as that of a certificate
-	switch {
-	case errors.As(err, &file):
-		return backend{}, fmt.Errorf("store: %w", file)
-	case err != nil: // its text may hold a part of the password
-		return backend{}, errors.New("store: STORE cannot be read as postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…: a password has %40 for @, %2F for /, %3A for : and %25 for %")
-	}
-	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	db.SetConnMaxIdleTime(4 * time.Minute)
-	return openSQL(ctx, db)
-}
-
-func openSQL(ctx context.Context, db *sql.DB) (backend, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	store, err := sqlstore.New(ctx, db, sqlstore.Config{})
-	if err != nil {
-		return backend{}, errors.Join(fmt.Errorf("store: %w", err), db.Close())
-	}
-	return backend{store, db.Close}, nil
 }
 
 func openRedis(server redisstore.Server) (backend, error) {

@@ -7,13 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/returnleg/returnleg/internal/redistest"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -61,35 +60,12 @@ func TestOpenStore_malformed(t *testing.T) {
 	}
 }
 
-// A file that is missing is named, and nobody looks for a mistake in the password.
-func TestOpenStore_certificate(t *testing.T) {
-	_, err := openStore(t.Context(), "postgres://app:hush@127.0.0.1:1/app?sslmode=verify-full&sslrootcert=/missing.pem")
-	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "/missing.pem") || strings.Contains(err.Error(), "hush") {
-		t.Errorf("got error %v, want one that names the file and no more", err)
-	}
-}
+// Seed J11 with a store in another process.
+func TestSeed_J11_restartRedis(t *testing.T) { checkRestart(t, redistest.Start(t).URL()) }
 
-// A file has the name that STORE gives it.
-func TestOpenStore_file(t *testing.T) {
-	for _, name := range []string{"a.db", "a#b.db", "a?b.db", "a%20b.db", "a b.db", "a:b.db", "ä.db"} {
-		file := filepath.Join(t.TempDir(), name)
-		b, err := openStore(t.Context(), "sqlite:"+file)
-		if err != nil {
-			t.Errorf("%q: %v", name, err)
-			continue
-		}
-		if _, err := os.Stat(file); err != nil {
-			t.Error(err)
-		}
-		if err := b.close(); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// Seed J11: a store in a file survives a restart in the middle of a sign-in.
-func TestSeed_J11_restart(t *testing.T) {
-	store := "sqlite:" + filepath.Join(t.TempDir(), "app.db")
+// checkRestart ends the app in the middle of a sign-in, and goes on with another one on the same store.
+func checkRestart(t *testing.T, store string) {
+	t.Helper()
 	keys := sessionstore.NewKeyring()
 	s := newStageWith(t, store, keys)
 	b := s.browser()

@@ -19,7 +19,7 @@ func TestRestart(t *testing.T) {
 	environment := []string{
 		"STORE=sqlite:" + filepath.Join(t.TempDir(), "returnleg.db"), "KEYS=" + base64.StdEncoding.EncodeToString(key),
 	}
-	a := app.Start(t, "..", address, environment...)
+	a := app.StartSQL(t, "..", address, environment...)
 	first := chromium.New(t).Tab(t)
 	first.Open(a.URL + "/terms")
 	first.Click("input[name=agree]")
@@ -33,7 +33,7 @@ func TestRestart(t *testing.T) {
 	second.Wait("button[name=decision]")
 
 	a.Kill()
-	again := app.Start(t, "..", address, environment...)
+	again := app.StartSQL(t, "..", address, environment...)
 	if again.Practice != a.Practice {
 		t.Fatalf("the practice provider is at %s, and was at %s", again.Practice, a.Practice)
 	}

@@ -53,8 +53,19 @@ func free(port int) bool {
 // those that this process was started with reaches it, except PATH and the like.
 func Start(t testing.TB, root, address string, environment ...string) *App {
 	t.Helper()
+	return start(t, root, "", address, environment)
+}
+
+// StartSQL is like Start, and builds an example that opens SQLite and PostgreSQL.
+func StartSQL(t testing.TB, root, address string, environment ...string) *App {
+	t.Helper()
+	return start(t, root, "sql", address, environment)
+}
+
+func start(t testing.TB, root, tags, address string, environment []string) *App {
+	t.Helper()
 	program := filepath.Join(t.TempDir(), "example")
-	build := exec.Command("go", "build", "-o", program, ".")
+	build := exec.Command("go", "build", "-tags", tags, "-o", program, ".")
 	build.Dir = filepath.Join(root, "example")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build ./example: %v\n%s", err, out)
