@@ -36,11 +36,11 @@ import (
 func Client(ctx context.Context, provider string) *http.Client {
 	q, err := from(ctx)
 	if err != nil {
-		return &http.Client{Transport: failing{err}}
+		return &http.Client{Transport: connection.Failing{Err: err}}
 	}
 	t, err := q.auth.connections.Transport(q.Look(), provider, labelOf(ctx))
 	if err != nil {
-		return &http.Client{Transport: failing{outward(err)}}
+		return &http.Client{Transport: connection.Failing{Err: outward(err)}}
 	}
 	c := q.auth.connections.Client
 	return &http.Client{Transport: apiErrors{t}, CheckRedirect: c.CheckRedirect, Timeout: c.Timeout}
@@ -81,12 +81,4 @@ func labelOf(ctx context.Context) string {
 		return "" // as nearly always: nothing to look through
 	}
 	return connection.LabelIn(ctx)
-}
-
-// failing is the transport of a client that cannot work.
-type failing struct{ err error }
-
-func (f failing) RoundTrip(r *http.Request) (*http.Response, error) {
-	connection.CloseBody(r)
-	return nil, f.err
 }

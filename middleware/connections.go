@@ -152,12 +152,6 @@ func (a *Auth) move(p *Problem, s *session.View, f *signin.Flow, account, landin
 	return p
 }
 
-// Parameters of a link.
-const (
-	labelParam = "label"
-	moveParam  = "move"
-)
-
 // validLabel reports that s may name a connection.
 func validLabel(s string) bool {
 	return s == "" || check.Name(s) || s == "login" || s == "logout" || s == "status"

@@ -20,11 +20,6 @@ import (
 // or one that loads itself again, leaves a mark. A page load that shows the mark, and the same cookie still,
 // is of a browser that really has it.
 
-const (
-	freshPath  = "/fresh" // below the prefix: loads itself again once, and goes on to a page
-	againParam = "again"
-)
-
 // markReplaced leaves the mark in a browser that shows a replaced cookie.
 func (q *request) markReplaced(h http.Header) {
 	if s := q.Now.Load(); s.Replaced() {

@@ -1,9 +1,11 @@
 package middleware
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/returnleg/returnleg/internal/connection"
+	"github.com/returnleg/returnleg/internal/page"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/internal/signin"
@@ -135,4 +137,43 @@ func (q *request) missed(r *http.Request, d *signin.Departure, l connection.Lack
 		p.LoginURL, p.LoginPost = linkURL(url), true
 	}
 	return p, nil
+}
+
+// Check reports how the session of ctx falls short of n; nil if it meets it. It is what [Auth.Require]
+// asks before it lets a request through, for handlers that show something else instead, or need it for a
+// part of what they do.
+//
+// The error is a [*StepUpError], whose Need leads to what is missing with [LoginURL] or [Answer]. Behind
+// it is [ErrSignedOut] if nobody is signed in, [ErrNotConnected] if the provider is not connected,
+// [ErrReauthRequired] if its token has ended, and [ErrStepUp] if scopes are missing or the sign-in is
+// too weak or too long ago. A context that did not pass [Auth.Handler] is [ErrNoMiddleware].
+func Check(ctx context.Context, n Need) error {
+	q, err := from(ctx)
+	if err != nil {
+		return err
+	}
+	return outward(q.auth.connections.Check(q, q.Look(), n.inner()))
+}
+
+// problemLacking is what the person is told; provider is the one that it is about.
+func problemLacking(l connection.Lack, provider string) *Problem {
+	p := problem(reasonOf(l), nil)
+	if l == connection.LacksProvider && provider != "" {
+		name := page.Label(provider)
+		p.Title = "Please connect " + name
+		p.Detail = "This page needs an account of yours at " + name + " that is not connected yet. You stay signed in here."
+	}
+	return p
+}
+
+// reasonOf is what the person is told.
+func reasonOf(l connection.Lack) string {
+	switch l {
+	case connection.LacksUser:
+		return reason.SignedOut
+	case connection.LacksToken:
+		return reason.Ended
+	default:
+		return reason.Need
+	}
 }

@@ -18,20 +18,6 @@ import (
 	"github.com/returnleg/returnleg/providers"
 )
 
-// Parameters of a start. All others are ignored: they are the provider's business, and nobody
-// else's page may set them.
-const (
-	returnParam  = "return_to"
-	needParam    = "need"
-	purposeParam = "purpose"
-
-	elsewhereParam = "elsewhere" // of a page that loaded itself again: another site had the link
-)
-
-// PageParam is the query parameter of a landing URL by which [Returned] finds what was saved. An
-// app that sends the person on to a page of its own keeps it.
-const PageParam = signin.PageParam
-
 const ()
 
 // LoginURL returns the path that starts a sign-in for n, and comes back to returnTo. What

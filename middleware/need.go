@@ -1,14 +1,9 @@
 package middleware
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/returnleg/returnleg/internal/connection"
-	"github.com/returnleg/returnleg/internal/page"
-	"github.com/returnleg/returnleg/internal/reason"
 )
 
 // A Need is what a page asks of a session. The zero Need is: signed in.
@@ -43,63 +38,7 @@ type Need struct {
 	again bool // sign in anew, although the connection is there: of a [StepUpError]
 }
 
-// Check reports how the session of ctx falls short of n; nil if it meets it. It is what [Auth.Require]
-// asks before it lets a request through, for handlers that show something else instead, or need it for a
-// part of what they do.
-//
-// The error is a [*StepUpError], whose Need leads to what is missing with [LoginURL] or [Answer]. Behind
-// it is [ErrSignedOut] if nobody is signed in, [ErrNotConnected] if the provider is not connected,
-// [ErrReauthRequired] if its token has ended, and [ErrStepUp] if scopes are missing or the sign-in is
-// too weak or too long ago. A context that did not pass [Auth.Handler] is [ErrNoMiddleware].
-func Check(ctx context.Context, n Need) error {
-	q, err := from(ctx)
-	if err != nil {
-		return err
-	}
-	return outward(q.auth.connections.Check(q, q.Look(), n.inner()))
-}
-
 // inner returns n as the rooms have it.
 func (n Need) inner() connection.Need {
 	return connection.Need{Provider: n.Provider, Label: n.Label, Scopes: n.Scopes, ACR: n.ACR, MaxAge: n.MaxAge, Again: n.again}
-}
-
-// outward returns an error of the rooms as an app sees it.
-func outward(err error) error {
-	var step *connection.Shortfall
-	var refused *reason.Error
-	switch {
-	case errors.As(err, &step):
-		n := step.Need
-		err = &StepUpError{Need: Need{Provider: n.Provider, Label: n.Label, Scopes: n.Scopes, ACR: n.ACR, MaxAge: n.MaxAge, again: n.Again}, lacks: step.Lacks}
-		if step.Unconfigured {
-			return fmt.Errorf("%w, and not configured", err)
-		}
-	case errors.As(err, &refused):
-		return problemOf(err)
-	}
-	return err
-}
-
-// reasonOf is what the person is told.
-func reasonOf(l connection.Lack) string {
-	switch l {
-	case connection.LacksUser:
-		return reason.SignedOut
-	case connection.LacksToken:
-		return reason.Ended
-	default:
-		return reason.Need
-	}
-}
-
-// problemLacking is what the person is told; provider is the one that it is about.
-func problemLacking(l connection.Lack, provider string) *Problem {
-	p := problem(reasonOf(l), nil)
-	if l == connection.LacksProvider && provider != "" {
-		name := page.Label(provider)
-		p.Title = "Please connect " + name
-		p.Detail = "This page needs an account of yours at " + name + " that is not connected yet. You stay signed in here."
-	}
-	return p
 }

@@ -39,14 +39,3 @@ func (q *request) serve(w http.ResponseWriter, rest string) {
 		a.refuse(w, q.r, p)
 	}
 }
-
-// methods refuses requests by any other method than those.
-func methods(w http.ResponseWriter, r *http.Request, allowed ...string) *Problem {
-	for _, m := range allowed {
-		if r.Method == m {
-			return nil
-		}
-	}
-	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	return problem(reason.Method, nil)
-}

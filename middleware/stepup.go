@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -136,4 +137,21 @@ func (f HandlerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := f(w, r); err != nil {
 		Answer(w, r, err)
 	}
+}
+
+// outward returns an error of the rooms as an app sees it.
+func outward(err error) error {
+	var step *connection.Shortfall
+	var refused *reason.Error
+	switch {
+	case errors.As(err, &step):
+		n := step.Need
+		err = &StepUpError{Need: Need{Provider: n.Provider, Label: n.Label, Scopes: n.Scopes, ACR: n.ACR, MaxAge: n.MaxAge, again: n.Again}, lacks: step.Lacks}
+		if step.Unconfigured {
+			return fmt.Errorf("%w, and not configured", err)
+		}
+	case errors.As(err, &refused):
+		return problemOf(err)
+	}
+	return err
 }

@@ -1,0 +1,12 @@
+package connection
+
+import "net/http"
+
+// Failing is the transport of a client that cannot work: each request fails with Err.
+type Failing struct{ Err error }
+
+// RoundTrip implements [http.RoundTripper].
+func (f Failing) RoundTrip(r *http.Request) (*http.Response, error) {
+	CloseBody(r)
+	return nil, f.Err
+}
