@@ -141,6 +141,14 @@ func (f HandlerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // outward returns an error of the rooms as an app sees it.
 func outward(err error) error {
+	if err == nil {
+		return nil // as nearly always: at no cost
+	}
+	return translated(err)
+}
+
+// translated is outward of an error that is not nil.
+func translated(err error) error {
 	var step *connection.Shortfall
 	var refused *reason.Error
 	switch {
