@@ -172,37 +172,17 @@ const (
 	defaultMaxGuests     = 100_000
 )
 
-func (c *Config) prefix() string {
-	if c.Prefix == "" {
-		return web.DefaultPrefix
-	}
-	return c.Prefix
-}
+func (c *Config) prefix() string { return cmp.Or(c.Prefix, web.DefaultPrefix) }
 
 func (c *Config) home() string {
 	return returnpath.Encode(cmp.Or(c.Home, "/"))
 }
 
-func (c *Config) anonymousIdle() time.Duration {
-	if c.AnonymousIdle == 0 {
-		return defaultAnonymousIdle
-	}
-	return c.AnonymousIdle
-}
+func (c *Config) anonymousIdle() time.Duration { return cmp.Or(c.AnonymousIdle, defaultAnonymousIdle) }
 
-func (c *Config) maxGuests() int {
-	if c.MaxGuests == 0 {
-		return defaultMaxGuests
-	}
-	return c.MaxGuests
-}
+func (c *Config) maxGuests() int { return cmp.Or(c.MaxGuests, defaultMaxGuests) }
 
-func (c *Config) logger() *slog.Logger {
-	if c.Logger == nil {
-		return slog.Default()
-	}
-	return c.Logger
-}
+func (c *Config) logger() *slog.Logger { return cmp.Or(c.Logger, slog.Default()) }
 
 func (c *Config) httpClient() *http.Client {
 	if c.HTTPClient == nil {
