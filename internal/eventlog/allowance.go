@@ -95,20 +95,6 @@ func (l *allowance) rest(k lineKind) int {
 	return n
 }
 
-// A Visitor is somebody whose request is served. A context with [visitorKey] says whether they are signed in.
-type Visitor interface{ SignedIn() bool }
-
-type VisitorKey struct{}
-
-// Visitor is event for what a request can cause in which nobody is signed in.
-func (a *Log) Visitor(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
-	if v, ok := ctx.Value(VisitorKey{}).(Visitor); ok && v.SignedIn() {
-		a.Event(ctx, level, what, code, attrs...)
-		return
-	}
-	a.Bounded(ctx, level, what, code, attrs...)
-}
-
 // Bounded is event for what may come back with every request, whoever sends it.
 func (a *Log) Bounded(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
 	if !a.Logger.Enabled(ctx, level) {

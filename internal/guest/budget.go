@@ -3,13 +3,11 @@ package guest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/returnleg/returnleg/internal/env"
-	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -40,20 +38,6 @@ type Budget struct {
 	shares [2]share // by charge
 }
 
-// A charge is what a unit is paid for.
-type charge uint8
-
-const (
-	Birth charge = iota
-	Prolonging
-)
-
-const (
-	kindTally  = "tally"
-	fieldCount = "count"
-	tranches   = 1024 // in a budget
-)
-
 // New returns the tally of sessions that last for idle. A window is an eighth longer, because
 // the store ends sessions by its clock and a window ends by the fastest one of the processes: the
 // sum holds while none is further ahead of the store than this eighth. While one is, by less than a
@@ -63,37 +47,19 @@ func New(budget int, idle time.Duration) *Budget {
 	return &Budget{budget: uint64(budget), idle: idle, length: max(idle+idle/8, time.Millisecond)}
 }
 
-func (t *Budget) window(at time.Time) int64 { return at.UnixMilli() / t.length.Milliseconds() }
+// A charge is what a unit is paid for.
+type charge uint8
 
-// key is another one for windows of another length, which are not the same time.
-func (t *Budget) key() sessionstore.Key {
-	return sessionstore.Key{Kind: kindTally, ID: "guests-" + strconv.FormatInt(t.length.Milliseconds(), 10)}
-}
+const (
+	Birth charge = iota
+	Prolonging
+)
 
 // Owes reports that a guest's session which lasts until then has to pay for a life until expires.
 func (t *Budget) Owes(until, expires, now time.Time) bool {
 	// It lasts for idle from when it was last prolonged. Where a deadline cuts that short it pays
 	// twice, which is no harm.
 	return expires.After(until) && t.window(until.Add(-t.idle)) < t.window(now)
-}
-
-// A share holds the units of one process.
-type share struct {
-	window  int64
-	units   uint64
-	over    bool // no more of them are to be had in this window
-	refill  *refill
-	waiting uint64 // how many need a unit when it comes back
-}
-
-// good reports whether p is one for window w, in which the next one's units are as good.
-func (p *share) good(w int64) bool { return p.window == w || p.window == w+1 }
-
-// An refill fetches units from the store. Who needs one meanwhile waits for it: many requests
-// that come together ask once, and a store that hangs keeps nobody longer than one operation.
-type refill struct {
-	done chan struct{}
-	err  error // read it after done
 }
 
 // Pay takes a unit for a session whose end is counted from now. For a birth it returns
@@ -141,35 +107,24 @@ func (t *Budget) draw(c charge, w int64) (e *refill, mine bool, err error) {
 	return p.refill, mine, nil
 }
 
-// fetch runs e.
-func (t *Budget) fetch(ctx context.Context, store sessionstore.Store, c charge, w int64, e *refill) {
-	t.mu.Lock()
-	want := max(t.shares[c].waiting, t.budget/tranches, 1)
-	t.mu.Unlock()
-	var n count
-	var units uint64
-	var over bool
-	e.err = errCutOff
-	defer func() { // also when the store panics: nobody is to wait for what never comes
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		p := &t.shares[c]
-		p.refill, p.waiting = nil, 0
-		if e.err == nil && n.window != p.window {
-			p.window, p.units = n.window, 0
-		}
-		if e.err == nil {
-			p.units, p.over = p.units+units, over
-		}
-		close(e.done)
-	}()
-	n, units, over, e.err = t.take(ctx, store, c, w, want)
+// A share holds the units of one process.
+type share struct {
+	window  int64
+	units   uint64
+	over    bool // no more of them are to be had in this window
+	refill  *refill
+	waiting uint64 // how many need a unit when it comes back
 }
 
-var (
-	errNoPlace = fmt.Errorf("guests: %w", sessionstore.ErrFull)
-	errCutOff  = errors.New("guests: cut off")
-)
+// good reports whether p is one for window w, in which the next one's units are as good.
+func (p *share) good(w int64) bool { return p.window == w || p.window == w+1 }
+
+func (t *Budget) window(at time.Time) int64 { return at.UnixMilli() / t.length.Milliseconds() }
+
+// key is another one for windows of another length, which are not the same time.
+func (t *Budget) key() sessionstore.Key {
+	return sessionstore.Key{Kind: kindTally, ID: "guests-" + strconv.FormatInt(t.length.Milliseconds(), 10)}
+}
 
 // take moves up to so many units from the record to this process. It says whether those were the
 // last, and as of which count.
@@ -232,66 +187,4 @@ func (t *Budget) change(n *count, ends time.Time) sessionstore.Change {
 		c.Expires = e
 	}
 	return c
-}
-
-// A count is what the record of a tally holds.
-type count struct {
-	window  int64
-	before  uint64 // units of the window before
-	paid    uint64 // of this one
-	born    uint64 // those of paid that were for births
-	version uint64 // of the field as it was read
-}
-
-// turn makes c that of window w. A clock that is a little ahead of this one has turned it already:
-// then it stays, so that all processes pay in one window.
-func (c *count) turn(w int64) (turned bool) {
-	switch w - c.window {
-	case 0, -1:
-		return false
-	case 1:
-		c.before = c.paid
-	default:
-		// A record that old has ended, so these are clocks more than a window apart. All that may be
-		// alive counts on, however often they turn it to and fro.
-		c.before += c.born
-	}
-	c.window, c.paid, c.born = w, 0, 0
-	return true
-}
-
-// left returns how many units are to be had.
-func (c *count) left(what charge, budget uint64) uint64 {
-	if what == Prolonging {
-		return less(budget, c.paid)
-	}
-	return less(min((budget+1)/2, less(budget, c.before)), c.born)
-}
-
-func (c *count) pay(what charge, units uint64) {
-	c.paid += units
-	if what == Birth {
-		c.born += units
-	}
-}
-
-// less is a - b, or 0: another process may have a larger budget.
-func less(a, b uint64) uint64 { return a - min(a, b) }
-
-func (c *count) field() sessionstore.Field {
-	b := packed.AppendUint(nil, uint64(c.window))
-	b = packed.AppendUint(b, c.before)
-	b = packed.AppendUint(b, c.paid)
-	b = packed.AppendUint(b, c.born)
-	return sessionstore.Field{Name: fieldCount, Value: string(b), Version: env.Version()}
-}
-
-// unpackCount returns the count in f. One of another layout counts anew.
-func unpackCount(f sessionstore.Field) (count, error) {
-	r := packed.Read(f.Value)
-	c := count{window: int64(r.Uint()), before: r.Uint(), paid: r.Uint(), born: r.Uint(), version: f.Version}
-	if err := r.Err(); err != nil {
-		return count{version: f.Version}, err
-	}
-	return c, nil
 }

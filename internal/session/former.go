@@ -19,12 +19,20 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// fieldKept is in the record of a session that was taken over by two requests at once: the one that
-// did not make the record has put it there, before it deleted the old session.
-const fieldKept = "kept"
+// A Former is where an app's sessions were before: see Former of the package middleware.
+type Former struct {
+	Store            scs.Store
+	Codec            scs.Codec
+	Cookie           scs.SessionCookie
+	HashTokenInStore bool
+}
 
 // FieldFormer is in the record of every session that was taken over.
 const FieldFormer = "former"
+
+// fieldKept is in the record of a session that was taken over by two requests at once: the one that
+// did not make the record has put it there, before it deleted the old session.
+const fieldKept = "kept"
 
 const maxKey = 128 - len(prefixApp) // bytes of a session value's key
 
@@ -249,12 +257,4 @@ func (a *Sessions) takenOver(ctx context.Context, token string) (View, error) {
 		}
 	}
 	return View{}, nil
-}
-
-// A Former is where an app's sessions were before: see Former of the package middleware.
-type Former struct {
-	Store            scs.Store
-	Codec            scs.Codec
-	Cookie           scs.SessionCookie
-	HashTokenInStore bool
 }

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -53,6 +52,12 @@ type Header interface {
 	ClearFormer()
 }
 
+// Enter makes q the visit of a request to the sessions s: outer is the request's context, and h the header of its answer.
+func (q *Request) Enter(s *Sessions, outer context.Context, h Header) {
+	q.Sessions, q.Outer, q.Header = s, outer, h
+	q.Now.Store(&q.First)
+}
+
 // SignedIn reports that somebody is signed in.
 func (q *Request) SignedIn() bool { return q.Now.Load().SignedIn() }
 
@@ -62,53 +67,12 @@ func (q *Request) Look() *View {
 	return q.Now.Load()
 }
 
-// note keeps an event for [request.tell]. The caller holds q.mu: whoever handles the log may ask the
-// session who it is about, and would wait for it for ever.
-func (q *Request) note(level slog.Level, what string, code string, attrs ...slog.Attr) {
-	log := q.Sessions.Env.Log.Visitor
-	if q.Now.Load().SignedIn() { // who may not be, any more, when the event is told
-		log = q.Sessions.Env.Log.Event
-	}
-	q.notes = append(q.notes, func() { log(q.Outer, level, what, code, attrs...) })
-}
-
-// tell logs what was noted.
-func (q *Request) tell() {
-	q.mu.Lock()
-	notes := q.notes
-	q.notes = nil
-	q.mu.Unlock()
-	for _, event := range notes {
-		event()
-	}
-}
-
-// RequestKey is the key under which a request's context has its visit.
-type RequestKey struct{}
-
-// FromContext returns the visit that ctx belongs to.
-func FromContext(ctx context.Context) (*Request, error) {
-	q, ok := ctx.Value(RequestKey{}).(*Request)
-	if !ok {
-		return nil, ErrNoRequest
-	}
-	return q, nil
-}
-
-// Enter makes q the visit of a request to the sessions s: outer is the request's context, and h the header of its answer.
-func (q *Request) Enter(s *Sessions, outer context.Context, h Header) {
-	q.Sessions, q.Outer, q.Header = s, outer, h
-	q.Now.Store(&q.First)
-}
-
 // Locked calls f while nothing of q is saved.
 func (q *Request) Locked(f func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f()
 }
-
-var ErrNoRequest = errors.New("middleware: context did not pass Handler")
 
 // Changed shows a change that was made of the record to the rest of the request.
 func (q *Request) Changed(c sessionstore.Change) {
@@ -132,4 +96,39 @@ func (q *Request) Learn(f sessionstore.Field) {
 	}
 	s.Record = rec
 	q.Now.Store(&s)
+}
+
+// became notes what c made of s, for the rest of the request.
+func (q *Request) became(s *View, c sessionstore.Change, m Meta) {
+	n := *s
+	c.If = nil
+	if rec, err := s.Record.Apply(c); err == nil {
+		n.Record = rec
+	}
+	if f, ok := n.Record.Field(FieldMeta); ok {
+		n.MetaVersion = f.Version
+	}
+	n.Meta = m
+	q.Now.Store(&n)
+}
+
+// note keeps an event for [request.tell]. The caller holds q.mu: whoever handles the log may ask the
+// session who it is about, and would wait for it for ever.
+func (q *Request) note(level slog.Level, what string, code string, attrs ...slog.Attr) {
+	log := q.Sessions.Env.Log.Visitor
+	if q.Now.Load().SignedIn() { // who may not be, any more, when the event is told
+		log = q.Sessions.Env.Log.Event
+	}
+	q.notes = append(q.notes, func() { log(q.Outer, level, what, code, attrs...) })
+}
+
+// tell logs what was noted.
+func (q *Request) tell() {
+	q.mu.Lock()
+	notes := q.notes
+	q.notes = nil
+	q.mu.Unlock()
+	for _, event := range notes {
+		event()
+	}
 }

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -32,4 +31,4 @@ type Index interface {
 	Remove(ctx context.Context, account string, sids ...string)
 }
 
-var ErrEnded = errors.New("middleware: signed out everywhere while signing in")
+const SettleTries = 32 // sixteen tabs may end at once

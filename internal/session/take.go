@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/values"
@@ -73,4 +74,31 @@ func (q *Request) Take(key string) (v any, ok bool, err error) {
 		s = again
 	}
 	return nil, false, nil
+}
+
+// unsaved returns what the manager holds for key, and whether that is this request's own doing: it
+// has put it, or removed it. A value that was only loaded is not its to give.
+func (q *Request) unsaved(s *View, key string) (v any, here, own bool) {
+	v, here = q.Sessions.Manager.Get(q.Outer, key), q.Sessions.Manager.Exists(q.Outer, key)
+	f, stored := s.Record.Field(prefixApp + key)
+	if !stored || !s.Opens() {
+		return v, here, here
+	}
+	old, err := values.Decode(f.Value)
+	if err != nil {
+		return v, here, here
+	}
+	return v, here, !here || !reflect.DeepEqual(v, old)
+}
+
+// taken notes that Take has removed key.
+func (q *Request) taken(key string, c sessionstore.Change) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.Now.Load()
+	q.became(s, c, s.Meta)
+	if q.Data.base == nil {
+		return
+	}
+	delete(q.Data.base, key)
 }

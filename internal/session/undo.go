@@ -52,5 +52,3 @@ func reversal(s *View, c *sessionstore.Change) sessionstore.Change {
 }
 
 const undoTime = 40 * time.Second // as long as a sign-in may take
-
-const SettleTries = 32 // sixteen tabs may end at once

@@ -21,6 +21,9 @@ type Cookies struct {
 	Persist  bool
 }
 
+// DefaultPrefix is the path of the kit's own addresses unless the app says otherwise.
+const DefaultPrefix = "/auth"
+
 // NewCookies derives the names from where the app is. A cookie is sent to every port and path of a host:
 // what is in the name keeps two apps apart. On loopback http the prefix __Host- and Secure cannot be
 // relied on.
@@ -70,6 +73,15 @@ func Each(r *http.Request, yield func(name, value string) bool) {
 			}
 		}
 	}
+}
+
+// Shows reports whether r has the cookie of that name and value.
+func Shows(r *http.Request, name, value string) (found bool) {
+	Each(r, func(n, v string) bool {
+		found = n == name && v == value
+		return !found
+	})
+	return found
 }
 
 // Presented returns the session cookie's parts; ok is false if there is none, if it is malformed,
@@ -155,18 +167,3 @@ func DropCookie(h http.Header, name string) {
 	}
 	h["Set-Cookie"] = kept
 }
-
-// ReplacedMark is the cookie by which a page load is known not to be the first that shows the session cookie of sid and
-// secret, which was replaced.
-func (c *Cookies) ReplacedMark(sid, secret string) *http.Cookie {
-	h := sha256.Sum256([]byte(sid + "." + secret))
-	return &http.Cookie{
-		Name: c.Session + "-replaced", Value: keys.Text(h[:16]), Path: "/", MaxAge: int(markLife.Seconds()),
-		HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode,
-	}
-}
-
-const markLife = 10 * time.Minute
-
-// DefaultPrefix is the path of the kit's own addresses unless the app says otherwise.
-const DefaultPrefix = "/auth"

@@ -33,15 +33,6 @@ func (c *Cookies) ownName() string { return c.Session + "-own" }
 
 func (c *Cookies) SetOwn(h http.Header) { c.setReload(h, c.ownName(), "1", http.SameSiteStrictMode) }
 
-// Shows reports whether r has the cookie of that name and value.
-func Shows(r *http.Request, name, value string) (found bool) {
-	Each(r, func(n, v string) bool {
-		found = n == name && v == value
-		return !found
-	})
-	return found
-}
-
 // strict reports that the session cookie is Strict.
 func (a *App) strict() bool { return a.Cookies.SameSite == http.SameSiteStrictMode }
 

@@ -1,0 +1,25 @@
+package env
+
+import (
+	"context"
+
+	"github.com/returnleg/returnleg/sessionstore"
+)
+
+// Read loads a record for a sign-in, and asks once more if the store failed.
+func (a *Env) Read(ctx context.Context, k sessionstore.Key) (sessionstore.Record, error) {
+	rec, err := a.Store.Load(ctx, k)
+	if err == nil || Decided(err) || ctx.Err() != nil {
+		return rec, err
+	}
+	return a.Store.Load(ctx, k)
+}
+
+// ReadAll is read for many.
+func (a *Env) ReadAll(ctx context.Context, ks []sessionstore.Key) ([]sessionstore.Record, error) {
+	recs, err := sessionstore.LoadAll(ctx, a.Store, ks)
+	if err == nil || Decided(err) || ctx.Err() != nil {
+		return recs, err
+	}
+	return sessionstore.LoadAll(ctx, a.Store, ks)
+}
