@@ -161,13 +161,13 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 			a.refuse(w, r, problem(reason.OuterSession, ErrOuterSession))
 			return
 		}
-		if a.app.Misnamed(r) {
-			a.app.ToBaseURL(w, r)
+		if a.app.WrongLoopbackName(r) {
+			a.app.RedirectToBaseURL(w, r)
 			return
 		}
 		q := &request{Context: ctx, auth: a}
 		q.writer = web.Writer{ResponseWriter: w, Hook: q, Refusal: ErrNotSaved}
-		q.Enter(a.sessions, q, q)
+		q.Init(a.sessions, q, q)
 		rest, ours := a.app.Below(r.URL.Path)
 		if !ours && a.sessionFree != nil && a.sessionFree(r) {
 			q.First.Standing = session.Withheld
@@ -186,7 +186,7 @@ func (a *Auth) Handler(next http.Handler) http.Handler {
 		q.r = r.WithContext(q)
 		q.reloaded = a.app.Reloaded(w.Header(), r)
 		if a.sessions.Former != nil {
-			q.Brings = a.sessions.Former.Token(r)
+			q.FormerToken = a.sessions.Former.Token(r)
 		}
 		if err := q.TakeOverFormer(); err != nil {
 			a.refuse(w, r, problem(reason.Store, err))

@@ -158,7 +158,7 @@ func (q *request) land(w http.ResponseWriter, f *signin.Flow, red *signin.Redemp
 			return underWay(f)
 		}
 		return q.land(w, f, ended)
-	case red.Phase == signin.Failed && q.Now.Load().Whose() != q.whose:
+	case red.Phase == signin.Failed && q.Now.Load().Fingerprint() != q.whose:
 		web.Redirect(w, a.signins.Landing(q, f)) // signed in by other means since: an old page of the history
 		return nil
 	case red.Phase == signin.Failed && red.Seen && q.repeats():

@@ -38,7 +38,7 @@ func Client(ctx context.Context, provider string) *http.Client {
 	if err != nil {
 		return &http.Client{Transport: connection.Failing{Err: err}}
 	}
-	t, err := q.auth.connections.Transport(q.Look(), provider, labelOf(ctx))
+	t, err := q.auth.connections.Transport(q.View(), provider, labelOf(ctx))
 	if err != nil {
 		return &http.Client{Transport: connection.Failing{Err: outward(err)}}
 	}

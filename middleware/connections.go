@@ -33,7 +33,7 @@ func Connections(ctx context.Context) ([]Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := q.Look()
+	s := q.View()
 	if !s.SignedIn() {
 		return nil, ErrSignedOut
 	}
@@ -54,7 +54,7 @@ func Disconnect(ctx context.Context, provider string) error {
 	if err != nil {
 		return err
 	}
-	s := q.Look()
+	s := q.View()
 	if !s.SignedIn() {
 		return ErrSignedOut
 	}
@@ -89,7 +89,7 @@ func (q *request) disconnect(w http.ResponseWriter, name string) *Problem {
 	if !ok {
 		back = a.app.Home
 	}
-	if !q.Look().SignedIn() {
+	if !q.View().SignedIn() {
 		return a.retryable(problem(reason.SignedOut, nil), name, back)
 	}
 	if p := q.outdated(); p != nil {

@@ -37,7 +37,7 @@ type Side struct {
 
 func (s Side) session() *session.View {
 	standings := map[string]session.Standing{
-		"absent": session.Absent, "unborn": session.Unborn, "current": session.Current, "previous": session.Previous, "before": session.Before, "stale": session.Stale,
+		"absent": session.Absent, "unborn": session.Unstored, "current": session.Current, "previous": session.Previous, "before": session.Superseded, "stale": session.Stale,
 	}
 	return &session.View{
 		ID: s.ID, Secret: "secret-" + s.ID, Standing: standings[s.Standing], Born: s.Born,

@@ -50,5 +50,5 @@ func (f *Former) check(base *url.URL, prefix, name string) error {
 	if base != nil {
 		ours = web.NewCookies(base, prefix, name, f.Cookie.SameSite, false).Session
 	}
-	return check.Former(f.Store, (*session.Former)(f).Name(), ours)
+	return check.Former(f.Store, (*session.Former)(f).CookieName(), ours)
 }

@@ -47,7 +47,7 @@ func (q *request) refresh(h http.Header) {
 	if err != nil {
 		return // as before; the next page load tries again
 	}
-	q.First = session.View{ID: id, Secret: a.env.Ring[0].First(id), Standing: session.Unborn}
+	q.First = session.View{ID: id, Secret: a.env.Ring[0].First(id), Standing: session.Unstored}
 	q.Varied.Store(true)
 	a.app.Cookies.Clear(h, mark.Name, mark.SameSite)
 	a.app.Cookies.SetSession(h, id, q.First.Secret, a.env.Clock().Add(a.sessions.Manager.Lifetime), a.app.Cookies.Persist)

@@ -33,7 +33,7 @@ func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
 				a.refuse(w, r, problem(reason.Handler, ErrNoMiddleware)) // a gate fails closed
 				return
 			}
-			if err = a.connections.Check(q, q.Look(), n.inner()); err == nil {
+			if err = a.connections.Check(q, q.View(), n.inner()); err == nil {
 				next.ServeHTTP(w, r)
 				return
 			}
@@ -48,7 +48,7 @@ func (a *Auth) Require(n Need) func(http.Handler) http.Handler {
 func (q *request) stop(w http.ResponseWriter, r *http.Request, n connection.Need, l connection.Lack) *Problem {
 	a := q.auth
 	q.stopped.Store(true)
-	s := q.Look()
+	s := q.View()
 	h := w.Header()
 	web.Vary(h)
 	h.Set("Cache-Control", "no-store")
@@ -98,7 +98,7 @@ func (q *request) departureFor(r *http.Request, n connection.Need, l connection.
 	if !ok {
 		back = a.app.Home
 	}
-	d := signin.Departure{Provider: n.Provider, Label: n.Label, Purpose: signin.StepUp, Need: n, Page: q.Leaving(), ReturnTo: back, Gate: signin.GatePath(at.Path)}
+	d := signin.Departure{Provider: n.Provider, Label: n.Label, Purpose: signin.StepUp, Need: n, Page: q.PageID(), ReturnTo: back, Gate: signin.GatePath(at.Path)}
 	switch l {
 	case connection.LacksUser:
 		d.Purpose, d.Label = signin.SignIn, "" // first they sign in
@@ -110,7 +110,7 @@ func (q *request) departureFor(r *http.Request, n connection.Need, l connection.
 		d.Purpose = signin.Link
 	}
 	if d.Provider == "" {
-		d.Provider = q.Look().Meta.Provider
+		d.Provider = q.View().Meta.Provider
 	}
 	return d
 }
@@ -152,7 +152,7 @@ func Check(ctx context.Context, n Need) error {
 	if err != nil {
 		return err
 	}
-	return outward(q.auth.connections.Check(q, q.Look(), n.inner()))
+	return outward(q.auth.connections.Check(q, q.View(), n.inner()))
 }
 
 // problemLacking is what the person is told; provider is the one that it is about.

@@ -63,7 +63,7 @@ func (q *request) apart() *request {
 	// The header of the request goes out when the redemption may still write to it, and must have nothing by which the
 	// browser shows another cookie than its callback: see [signin.SignIns.Reissue].
 	n.writer = web.Writer{ResponseWriter: web.Detach(q.writer.ResponseWriter), Hook: n, Refusal: ErrNotSaved}
-	n.Enter(q.Sessions, n, n)
+	n.Init(q.Sessions, n, n)
 	n.First, n.FromFormer = *q.Now.Load(), q.FromFormer
 	n.r = q.r.WithContext(n)
 	return n
@@ -114,7 +114,7 @@ func (q *request) Shown() string {
 	if q.FromFormer {
 		return keys.Hash(q.First.ID + "." + q.First.Secret)
 	}
-	return q.auth.app.Cookies.Shown(q.r)
+	return q.auth.app.Cookies.PresentedHash(q.r)
 }
 
 // Device returns where the sign-in of q comes from, as the app says.

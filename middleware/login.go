@@ -46,7 +46,7 @@ func LoginURL(ctx context.Context, n Need, returnTo string) (string, error) {
 func (q *request) loginURL(n connection.Need, returnTo string) (string, error) {
 	a := q.auth
 	name := n.Provider
-	if s := q.Look(); name == "" && s.SignedIn() {
+	if s := q.View(); name == "" && s.SignedIn() {
 		name = s.Meta.Provider
 	}
 	if name == "" && len(a.names) == 1 {
@@ -63,7 +63,7 @@ func (q *request) loginURL(n connection.Need, returnTo string) (string, error) {
 		}
 		v.Set(returnParam, path)
 	}
-	page := q.Leaving()
+	page := q.PageID()
 	if page != "" || n.Special() {
 		sealed, err := a.signins.SealNeed(n, name, page)
 		if err != nil {

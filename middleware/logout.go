@@ -42,7 +42,7 @@ func (q *request) logout(w http.ResponseWriter) *Problem {
 // askToSignOut shows the page with the button, to somebody who is signed in.
 func (q *request) askToSignOut(w http.ResponseWriter) {
 	a := q.auth
-	s := q.Look()
+	s := q.View()
 	if q.keptBack() && q.again(w, "") {
 		return // who is signed in cannot be seen yet
 	}

@@ -35,7 +35,7 @@ func PageTag(ctx context.Context) string {
 	return q.pageTag()
 }
 
-func (q *request) pageTag() string { return q.auth.signins.PageTag(q.Look(), q.r) }
+func (q *request) pageTag() string { return q.auth.signins.PageTag(q.View(), q.r) }
 
 // CheckPageTag answers 409 to a request that would change something, by any method but GET, HEAD,
 // OPTIONS and TRACE, when the page that it comes from was made for somebody else: its tag is
@@ -68,7 +68,7 @@ func (a *Auth) CheckPageTag(next http.Handler) http.Handler {
 			}
 			tag = r.PostForm.Get(pageTagField)
 		}
-		if !a.signins.FitsPageTag(q.Look(), q.r, tag) {
+		if !a.signins.FitsPageTag(q.View(), q.r, tag) {
 			a.refuse(w, r, problem(reason.PageTag, nil))
 			return
 		}
@@ -99,7 +99,7 @@ func (q *request) outdated() *Problem {
 	if tag == "" {
 		tag = q.r.PostForm.Get(pageTagField)
 	}
-	if tag == "" || a.signins.FitsPageTag(q.Look(), q.r, tag) {
+	if tag == "" || a.signins.FitsPageTag(q.View(), q.r, tag) {
 		return nil
 	}
 	p := problem(reason.PageTag, nil)

@@ -73,7 +73,7 @@ func (q *request) moveOn(h http.Header, name string, p *Problem) {
 	}
 	to := a.app.Prefix + "/" + name + "/callback"
 	sealed, fits := a.signins.RelayPage(signin.Relayed{
-		Provider: name, Reason: string(p.Reason), Whose: q.Now.Load().Whose(), Causes: a.causes(p), Answer: v,
+		Provider: name, Reason: string(p.Reason), Whose: q.Now.Load().Fingerprint(), Causes: a.causes(p), Answer: v,
 	})
 	switch {
 	case err == nil && fits:

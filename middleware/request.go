@@ -47,7 +47,7 @@ func (q *request) Value(key any) any {
 		return &q.Request
 	}
 	if key == q.auth.sessions.ManagerKey {
-		return q.ManagerData()
+		return q.ManagerValue()
 	}
 	return q.Context.Value(key)
 }
@@ -69,7 +69,7 @@ func (q *request) keptBack() bool { return q.auth.app.KeptBack(q.r, q.Now.Load()
 
 // again answers with a page that loads the same address once more, or to, unless q is that load already.
 func (q *request) again(w http.ResponseWriter, to string) bool {
-	return q.auth.app.Again(w, q.r, to, q.reloaded)
+	return q.auth.app.Reload(w, q.r, to, q.reloaded)
 }
 
 // Begin saves the session before an answer with that status, and makes its header complete.
@@ -116,13 +116,13 @@ func (q *request) Replace(err error) {
 // clearFormer makes the browser forget the cookie of a session of before.
 func clearFormer(f *session.Former, c *web.Cookies, h http.Header) {
 	c.Set(h, &http.Cookie{
-		Name: f.Name(), Path: f.Cookie.Path, Domain: f.Cookie.Domain, MaxAge: -1,
+		Name: f.CookieName(), Path: f.Cookie.Path, Domain: f.Cookie.Domain, MaxAge: -1,
 		HttpOnly: true, Secure: c.Secure || f.Cookie.Secure, SameSite: f.Cookie.SameSite, Partitioned: f.Cookie.Partitioned,
 	})
 }
 
 // Late tells the log what a handler changed after its answer had begun and did not save.
-func (q *request) Late() { q.Request.Late(q.r.URL.Path) }
+func (q *request) Late() { q.Request.LogLate(q.r.URL.Path) }
 
 // Open reports that the header can still be changed.
 func (q *request) Open() bool { return q.writer.Open() != nil }
@@ -151,7 +151,7 @@ func (q *request) ClearFormer() {
 // letThrough reports that this request is served to somebody who is signed in, and that no gate has
 // stopped it.
 func (q *request) letThrough() bool {
-	return !q.stopped.Load() && !q.SignOut && q.Now.Load().SignedIn()
+	return !q.stopped.Load() && !q.SignsOut && q.Now.Load().SignedIn()
 }
 
 // retireBindings adds to h that what was known of the browser's bindings is worth nothing from now on.

@@ -25,6 +25,6 @@ func SignOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.Leave()
+	q.SignOut()
 	return nil
 }

@@ -23,7 +23,7 @@ type Session struct {
 func (a *Auth) SessionsOf(ctx context.Context, user string) ([]Session, error) {
 	here := ""
 	if q, err := from(ctx); err == nil && q.auth == a {
-		here = q.Look().ID
+		here = q.View().ID
 	}
 	found, err := a.accounts.SessionsOf(ctx, user, here)
 	if err != nil {
@@ -56,7 +56,7 @@ func SignOutOthers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return broken(q.auth.accounts.EndAll(ctx, acc.ID, q.Look().ID))
+	return broken(q.auth.accounts.EndAll(ctx, acc.ID, q.View().ID))
 }
 
 // EndSession ends one session of user, by the id that [Auth.SessionsOf] gave. One that is not there,

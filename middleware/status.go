@@ -39,7 +39,7 @@ func (q *request) status(w http.ResponseWriter) *Problem {
 			a.env.Log.Event(q, slog.LevelWarn, "session not touched", reason.Store, slog.Any("error", err))
 		}
 	}
-	s, now := q.Look(), a.env.Clock()
+	s, now := q.View(), a.env.Clock()
 	st := status{Connections: []Connection{}, SignIns: []session.Ending{}, PageTag: q.pageTag()}
 	if s.Opens() {
 		st.SignIns = append(st.SignIns, s.Endings()...)

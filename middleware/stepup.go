@@ -77,7 +77,7 @@ func (q *request) judge(w http.ResponseWriter, r *http.Request, err error) *Prob
 		return given.whole() // a copy: all who wait for one refresh are given one error
 	}
 	if n, l := lackOf(err); l != connection.LacksNothing {
-		if l != connection.LacksUser && !q.Look().SignedIn() {
+		if l != connection.LacksUser && !q.View().SignedIn() {
 			n, l = connection.Need{}, connection.LacksUser // first they sign in
 		}
 		if n.Provider != "" && a.connections.Providers[n.Provider] == nil {

@@ -51,7 +51,7 @@ func User(ctx context.Context) (*Account, error) {
 }
 
 func (q *request) user() (*Account, error) {
-	s := q.Look()
+	s := q.View()
 	if !s.SignedIn() {
 		return nil, ErrSignedOut
 	}

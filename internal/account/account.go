@@ -281,7 +281,7 @@ func (a *Accounts) Drop(ctx context.Context, e *Enrolment) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime) // that of the sign-in may be over
 	defer cancel()
 	if err := a.free(ctx, e); err != nil && !env.Contested(err) {
-		a.Env.After(ctx, enrolTime, "account not given up", err, func(ctx context.Context) error { return a.free(ctx, e) })
+		a.Env.Retry(ctx, enrolTime, "account not given up", err, func(ctx context.Context) error { return a.free(ctx, e) })
 	}
 }
 

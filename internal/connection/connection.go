@@ -81,7 +81,7 @@ func (a *Connections) Sever(q *session.Request, id string) error {
 		}
 		err := a.env.Store.Update(ctx, s.Key(), c)
 		if err == nil {
-			q.Changed(c)
+			q.ShowChange(c)
 			if ok {
 				a.RevokeAndUnlink(ctx, &s, &g)
 			}
@@ -108,7 +108,7 @@ func (a *Connections) Sever(q *session.Request, id string) error {
 func (a *Connections) RevokeAndUnlink(ctx context.Context, s *session.View, g *Grant) {
 	if p := a.Providers[g.Provider]; p != nil && !g.dead && a.env.Background.Enter() {
 		a.Revoke(ctx, p, g.Token)
-		a.env.Background.Callbacks.Done()
+		a.env.Background.Tasks.Done()
 	}
 	if g.User == s.Meta.User {
 		return

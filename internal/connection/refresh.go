@@ -162,7 +162,7 @@ type Change struct {
 
 // Token returns a token of that connection that is good now; with force, one that was renewed.
 func (a *Connections) Token(ctx context.Context, q *session.Request, provider, label string, force bool) (*providers.Token, error) {
-	s := q.Look()
+	s := q.View()
 	g, err := a.connection(ctx, s, provider, label)
 	if err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ func (a *Connections) Token(ctx context.Context, q *session.Request, provider, l
 		return nil, err
 	}
 	if next.version != g.version {
-		q.Learn(next.field())
+		q.ShowField(next.field())
 	}
 	return next.Token, nil
 }

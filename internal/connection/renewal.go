@@ -42,7 +42,7 @@ type renewal struct {
 // do renews the grant and tells everybody who waits. No client's connection ends it.
 func (r *renewal) do(ctx context.Context, s session.View) {
 	a := r.connections
-	defer a.env.Background.Callbacks.Done()
+	defer a.env.Background.Tasks.Done()
 	defer func() {
 		if p := recover(); p != nil { // in a Provider or a hook of the app's: it takes nobody else along
 			r.fell(ctx, p)

@@ -20,9 +20,9 @@ func (a *Connections) Revoke(ctx context.Context, p providers.Provider, t *provi
 	if !ok || t == nil {
 		return
 	}
-	a.env.Background.Callbacks.Add(1) // its caller holds one already
+	a.env.Background.Tasks.Add(1) // its caller holds one already
 	go func() {
-		defer a.env.Background.Callbacks.Done()
+		defer a.env.Background.Tasks.Done()
 		defer func() {
 			if v := recover(); v != nil { // in a Provider of the app's: no server is there to catch it
 				a.env.Log.Event(ctx, slog.LevelError, "revocation panicked", reason.Unavailable, slog.String("provider", p.Name()),

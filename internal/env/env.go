@@ -26,30 +26,30 @@ type Env struct {
 }
 
 // Fill fills b with random bytes.
-func (a *Env) Fill(b []byte) error {
-	_, err := io.ReadFull(a.Random, b)
+func (e *Env) Fill(b []byte) error {
+	_, err := io.ReadFull(e.Random, b)
 	return err
 }
 
 // RandomText returns n random bytes as text. A source that fails is an error, never a weaker value.
-func (a *Env) RandomText(n int) (string, error) {
+func (e *Env) RandomText(n int) (string, error) {
 	var b [32]byte
-	if _, err := io.ReadFull(a.Random, b[:n]); err != nil {
+	if _, err := io.ReadFull(e.Random, b[:n]); err != nil {
 		return "", err
 	}
 	return keys.Text(b[:n]), nil
 }
 
 // Seed returns what one sealed message derives from.
-func (a *Env) Seed() (seed [16]byte, err error) {
-	_, err = io.ReadFull(a.Random, seed[:])
+func (e *Env) Seed() (seed [16]byte, err error) {
+	_, err = io.ReadFull(e.Random, seed[:])
 	return seed, err
 }
 
-func (a *Env) Key(id byte) *keys.Secrets {
-	for i := range a.Ring {
-		if a.Ring[i].ID == id {
-			return &a.Ring[i]
+func (e *Env) Key(id byte) *keys.Secrets {
+	for i := range e.Ring {
+		if e.Ring[i].ID == id {
+			return &e.Ring[i]
 		}
 	}
 	return nil
@@ -58,15 +58,15 @@ func (a *Env) Key(id byte) *keys.Secrets {
 // Stamp returns the time in microseconds, later than floor and than every one that it has returned: what
 // follows one another has an order, also where the clock stands still for a moment or is behind that of
 // another process.
-func (a *Env) Stamp(now time.Time, floor int64) int64 {
+func (e *Env) Stamp(now time.Time, floor int64) int64 {
 	t := max(now.UnixMicro(), floor+1)
 	for {
-		last := a.stamped.Load()
+		last := e.stamped.Load()
 		next := t
 		if last >= t && last-t < time.Minute.Microseconds() { // a clock that was put back is not followed for ever
 			next = last + 1
 		}
-		if a.stamped.CompareAndSwap(last, next) {
+		if e.stamped.CompareAndSwap(last, next) {
 			return next
 		}
 	}

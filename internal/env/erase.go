@@ -7,25 +7,25 @@ import (
 )
 
 // Erase deletes records, and tries once more if the store failed.
-func (a *Env) Erase(ctx context.Context, ks ...sessionstore.Key) error {
+func (e *Env) Erase(ctx context.Context, ks ...sessionstore.Key) error {
 	if len(ks) == 0 {
 		return nil
 	}
-	err := a.Store.Delete(ctx, ks...)
+	err := e.Store.Delete(ctx, ks...)
 	if err == nil || Decided(err) || ctx.Err() != nil {
 		return err
 	}
-	return a.Store.Delete(ctx, ks...)
+	return e.Store.Delete(ctx, ks...)
 }
 
 // EraseAll is erase for many.
-func (a *Env) EraseAll(ctx context.Context, ks []sessionstore.Key) error {
+func (e *Env) EraseAll(ctx context.Context, ks []sessionstore.Key) error {
 	if len(ks) == 0 {
 		return nil
 	}
-	err := sessionstore.DeleteAll(ctx, a.Store, ks)
+	err := sessionstore.DeleteAll(ctx, e.Store, ks)
 	if err == nil || Decided(err) || ctx.Err() != nil {
 		return err
 	}
-	return sessionstore.DeleteAll(ctx, a.Store, ks)
+	return sessionstore.DeleteAll(ctx, e.Store, ks)
 }

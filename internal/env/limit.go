@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// A limit is a context with a deadline, for calls that nearly always return without waiting for
+// A Limit is a context with a deadline, for calls that nearly always return without waiting for
 // anything, such as a Check whose metadata is at hand. Its timer is started by whoever first asks for
 // Done or Err: starting one wakes the thread that waits for the network, which costs more than the call.
-type limit struct {
+type Limit struct {
 	context.Context // without the deadline
 	deadline        time.Time
 
@@ -19,12 +19,12 @@ type limit struct {
 	over  bool
 }
 
-func Within(ctx context.Context, d time.Duration) *limit {
-	return &limit{Context: ctx, deadline: time.Now().Add(d)}
+func Within(ctx context.Context, d time.Duration) *Limit {
+	return &Limit{Context: ctx, deadline: time.Now().Add(d)}
 }
 
 // Release ends the context, as the function that [context.WithDeadline] returns does.
-func (l *limit) Release() {
+func (l *Limit) Release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over = true
@@ -33,7 +33,7 @@ func (l *limit) Release() {
 	}
 }
 
-func (l *limit) context() context.Context {
+func (l *Limit) context() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.timed == nil {
@@ -45,20 +45,20 @@ func (l *limit) context() context.Context {
 	return l.timed
 }
 
-func (l *limit) Deadline() (time.Time, bool) {
+func (l *Limit) Deadline() (time.Time, bool) {
 	if d, ok := l.Context.Deadline(); ok && d.Before(l.deadline) {
 		return d, true
 	}
 	return l.deadline, true
 }
 
-func (l *limit) Done() <-chan struct{} { return l.context().Done() }
+func (l *Limit) Done() <-chan struct{} { return l.context().Done() }
 
-func (l *limit) Err() error { return l.context().Err() }
+func (l *Limit) Err() error { return l.context().Err() }
 
 // Value asks the context with the timer once there is one: a context that is derived from this one finds
 // in it what will cancel it.
-func (l *limit) Value(key any) any {
+func (l *Limit) Value(key any) any {
 	l.mu.Lock()
 	ctx := l.timed
 	l.mu.Unlock()

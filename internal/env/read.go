@@ -7,19 +7,19 @@ import (
 )
 
 // Read loads a record for a sign-in, and asks once more if the store failed.
-func (a *Env) Read(ctx context.Context, k sessionstore.Key) (sessionstore.Record, error) {
-	rec, err := a.Store.Load(ctx, k)
+func (e *Env) Read(ctx context.Context, k sessionstore.Key) (sessionstore.Record, error) {
+	rec, err := e.Store.Load(ctx, k)
 	if err == nil || Decided(err) || ctx.Err() != nil {
 		return rec, err
 	}
-	return a.Store.Load(ctx, k)
+	return e.Store.Load(ctx, k)
 }
 
 // ReadAll is read for many.
-func (a *Env) ReadAll(ctx context.Context, ks []sessionstore.Key) ([]sessionstore.Record, error) {
-	recs, err := sessionstore.LoadAll(ctx, a.Store, ks)
+func (e *Env) ReadAll(ctx context.Context, ks []sessionstore.Key) ([]sessionstore.Record, error) {
+	recs, err := sessionstore.LoadAll(ctx, e.Store, ks)
 	if err == nil || Decided(err) || ctx.Err() != nil {
 		return recs, err
 	}
-	return sessionstore.LoadAll(ctx, a.Store, ks)
+	return sessionstore.LoadAll(ctx, e.Store, ks)
 }

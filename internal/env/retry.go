@@ -15,24 +15,24 @@ const (
 	maxAfterPause = 2 * time.Second
 )
 
-// After tries a change that has failed until the store has taken it, or it has become pointless, for so
+// Retry tries a change that has failed until the store has taken it, or it has become pointless, for so
 // long: nobody waits for it but [Auth.Close]. The caller holds a callback's count.
-func (a *Env) After(ctx context.Context, long time.Duration, what string, failed error, change func(context.Context) error) {
-	a.Log.Visitor(ctx, slog.LevelWarn, what+" yet", reason.Store, slog.Any("error", failed))
-	a.Background.Callbacks.Add(1)
+func (e *Env) Retry(ctx context.Context, long time.Duration, what string, failed error, change func(context.Context) error) {
+	e.Log.Visitor(ctx, slog.LevelWarn, what+" yet", reason.Store, slog.Any("error", failed))
+	e.Background.Tasks.Add(1)
 	ctx = context.WithoutCancel(ctx)
 	until, wait := time.Now().Add(long), afterPause
 	var try func()
 	try = func() {
-		over := time.Now().After(until) || a.Background.Stopping() // then it is the last try
+		over := time.Now().After(until) || e.Background.Stopping() // then it is the last try
 		ctx, cancel := context.WithTimeout(ctx, StoreTime)
 		defer cancel()
 		err := recovered(ctx, change)
 		if err == nil || Contested(err) || over {
 			if err != nil && !Contested(err) {
-				a.Log.Visitor(ctx, slog.LevelError, what, reason.Store, slog.Any("error", err))
+				e.Log.Visitor(ctx, slog.LevelError, what, reason.Store, slog.Any("error", err))
 			}
-			a.Background.Callbacks.Done()
+			e.Background.Tasks.Done()
 			return
 		}
 		wait = min(2*wait, maxAfterPause)

@@ -11,14 +11,14 @@ import (
 // of them stores has a name that the other does not compute, what one gives to browsers is derived from
 // another key, and a session, whose id anybody may show, says in its record whose it is.
 type Site struct {
-	name string
-	Tag  string // of 8 bytes, for records
-	Own  string // the value of the field that makes a record a session of the site
+	name      string
+	Tag       string // of 8 bytes, for records
+	PackedTag string // the value of the field that makes a record a session of the site
 }
 
 func NewSite(name string) Site {
 	h := sha256.Sum256(packed.AppendString([]byte("site"), name))
-	return Site{name: name, Tag: string(h[:8]), Own: string(packed.AppendString(nil, string(h[:8])))}
+	return Site{name: name, Tag: string(h[:8]), PackedTag: string(packed.AppendString(nil, string(h[:8])))}
 }
 
 // ID returns the name of a record that belongs to the site, of what tells it from others of its kind.

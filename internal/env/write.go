@@ -22,11 +22,11 @@ const writeTries = 2
 // c, and so c with it.
 //
 // An error says that the change was not made, or, where the store has failed again, that nobody knows.
-func (a *Env) Write(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+func (e *Env) Write(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
 	own, versioned := signed(&c)
 	var lost error
 	for range writeTries {
-		err := a.Store.Update(ctx, k, c)
+		err := e.Store.Update(ctx, k, c)
 		if err == nil || lost == nil && Decided(err) || ctx.Err() != nil {
 			return err
 		}
@@ -37,7 +37,7 @@ func (a *Env) Write(ctx context.Context, k sessionstore.Key, c sessionstore.Chan
 		if !versioned {
 			return err
 		}
-		err = a.Store.Update(ctx, k, own)
+		err = e.Store.Update(ctx, k, own)
 		switch {
 		case err == nil, !Contested(err):
 			return err

@@ -96,22 +96,22 @@ func (l *allowance) rest(k lineKind) int {
 }
 
 // Bounded is event for what may come back with every request, whoever sends it.
-func (a *Log) Bounded(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
-	if !a.Logger.Enabled(ctx, level) {
+func (l *Log) Bounded(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
+	if !l.Logger.Enabled(ctx, level) {
 		return
 	}
-	k, write, first, before := a.Lines.take(kindOf(level, what, code, attrs), a.Now())
-	a.leftOut(k, before)
+	k, write, first, before := l.Lines.take(kindOf(level, what, code, attrs), l.Now())
+	l.leftOut(k, before)
 	if first {
-		time.AfterFunc(lineWindow, func() { a.leftOut(k, a.Lines.rest(k)) }) // nobody may come who tells
+		time.AfterFunc(lineWindow, func() { l.leftOut(k, l.Lines.rest(k)) }) // nobody may come who tells
 	}
 	if write {
-		a.Event(ctx, level, what, code, attrs...)
+		l.Event(ctx, level, what, code, attrs...)
 	}
 }
 
 // leftOut tells how many lines of a kind were not written.
-func (a *Log) leftOut(k lineKind, n int) {
+func (l *Log) leftOut(k lineKind, n int) {
 	if n == 0 {
 		return
 	}
@@ -122,18 +122,18 @@ func (a *Log) leftOut(k lineKind, n int) {
 	if k.code != "" {
 		attrs = append(attrs, slog.String("provider_code", k.code))
 	}
-	a.Event(context.Background(), k.level, "more of an event in the last minute", k.reason, attrs...)
+	l.Event(context.Background(), k.level, "more of an event in the last minute", k.reason, attrs...)
 }
 
 // Flush tells what was left out so far.
-func (a *Log) Flush() {
-	a.Lines.Mu.Lock()
+func (l *Log) Flush() {
+	l.Lines.Mu.Lock()
 	var kinds []lineKind
-	for k := range a.Lines.Kinds {
+	for k := range l.Lines.Kinds {
 		kinds = append(kinds, k)
 	}
-	a.Lines.Mu.Unlock()
+	l.Lines.Mu.Unlock()
 	for _, k := range kinds {
-		a.leftOut(k, a.Lines.rest(k))
+		l.leftOut(k, l.Lines.rest(k))
 	}
 }

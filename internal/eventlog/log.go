@@ -20,17 +20,17 @@ type Log struct {
 
 // Event logs what happened. There is no parameter through which a secret could come along: what is
 // added are names, codes and errors of our own.
-func (a *Log) Event(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
-	if !a.Logger.Enabled(ctx, level) {
+func (l *Log) Event(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
+	if !l.Logger.Enabled(ctx, level) {
 		return
 	}
-	if a.Explain {
+	if l.Explain {
 		attrs = explained(attrs)
 	}
 	if code != "" {
 		attrs = append([]slog.Attr{slog.String("reason", code)}, attrs...)
 	}
-	a.Logger.LogAttrs(ctx, level, "returnleg: "+what, attrs...)
+	l.Logger.LogAttrs(ctx, level, "returnleg: "+what, attrs...)
 }
 
 // explained adds to attrs what is found of the errors in them.
@@ -49,7 +49,7 @@ func explained(attrs []slog.Attr) []slog.Attr {
 
 // Unread logs that a stored value opens and cannot be read: it is in words of another version, or of a type that
 // this build does not know. Like one that does not open it is not there for anybody, and it stays where it is.
-func (a *Log) Unread(ctx context.Context, kind, field string, err error) {
-	a.Bounded(ctx, slog.LevelWarn, "value not read", reason.Value,
+func (l *Log) Unread(ctx context.Context, kind, field string, err error) {
+	l.Bounded(ctx, slog.LevelWarn, "value not read", reason.Value,
 		slog.String("kind", kind), slog.String("field", field), slog.Any("error", err))
 }

@@ -11,10 +11,10 @@ type Visitor interface{ SignedIn() bool }
 type VisitorKey struct{}
 
 // Visitor is event for what a request can cause in which nobody is signed in.
-func (a *Log) Visitor(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
+func (l *Log) Visitor(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
 	if v, ok := ctx.Value(VisitorKey{}).(Visitor); ok && v.SignedIn() {
-		a.Event(ctx, level, what, code, attrs...)
+		l.Event(ctx, level, what, code, attrs...)
 		return
 	}
-	a.Bounded(ctx, level, what, code, attrs...)
+	l.Bounded(ctx, level, what, code, attrs...)
 }

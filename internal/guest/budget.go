@@ -47,32 +47,32 @@ func New(budget int, idle time.Duration) *Budget {
 	return &Budget{budget: uint64(budget), idle: idle, length: max(idle+idle/8, time.Millisecond)}
 }
 
-// A charge is what a unit is paid for.
-type charge uint8
+// A Charge is what a unit is paid for.
+type Charge uint8
 
 const (
-	Birth charge = iota
+	Birth Charge = iota
 	Prolonging
 )
 
 // Owes reports that a guest's session which lasts until then has to pay for a life until expires.
-func (t *Budget) Owes(until, expires, now time.Time) bool {
+func (b *Budget) Owes(until, expires, now time.Time) bool {
 	// It lasts for idle from when it was last prolonged. Where a deadline cuts that short it pays
 	// twice, which is no harm.
-	return expires.After(until) && t.window(until.Add(-t.idle)) < t.window(now)
+	return expires.After(until) && b.window(until.Add(-b.idle)) < b.window(now)
 }
 
 // Pay takes a unit for a session whose end is counted from now. For a birth it returns
 // [sessionstore.ErrFull] if there is no room; otherwise an error is the store's.
-func (t *Budget) Pay(ctx context.Context, store sessionstore.Store, c charge, now time.Time) error {
-	w := t.window(now)
+func (b *Budget) Pay(ctx context.Context, store sessionstore.Store, c Charge, now time.Time) error {
+	w := b.window(now)
 	for {
-		e, mine, err := t.draw(c, w)
+		e, mine, err := b.draw(c, w)
 		if e == nil {
 			return err
 		}
 		if mine {
-			t.fetch(ctx, store, c, w, e)
+			b.fetch(ctx, store, c, w, e)
 		}
 		select {
 		case <-e.done:
@@ -87,10 +87,10 @@ func (t *Budget) Pay(ctx context.Context, store sessionstore.Store, c charge, no
 
 // draw takes a unit out of the share. If there is none it returns the refill that brings more, and
 // whether the caller is to run it.
-func (t *Budget) draw(c charge, w int64) (e *refill, mine bool, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p := &t.shares[c]
+func (b *Budget) draw(c Charge, w int64) (e *refill, mine bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := &b.shares[c]
 	switch good := p.good(w); {
 	case good && p.units > 0:
 		p.units--
@@ -119,31 +119,31 @@ type share struct {
 // good reports whether p is one for window w, in which the next one's units are as good.
 func (p *share) good(w int64) bool { return p.window == w || p.window == w+1 }
 
-func (t *Budget) window(at time.Time) int64 { return at.UnixMilli() / t.length.Milliseconds() }
+func (b *Budget) window(at time.Time) int64 { return at.UnixMilli() / b.length.Milliseconds() }
 
 // key is another one for windows of another length, which are not the same time.
-func (t *Budget) key() sessionstore.Key {
-	return sessionstore.Key{Kind: kindTally, ID: "guests-" + strconv.FormatInt(t.length.Milliseconds(), 10)}
+func (b *Budget) key() sessionstore.Key {
+	return sessionstore.Key{Kind: kindTally, ID: "guests-" + strconv.FormatInt(b.length.Milliseconds(), 10)}
 }
 
 // take moves up to so many units from the record to this process. It says whether those were the
 // last, and as of which count.
-func (t *Budget) take(
-	ctx context.Context, store sessionstore.Store, c charge, w int64, want uint64,
+func (b *Budget) take(
+	ctx context.Context, store sessionstore.Store, c Charge, w int64, want uint64,
 ) (n count, units uint64, over bool, err error) {
 	for ctx.Err() == nil {
-		n, ends, err := t.load(ctx, store)
+		n, ends, err := b.load(ctx, store)
 		if err != nil {
 			return n, 0, false, err
 		}
 		turned := n.turn(w)
-		left := n.left(c, t.budget)
+		left := n.left(c, b.budget)
 		units = min(want, left)
 		if units == 0 && !turned {
 			return n, 0, true, nil
 		}
 		n.pay(c, units)
-		err = store.Update(ctx, t.key(), t.change(&n, ends))
+		err = store.Update(ctx, b.key(), b.change(&n, ends))
 		if err == nil {
 			return n, units, units == left, nil
 		}
@@ -155,8 +155,8 @@ func (t *Budget) take(
 }
 
 // load returns the count, and when its record ends: never, if there is none.
-func (t *Budget) load(ctx context.Context, store sessionstore.Store) (count, time.Time, error) {
-	rec, err := store.Load(ctx, t.key())
+func (b *Budget) load(ctx context.Context, store sessionstore.Store) (count, time.Time, error) {
+	rec, err := store.Load(ctx, b.key())
 	if errors.Is(err, sessionstore.ErrNotFound) {
 		return count{}, time.Time{}, nil
 	}
@@ -165,25 +165,25 @@ func (t *Budget) load(ctx context.Context, store sessionstore.Store) (count, tim
 	}
 	f, ok := rec.Field(fieldCount)
 	if !ok { // sealed with a key that is gone: it counts anew
-		return count{}, time.Time{}, store.Delete(ctx, t.key())
+		return count{}, time.Time{}, store.Delete(ctx, b.key())
 	}
 	n, err := unpackCount(f)
 	if err != nil {
-		t.Unread(ctx, kindTally, fieldCount, err)
+		b.Unread(ctx, kindTally, fieldCount, err)
 	}
 	return n, rec.Expires, nil
 }
 
 // change is that of the record, which ends then, into n. The record is of use until both its windows
 // are over, by the clock that is the furthest ahead.
-func (t *Budget) change(n *count, ends time.Time) sessionstore.Change {
+func (b *Budget) change(n *count, ends time.Time) sessionstore.Change {
 	c := sessionstore.Change{Set: []sessionstore.Field{n.field()}, Tier: sessionstore.Member}
 	if ends.IsZero() {
 		c.Mode = sessionstore.MustNotExist
 	} else {
 		c.If = []sessionstore.Match{{Name: fieldCount, Version: n.version}}
 	}
-	if e := time.UnixMilli((n.window + 2) * t.length.Milliseconds()); e.After(ends) {
+	if e := time.UnixMilli((n.window + 2) * b.length.Milliseconds()); e.After(ends) {
 		c.Expires = e
 	}
 	return c

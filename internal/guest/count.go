@@ -39,14 +39,14 @@ func (c *count) turn(w int64) (turned bool) {
 }
 
 // left returns how many units are to be had.
-func (c *count) left(what charge, budget uint64) uint64 {
+func (c *count) left(what Charge, budget uint64) uint64 {
 	if what == Prolonging {
 		return less(budget, c.paid)
 	}
 	return less(min((budget+1)/2, less(budget, c.before)), c.born)
 }
 
-func (c *count) pay(what charge, units uint64) {
+func (c *count) pay(what Charge, units uint64) {
 	c.paid += units
 	if what == Birth {
 		c.born += units

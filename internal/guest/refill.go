@@ -16,18 +16,18 @@ type refill struct {
 }
 
 // fetch runs e.
-func (t *Budget) fetch(ctx context.Context, store sessionstore.Store, c charge, w int64, e *refill) {
-	t.mu.Lock()
-	want := max(t.shares[c].waiting, t.budget/tranches, 1)
-	t.mu.Unlock()
+func (b *Budget) fetch(ctx context.Context, store sessionstore.Store, c Charge, w int64, e *refill) {
+	b.mu.Lock()
+	want := max(b.shares[c].waiting, b.budget/tranches, 1)
+	b.mu.Unlock()
 	var n count
 	var units uint64
 	var over bool
 	e.err = errCutOff
 	defer func() { // also when the store panics: nobody is to wait for what never comes
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		p := &t.shares[c]
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		p := &b.shares[c]
 		p.refill, p.waiting = nil, 0
 		if e.err == nil && n.window != p.window {
 			p.window, p.units = n.window, 0
@@ -37,7 +37,7 @@ func (t *Budget) fetch(ctx context.Context, store sessionstore.Store, c charge, 
 		}
 		close(e.done)
 	}()
-	n, units, over, e.err = t.take(ctx, store, c, w, want)
+	n, units, over, e.err = b.take(ctx, store, c, w, want)
 }
 
 var (

@@ -14,7 +14,7 @@ type Secrets struct {
 	State  aead.Secret // seals the flow into the state parameter
 	Flow   aead.Secret // PKCE verifier and nonce
 	Cookie aead.Secret // secrets of session cookies
-	Hop    aead.Secret // seals a posted answer, and a Need in a URL of ours
+	Relay  aead.Secret // seals a posted answer, and a Need in a URL of ours
 	Page   aead.Secret // page tags
 
 	Binding aead.Secret // bindings: what proves them, and what states are sealed with
@@ -33,7 +33,7 @@ func New(keys sessionstore.Keyring, site string) []Secrets {
 			State:  derive("state"),
 			Flow:   derive("flow"),
 			Cookie: derive("cookie"),
-			Hop:    derive("hop"),
+			Relay:  derive("hop"),
 			Page:   derive("page"),
 
 			Binding: derive("binding"),

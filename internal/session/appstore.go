@@ -25,8 +25,8 @@ func (appStore) DeleteCtx(ctx context.Context, _ string) error {
 		return err
 	}
 	q.mu.Lock()
-	q.Data.deleted = true
-	vs := q.Data.values
+	q.data.deleted = true
+	vs := q.data.values
 	q.mu.Unlock()
 	if vs != nil { // else the caller has kept the context of OnLogin, and its values are not shown any more
 		vs[deletion] = true
@@ -45,8 +45,8 @@ func (appStore) CommitCtx(ctx context.Context, _ string, b []byte, _ time.Time) 
 		return err
 	}
 	q.mu.Lock()
-	deleted, vs := q.Data.deleted, q.Data.values
-	q.Data.deleted = false
+	deleted, vs := q.data.deleted, q.data.values
+	q.data.deleted = false
 	q.mu.Unlock()
 	sn, err := takeSnapshot(deadline, vs, deleted)
 	if err != nil {

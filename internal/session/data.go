@@ -17,24 +17,24 @@ type scsData struct {
 
 	deleted bool // the manager was asked to delete: by Destroy or RenewToken
 
-	Shown *View // to OnLogin, in place of the request's; nil everywhere else
+	preview *View // to OnLogin, in place of the request's; nil everywhere else
 }
 
-// ForeseenBase returns the frames of the session that is shown, which is s if no other is.
-func (q *Request) ForeseenBase(s *View) map[string]string {
+// PreviewBase returns the frames of the session that is shown, which is s if no other is.
+func (q *Request) PreviewBase(s *View) map[string]string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.Data.Shown != nil {
-		s = q.Data.Shown
+	if q.data.preview != nil {
+		s = q.data.preview
 	}
-	return q.Data.Baseline(s)
+	return q.data.baseline(s)
 }
 
-// Foreseen makes s the session whose values are shown; nil: the request's own again.
-func (q *Request) Foreseen(s *View) {
+// Preview makes s the session whose values are shown; nil: the request's own again.
+func (q *Request) Preview(s *View) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.Data = scsData{Shown: s}
+	q.data = scsData{preview: s}
 }
 
 // A frame is a value of the app as it is stored.
@@ -64,8 +64,8 @@ func decode(s *View) (_ map[string]any, _ []frame, unread error) {
 	return m, frames, unread
 }
 
-// Baseline returns the frames of the values that decode returns for s, by key.
-func (d *scsData) Baseline(s *View) map[string]string {
+// baseline returns the frames of the values that decode returns for s, by key.
+func (d *scsData) baseline(s *View) map[string]string {
 	frames := d.frames
 	if d.seen != s { // it has changed since
 		_, frames, _ = decode(s)
@@ -80,12 +80,12 @@ func (d *scsData) Baseline(s *View) map[string]string {
 func (q *Request) loaded() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.Data.loaded != nil
+	return q.data.loaded != nil
 }
 
 // elsewhere reports that what is shown are the values of another session than the request's.
 func (q *Request) elsewhere() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.Data.Shown != nil && q.Data.Shown.ID != q.Now.Load().ID
+	return q.data.preview != nil && q.data.preview.ID != q.Now.Load().ID
 }

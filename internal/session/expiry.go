@@ -42,7 +42,7 @@ func (a *Sessions) touch(s *View, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// rests reports that a request that changed nothing leaves nothing to write about s.
-func (a *Sessions) rests(s *View, now time.Time) bool {
+// upToDate reports that a request that changed nothing leaves nothing to write about s.
+func (a *Sessions) upToDate(s *View, now time.Time) bool {
 	return !s.shown(now) && a.touch(s, now).IsZero()
 }

@@ -36,12 +36,12 @@ const fieldKept = "kept"
 
 const maxKey = 128 - len(prefixApp) // bytes of a session value's key
 
-func (f *Former) Name() string { return cmp.Or(f.Cookie.Name, "session") }
+func (f *Former) CookieName() string { return cmp.Or(f.Cookie.Name, "session") }
 
 // Token returns what r shows; it is "" unless scs can have made it, and if there are two
 // different ones, because then somebody else may have planted one.
 func (f *Former) Token(r *http.Request) (t string) {
-	name, ok := f.Name(), true
+	name, ok := f.CookieName(), true
 	web.Each(r, func(n, v string) bool {
 		if n == name {
 			ok = ok && (t == "" || t == v)
@@ -123,13 +123,13 @@ func takeOverSecret(s *keys.Secrets, token string) (id, secret string) {
 // TakeOverFormer gives the request the session of before, if it shows one and has none of ours.
 func (q *Request) TakeOverFormer() error {
 	a := q.Sessions
-	if q.Brings == "" || q.First.Standing != Absent && q.First.Standing != Unborn {
+	if q.FormerToken == "" || q.First.Standing != Absent && q.First.Standing != Unstored {
 		return nil
 	}
 	// Begun is finished, although the person has closed the tab.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Outer), env.StoreTime)
 	defer cancel()
-	s, err := a.takeOver(ctx, q.Brings)
+	s, err := a.takeOver(ctx, q.FormerToken)
 	if err != nil {
 		return err
 	}
@@ -152,10 +152,10 @@ func (q *Request) TakeOverFormer() error {
 // endFormer ends the session of before that the request shows, if it does, at a sign-out: what could not be
 // taken over is not to come back for whoever uses the browser next.
 func (q *Request) endFormer(ctx context.Context) error {
-	if q.Brings == "" {
+	if q.FormerToken == "" {
 		return nil
 	}
-	if err := q.Sessions.Former.delete(ctx, q.Brings); err != nil {
+	if err := q.Sessions.Former.delete(ctx, q.FormerToken); err != nil {
 		return err
 	}
 	if q.Header.Open() {

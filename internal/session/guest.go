@@ -20,7 +20,7 @@ func (q *Request) create(s *View, sn *Snapshot, set []sessionstore.Field) error 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Outer), env.StoreTime)
 	defer cancel()
 	n := View{ID: s.ID, Secret: s.Secret, Standing: Current, Born: env.Version(), MetaVersion: env.Version()}
-	given := s.Standing == Unborn && !q.renew // RenewToken: whoever else knows the cookie loses it
+	given := s.Standing == Unstored && !q.renew // RenewToken: whoever else knows the cookie loses it
 	if !given {
 		if !q.Header.Open() {
 			return errNoCookie
@@ -67,7 +67,7 @@ func (q *Request) create(s *View, sn *Snapshot, set []sessionstore.Field) error 
 	if err != nil {
 		return fmt.Errorf("middleware: session: %w", err)
 	}
-	q.became(&n, c, n.Meta)
+	q.show(&n, c, n.Meta)
 	if (!given || sn.Persist) && q.Header.Open() { // else the browser has it
 		q.Header.Set(n.ID, n.Secret, n.Meta.Deadline, sn.Persist, q.renew)
 	}

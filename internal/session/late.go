@@ -8,10 +8,10 @@ import (
 	"github.com/returnleg/returnleg/internal/reason"
 )
 
-// Late tells the log what a handler changed after its answer had begun and did not save.
-func (q *Request) Late(path string) {
+// LogLate tells the log what a handler changed after its answer had begun and did not save.
+func (q *Request) LogLate(path string) {
 	q.mu.Lock()
-	loaded, pending := q.Data.loaded != nil, len(q.pages)+len(q.forget) > 0 || q.SignOut || q.renew
+	loaded, pending := q.data.loaded != nil, len(q.pages)+len(q.forget) > 0 || q.SignsOut || q.renew
 	noted := len(q.notes) > 0
 	q.mu.Unlock()
 	if noted {
@@ -23,9 +23,9 @@ func (q *Request) Late(path string) {
 	sn, err := q.Snap()
 	if err == nil && !pending && sn.Modified {
 		q.mu.Lock()
-		base := q.Data.base
+		base := q.data.base
 		if base == nil {
-			base = q.Data.Baseline(q.Now.Load())
+			base = q.data.baseline(q.Now.Load())
 		}
 		q.mu.Unlock()
 		set, del := sn.Diff(base)

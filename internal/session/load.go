@@ -52,7 +52,7 @@ func (a *Sessions) Load(ctx context.Context, sid, secret string) (View, error) {
 	if s.Standing == Absent {
 		for i := range a.Env.Ring {
 			if keys.Same(secret, a.Env.Ring[i].First(sid)) {
-				s.Standing = Unborn
+				s.Standing = Unstored
 			}
 		}
 		return s, nil
@@ -63,7 +63,7 @@ func (a *Sessions) Load(ctx context.Context, sid, secret string) (View, error) {
 		return s, nil
 	}
 	if keys.Same(h, s.Meta.Previous) && a.Env.Clock().Before(s.Meta.previousUntil) {
-		s.Standing = Before
+		s.Standing = Superseded
 		if s.Meta.previousSame {
 			s.Standing = Previous
 		}
@@ -81,13 +81,13 @@ func (a *Sessions) view(ctx context.Context, id string, rec sessionstore.Record,
 		return s, err
 	}
 	s.taken = true
-	born, ours := rec.Holds(FieldBorn, a.Env.Site.Own)
+	born, ours := rec.Holds(FieldBorn, a.Env.Site.PackedTag)
 	if !ours {
 		f, ok := rec.Field(FieldBorn)
 		if !ok {
 			return s, nil
 		}
-		if ours, err = a.bore(f); err != nil {
+		if ours, err = a.ofSite(f); err != nil {
 			a.Env.Log.Unread(ctx, Kind, FieldBorn, err)
 		}
 		if !ours {

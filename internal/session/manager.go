@@ -50,7 +50,7 @@ func (s *keySpy) Value(key any) any {
 // present returns what the manager keeps in a context for a session with these values.
 func (a *Sessions) present(s *View, vs map[string]any) any {
 	id := s.ID
-	if id == "" || !s.Opens() && s.Standing != Unborn {
+	if id == "" || !s.Opens() && s.Standing != Unstored {
 		id = "-"
 	}
 	h := &handover{values: vs, deadline: s.Meta.Deadline}
@@ -67,21 +67,21 @@ func (a *Sessions) present(s *View, vs map[string]any) any {
 }
 
 // Scs returns what the manager keeps in a context, decoding it the first time.
-func (q *Request) ManagerData() any {
+func (q *Request) ManagerValue() any {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.Data.loaded == nil {
-		s := q.Look()
-		if q.Data.Shown != nil {
-			s = q.Data.Shown
+	if q.data.loaded == nil {
+		s := q.View()
+		if q.data.preview != nil {
+			s = q.data.preview
 		}
-		q.Data.seen = s
+		q.data.seen = s
 		var unread error
-		q.Data.values, q.Data.frames, unread = decode(s)
+		q.data.values, q.data.frames, unread = decode(s)
 		if unread != nil {
 			q.notes = append(q.notes, func() { q.Sessions.Env.Log.Unread(q.Outer, Kind, prefixApp, unread) })
 		}
-		q.Data.loaded = q.Sessions.present(s, q.Data.values)
+		q.data.loaded = q.Sessions.present(s, q.data.values)
 	}
-	return q.Data.loaded
+	return q.data.loaded
 }

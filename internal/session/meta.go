@@ -77,12 +77,12 @@ func unpackMeta(s string) (Meta, error) {
 
 // BornField makes a record a session of the site.
 func (a *Sessions) BornField(version uint64) sessionstore.Field {
-	return sessionstore.Field{Name: FieldBorn, Value: a.Env.Site.Own, Version: version}
+	return sessionstore.Field{Name: FieldBorn, Value: a.Env.Site.PackedTag, Version: version}
 }
 
-// bore reports that born is of a session of the site. Most are Own, which [sessionstore.Record.Holds] knows
+// ofSite reports that born is of a session of the site. Most are Own, which [sessionstore.Record.Holds] knows
 // without opening it into a string; a later version may say more behind it.
-func (a *Sessions) bore(born sessionstore.Field) (bool, error) {
+func (a *Sessions) ofSite(born sessionstore.Field) (bool, error) {
 	r := packed.Read(born.Value)
 	tag := r.String()
 	return tag == a.Env.Site.Tag, r.Err()

@@ -34,8 +34,8 @@ func unpackPage(s string) (pageState, error) {
 	return p, r.Err()
 }
 
-// Leaving returns the id of the page state that was saved last in this request; "" if none was.
-func (q *Request) Leaving() string {
+// PageID returns the id of the page state that was saved last in this request; "" if none was.
+func (q *Request) PageID() string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.page
@@ -50,7 +50,7 @@ func (q *Request) SavePage(json string) error {
 	if err != nil {
 		return err
 	}
-	s, now := q.Look(), q.Sessions.Env.Clock()
+	s, now := q.View(), q.Sessions.Env.Clock()
 	if err := s.unsavable(); err != nil {
 		q.mu.Lock()
 		q.refused = err
@@ -83,7 +83,7 @@ func (q *Request) ClearPage(id string) bool {
 
 // PageState returns the one of that id, if it is for the request.
 func (q *Request) PageState(id string) (p pageState, ok bool) {
-	s := q.Look()
+	s := q.View()
 	if !keys.Token(id, 16) || !s.Opens() {
 		return p, false
 	}
@@ -101,10 +101,10 @@ func (q *Request) PageState(id string) (p pageState, ok bool) {
 	return p, true
 }
 
-// CameBack returns what a sign-in that ends so, and succeeds, changes besides: the page state of that id now belongs to
+// ReturnFields returns what a sign-in that ends so, and succeeds, changes besides: the page state of that id now belongs to
 // the user who came back, and the other tabs learn how it ended. It comes along from origin, the session in
 // which the sign-in started, where that is another.
-func (a *Sessions) CameBack(s, origin *View, e Ending, page, user string) (set []sessionstore.Field, del []string) {
+func (a *Sessions) ReturnFields(s, origin *View, e Ending, page, user string) (set []sessionstore.Field, del []string) {
 	set, del = a.EndingFields(s, e)
 	if page == "" {
 		return set, del

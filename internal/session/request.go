@@ -12,10 +12,10 @@ import (
 
 // A Request is what one request has to do with its session. It is part of the request's context: see outer.
 type Request struct {
-	Sessions *Sessions
-	Outer    context.Context // the request's: what the app's hooks and the log are given
-	Header   Header          // of its answer
-	Brings   string          // the cookie of a session of before, if it shows one
+	Sessions    *Sessions
+	Outer       context.Context // the request's: what the app's hooks and the log are given
+	Header      Header          // of its answer
+	FormerToken string          // the cookie of a session of before, if it shows one
 
 	First View                 // as it was loaded
 	Now   atomic.Pointer[View] // as it is now: &first until something was saved
@@ -24,17 +24,17 @@ type Request struct {
 	FromFormer bool        // the session is that of a [Former]'s cookie
 	TookOver   bool        // it was taken over just now
 
-	mu      sync.Mutex // guards what follows, and saving
-	Data    scsData
-	pages   []sessionstore.Field // page states to save
-	forget  []string             // page states to forget
-	page    string               // id of the one saved last
-	SignOut bool                 // to be done with the next save
-	renew   bool                 // likewise
-	left    bool                 // it has signed out
-	refused error                // why a page state was not kept
-	saved   error                // what the latest explicit save returned
-	notes   []func()             // events that the log has to be told
+	mu        sync.Mutex // guards what follows, and saving
+	data      scsData
+	pages     []sessionstore.Field // page states to save
+	forget    []string             // page states to forget
+	page      string               // id of the one saved last
+	SignsOut  bool                 // to be done with the next save
+	renew     bool                 // likewise
+	signedOut bool                 // it has signed out
+	refused   error                // why a page state was not kept
+	saved     error                // what the latest explicit save returned
+	notes     []func()             // events that the log has to be told
 }
 
 // A Header takes the cookies of an answer. It is called while the visit is locked, so that a record is not left without its cookie.
@@ -52,8 +52,8 @@ type Header interface {
 	ClearFormer()
 }
 
-// Enter makes q the visit of a request to the sessions s: outer is the request's context, and h the header of its answer.
-func (q *Request) Enter(s *Sessions, outer context.Context, h Header) {
+// Init makes q the visit of a request to the sessions s: outer is the request's context, and h the header of its answer.
+func (q *Request) Init(s *Sessions, outer context.Context, h Header) {
 	q.Sessions, q.Outer, q.Header = s, outer, h
 	q.Now.Store(&q.First)
 }
@@ -61,8 +61,8 @@ func (q *Request) Enter(s *Sessions, outer context.Context, h Header) {
 // SignedIn reports that somebody is signed in.
 func (q *Request) SignedIn() bool { return q.Now.Load().SignedIn() }
 
-// Look returns the session as it is now. Once somebody looked at it, the answer depends on the cookie.
-func (q *Request) Look() *View {
+// View returns the session as it is now. Once somebody looked at it, the answer depends on the cookie.
+func (q *Request) View() *View {
 	q.Varied.Store(true)
 	return q.Now.Load()
 }
@@ -74,16 +74,16 @@ func (q *Request) Locked(f func()) {
 	f()
 }
 
-// Changed shows a change that was made of the record to the rest of the request.
-func (q *Request) Changed(c sessionstore.Change) {
+// ShowChange shows a change that was made of the record to the rest of the request.
+func (q *Request) ShowChange(c sessionstore.Change) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.Now.Load()
-	q.became(now, c, now.Meta)
+	q.show(now, c, now.Meta)
 }
 
-// Learn shows a field that was changed to the rest of the request, if somebody is signed in.
-func (q *Request) Learn(f sessionstore.Field) {
+// ShowField shows a field that was changed to the rest of the request, if somebody is signed in.
+func (q *Request) ShowField(f sessionstore.Field) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := *q.Now.Load()
@@ -98,8 +98,8 @@ func (q *Request) Learn(f sessionstore.Field) {
 	q.Now.Store(&s)
 }
 
-// became notes what c made of s, for the rest of the request.
-func (q *Request) became(s *View, c sessionstore.Change, m Meta) {
+// show notes what c made of s, for the rest of the request.
+func (q *Request) show(s *View, c sessionstore.Change, m Meta) {
 	n := *s
 	c.If = nil
 	if rec, err := s.Record.Apply(c); err == nil {

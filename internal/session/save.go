@@ -21,9 +21,9 @@ func (q *Request) Commit(safe bool, status int) error {
 	if err == nil {
 		err = q.refused
 	}
-	asked := !safe || q.renew || q.SignOut
+	asked := !safe || q.renew || q.SignsOut
 	q.mu.Unlock()
-	if !errors.Is(err, ErrNotSaved) || status < http.StatusBadRequest && asked && !q.left {
+	if !errors.Is(err, ErrNotSaved) || status < http.StatusBadRequest && asked && !q.signedOut {
 		return err
 	}
 	q.Sessions.Env.Log.Visitor(q.Outer, slog.LevelInfo, "session not saved", NotSavedReason(err))
@@ -58,7 +58,7 @@ func (q *Request) drop(sn *Snapshot) {
 	defer q.mu.Unlock()
 	q.pages, q.forget, q.renew, q.refused = nil, nil, false, nil
 	if sn.Modified {
-		q.Data.base = sn.frames
+		q.data.base = sn.frames
 	}
 }
 
@@ -67,28 +67,28 @@ func (q *Request) drop(sn *Snapshot) {
 func (q *Request) write(sn Snapshot) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.SignOut = q.SignOut || sn.ended
+	q.SignsOut = q.SignsOut || sn.ended
 	q.renew = q.renew || sn.renewed
 
 	s := q.Now.Load()
-	if q.SignOut {
+	if q.SignsOut {
 		if err := q.end(s); err != nil {
 			return err
 		}
-		q.SignOut, q.renew, q.left = false, false, true
-		q.Data.left(s, sn.ended)
-		if s.Standing < Before || s.entitled { // else it was not the request's to end, nor is the cookie to replace
+		q.SignsOut, q.renew, q.signedOut = false, false, true
+		q.data.sessionEnded(s, sn.ended)
+		if s.Standing < Superseded || s.entitled { // else it was not the request's to end, nor is the cookie to replace
 			s = &View{}
 			q.Now.Store(s)
 		}
 	}
-	if sn.Modified && q.Data.Shown != nil && q.Data.Shown.ID != s.ID {
+	if sn.Modified && q.data.preview != nil && q.data.preview.ID != s.ID {
 		return fmt.Errorf("%w: what OnLogin changes is saved with the sign-in", ErrNotSaved)
 	}
-	if q.Data.base == nil && sn.Modified {
-		q.Data.base = q.Data.Baseline(s)
+	if q.data.base == nil && sn.Modified {
+		q.data.base = q.data.baseline(s)
 	}
-	set, del := sn.Diff(q.Data.base)
+	set, del := sn.Diff(q.data.base)
 	slices.Sort(q.forget) // by two calls of SavePage, or of ClearPage: a change names a field once
 	set, del = append(set, q.pages...), append(del, slices.Compact(q.forget)...)
 
@@ -109,7 +109,7 @@ func (q *Request) write(sn Snapshot) error {
 	}
 	q.pages, q.forget, q.renew = nil, nil, false
 	if sn.Modified {
-		q.Data.base = sn.frames
+		q.data.base = sn.frames
 	}
 	return nil
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/returnleg/returnleg/internal/env"
 )
 
-// Leave signs out with the next save, and takes what is in the session out of the manager.
-func (q *Request) Leave() {
+// SignOut signs out with the next save, and takes what is in the session out of the manager.
+func (q *Request) SignOut() {
 	q.empty()
 	q.mu.Lock()
-	q.SignOut = true
+	q.SignsOut = true
 	q.mu.Unlock()
 }
 
@@ -23,18 +23,18 @@ func (q *Request) empty() {
 	if s := q.Now.Load(); q.elsewhere() || !q.loaded() && !s.Opens() {
 		return
 	}
-	_ = q.ManagerData()
+	_ = q.ManagerValue()
 	sn, err := q.Snap()
 	if err != nil {
 		return // nor can it be saved, which the request hears then
 	}
 	q.mu.Lock()
-	q.SignOut, q.renew = q.SignOut || sn.ended, q.renew || sn.renewed
-	base := q.Data.base
+	q.SignsOut, q.renew = q.SignsOut || sn.ended, q.renew || sn.renewed
+	base := q.data.base
 	if base == nil && !sn.ended {
-		base = q.Data.Baseline(q.Now.Load())
+		base = q.data.baseline(q.Now.Load())
 	}
-	q.Data.base = map[string]string{}
+	q.data.base = map[string]string{}
 	q.mu.Unlock()
 	for key, frame := range base {
 		if !sn.Modified || sn.frames[key] == frame {
@@ -70,13 +70,13 @@ func (q *Request) end(s *View) error {
 	return nil
 }
 
-// left notes that the session is over, whose values are still in the manager unless it has emptied them.
+// sessionEnded notes that the session is over, whose values are still in the manager unless it has emptied them.
 // Nobody who comes next is given any: what is saved from now on is what this request itself has put.
-func (d *scsData) left(s *View, emptied bool) {
+func (d *scsData) sessionEnded(s *View, emptied bool) {
 	switch {
 	case emptied || d.loaded == nil:
 		d.base = map[string]string{}
 	case d.base == nil:
-		d.base = d.Baseline(s)
+		d.base = d.baseline(s)
 	}
 }

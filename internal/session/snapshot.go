@@ -24,8 +24,8 @@ type Snapshot struct {
 // while the store is written.
 func (q *Request) Snap() (Snapshot, error) {
 	q.mu.Lock()
-	loaded, deleted := q.Data.loaded, q.Data.deleted
-	q.Data.deleted = false
+	loaded, deleted := q.data.loaded, q.data.deleted
+	q.data.deleted = false
 	q.mu.Unlock()
 	if loaded == nil {
 		return Snapshot{}, nil

@@ -4,11 +4,11 @@ package session
 type Standing uint8
 
 const (
-	Absent   Standing = iota // no cookie, or of a session that is gone
-	Unborn                   // given out at a start; nothing is stored yet
-	Current                  // its present secret
-	Previous                 // the secret before, of the same user at the same level: as good, for a while
-	Before                   // the secret before, from before a sign-in, a step-up or RenewToken: opens nothing
-	Stale                    // a live session, another secret: opens nothing
-	Withheld                 // the path is free of sessions: nothing was looked up
+	Absent     Standing = iota // no cookie, or of a session that is gone
+	Unstored                   // given out at a start; nothing is stored yet
+	Current                    // its present secret
+	Previous                   // the secret before, of the same user at the same level: as good, for a while
+	Superseded                 // the secret before, from before a sign-in, a step-up or RenewToken: opens nothing
+	Stale                      // a live session, another secret: opens nothing
+	Withheld                   // the path is free of sessions: nothing was looked up
 )

@@ -14,7 +14,7 @@ import (
 func (q *Request) Take(key string) (v any, ok bool, err error) {
 	ctx := q.Outer
 	a := q.Sessions
-	s := *q.Look()
+	s := *q.View()
 	name := prefixApp + key
 	loaded := q.loaded()
 	if q.elsewhere() { // what OnLogin takes is gone once the sign-in is saved
@@ -96,9 +96,9 @@ func (q *Request) taken(key string, c sessionstore.Change) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.Now.Load()
-	q.became(s, c, s.Meta)
-	if q.Data.base == nil {
+	q.show(s, c, s.Meta)
+	if q.data.base == nil {
 		return
 	}
-	delete(q.Data.base, key)
+	delete(q.data.base, key)
 }

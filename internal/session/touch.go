@@ -26,34 +26,34 @@ type touchNotes struct {
 }
 
 const (
-	choreRest = 10 * time.Second // or up to thrice that, before a chore that a store lost is done again
-	maxChores = 4096             // in each map: of more, the oldest may be done twice
+	touchRest  = 10 * time.Second // or up to thrice that, before a chore that a store lost is done again
+	maxTouches = 4096             // in each map: of more, the oldest may be done twice
 )
 
 // Take reports whether the caller has to do c, because nobody does.
-func (cs *touchNotes) Take(c TouchNote, now time.Time) bool {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	age := now.Sub(cs.turned).Abs()
-	if len(cs.young) >= maxChores || age >= choreRest {
-		cs.young, cs.older, cs.turned = map[TouchNote]struct{}{}, cs.young, now
+func (t *touchNotes) Take(c TouchNote, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	age := now.Sub(t.turned).Abs()
+	if len(t.young) >= maxTouches || age >= touchRest {
+		t.young, t.older, t.turned = map[TouchNote]struct{}{}, t.young, now
 	}
-	if age >= 2*choreRest {
-		cs.older = nil // nobody has turned them for so long: they are no moment ago
+	if age >= 2*touchRest {
+		t.older = nil // nobody has turned them for so long: they are no moment ago
 	}
-	_, young := cs.young[c]
-	_, older := cs.older[c]
+	_, young := t.young[c]
+	_, older := t.older[c]
 	if young || older {
 		return false
 	}
-	cs.young[c] = struct{}{}
+	t.young[c] = struct{}{}
 	return true
 }
 
 // undone gives c to the next request: the store could not take it.
-func (cs *touchNotes) undone(c TouchNote) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	delete(cs.young, c)
-	delete(cs.older, c)
+func (t *touchNotes) undone(c TouchNote) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.young, c)
+	delete(t.older, c)
 }

@@ -16,7 +16,7 @@ func (a *Sessions) Undo(ctx context.Context, s *View, c *sessionstore.Change) {
 	defer cancel()
 	undo := func(ctx context.Context) error { return a.Env.Write(ctx, key, back) }
 	if err := undo(ctx); err != nil && !env.Contested(err) {
-		a.Env.After(ctx, undoTime, "sign-in not taken back", err, undo)
+		a.Env.Retry(ctx, undoTime, "sign-in not taken back", err, undo)
 	}
 }
 

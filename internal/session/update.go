@@ -27,7 +27,7 @@ type edit struct {
 func (q *Request) update(s *View, sn *Snapshot, set []sessionstore.Field, del []string) error {
 	a := q.Sessions
 	unchanged := len(set)+len(del) == 0 && !sn.Modified && !q.renew
-	if unchanged && (a.rests(s, a.Env.Clock()) || !a.Touches.Take(s.touchNote(), a.Env.Clock())) {
+	if unchanged && (a.upToDate(s, a.Env.Clock()) || !a.Touches.Take(s.touchNote(), a.Env.Clock())) {
 		return nil // as most requests: before anything is made that only a write needs
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Outer), env.StoreTime)
@@ -35,7 +35,7 @@ func (q *Request) update(s *View, sn *Snapshot, set []sessionstore.Field, del []
 	e := edit{
 		Snapshot: sn, set: set, del: del,
 		moved:     sn.Modified && !sn.deadline.Equal(s.Meta.Deadline),
-		remembers: sn.Modified && sn.frames[rememberMe] != q.Data.base[rememberMe],
+		remembers: sn.Modified && sn.frames[rememberMe] != q.data.base[rememberMe],
 		user:      s.Meta.User,
 	}
 	for {
@@ -78,7 +78,7 @@ func (q *Request) update(s *View, sn *Snapshot, set []sessionstore.Field, del []
 		if err != nil {
 			return fmt.Errorf("middleware: session: %w", err)
 		}
-		q.became(s, c, m)
+		q.show(s, c, m)
 		q.sendCookie(s, secret, &m)
 		return nil
 	}
@@ -130,8 +130,8 @@ func (q *Request) reload(ctx context.Context, s *View) (*View, error) {
 		return nil, errGone
 	}
 	again.entitled = true
-	if q.Data.base == nil && q.Data.loaded != nil {
-		q.Data.base = q.Data.Baseline(q.Now.Load()) // what the handler saw
+	if q.data.base == nil && q.data.loaded != nil {
+		q.data.base = q.data.baseline(q.Now.Load()) // what the handler saw
 	}
 	return &again, nil
 }

@@ -24,18 +24,18 @@ func (s *View) SignedIn() bool { return s.Opens() && s.Meta.User != "" }
 
 // Anonymous reports that the request has a session, or could have one, in which nobody is signed in.
 func (s *View) Anonymous() bool {
-	return s.Standing == Unborn || s.Opens() && s.Meta.User == ""
+	return s.Standing == Unstored || s.Opens() && s.Meta.User == ""
 }
 
-// Reborn reports that a start with this cookie gets another session: its own is not there, is not the
+// StartsNew reports that a start with this cookie gets another session: its own is not there, is not the
 // cookie's any more, or is one to which a sign-in would bring whoever knew the cookie before RenewToken.
-func (s *View) Reborn() bool {
-	return s.ID == "" || s.Standing == Absent || s.Standing == Stale || s.Standing == Before && s.Meta.User == ""
+func (s *View) StartsNew() bool {
+	return s.ID == "" || s.Standing == Absent || s.Standing == Stale || s.Standing == Superseded && s.Meta.User == ""
 }
 
 // Replaced reports that the cookie of the request is not the session's any more, and was not when it came.
 func (s *View) Replaced() bool {
-	return (s.Standing == Before || s.Standing == Stale) && !s.entitled
+	return (s.Standing == Superseded || s.Standing == Stale) && !s.entitled
 }
 
 // writable reports whether the request may change the record.
@@ -60,8 +60,8 @@ func (s *View) Lineage() sessionstore.Match {
 	return sessionstore.Match{Name: FieldBorn, Version: s.Born}
 }
 
-// Whose tells the session and its user from others; "" if nobody is signed in.
-func (s *View) Whose() string {
+// Fingerprint tells the session and its user from others; "" if nobody is signed in.
+func (s *View) Fingerprint() string {
 	if !s.SignedIn() {
 		return ""
 	}

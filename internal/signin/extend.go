@@ -91,7 +91,7 @@ func (a *SignIns) add(ctx context.Context, p *session.View, f *Flow, g connectio
 			c.If = append(c.If, sessionstore.Match{Name: session.FieldMeta, Version: p.MetaVersion})
 			c.Set = append(c.Set, sessionstore.Field{Name: session.FieldMeta, Value: m.Pack(), Version: env.Version()})
 		}
-		back, gone := a.sessions.CameBack(p, p, f.ending("signed_in"), f.Page, m.User)
+		back, gone := a.sessions.ReturnFields(p, p, f.ending("signed_in"), f.Page, m.User)
 		c.Set, c.Delete = append(c.Set, back...), gone
 		err := a.env.Write(ctx, p.Key(), c)
 		if err == nil {
@@ -108,7 +108,7 @@ func (a *SignIns) add(ctx context.Context, p *session.View, f *Flow, g connectio
 		if err != nil {
 			return nil, reason.New(reason.Store, err)
 		}
-		if p.Opens() && again.Standing == session.Before && again.Born == p.Born && again.Meta.Renewed.Equal(p.Meta.Renewed) {
+		if p.Opens() && again.Standing == session.Superseded && again.Born == p.Born && again.Meta.Renewed.Equal(p.Meta.Renewed) {
 			again.Standing = session.Previous // the request had a right to the session when it came, and RenewToken took it from nobody
 		}
 		p = &again

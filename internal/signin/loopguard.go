@@ -138,7 +138,7 @@ func (a *SignIns) RetireShown(h http.Header, r *http.Request, passedPath string)
 
 // NotePassed adds to h that the gate of r's path, which has started a sign-in, has let the person through.
 func (a *SignIns) NotePassed(h http.Header, r *http.Request) {
-	if !waiting(&a.app.Cookies, r, a.env.Clock()) || a.app.Cookies.Binds(h) {
+	if !waiting(&a.app.Cookies, r, a.env.Clock()) || a.app.Cookies.SetsBinding(h) {
 		return
 	}
 	path, j := GatePath(r.URL.Path), a.Bindings(r)

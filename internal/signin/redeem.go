@@ -46,7 +46,7 @@ func (a *SignIns) Redeem(ctx context.Context, q *session.Request, b Browser, f *
 	if !a.env.Background.Enter() {
 		return nil, nil, reason.New(reason.Closing, nil)
 	}
-	defer a.env.Background.Callbacks.Done()
+	defer a.env.Background.Tasks.Done()
 
 	// From here on the person's browser does not matter: a code that was sent has to be followed
 	// through, whoever closes a tab meanwhile.
@@ -134,7 +134,7 @@ func (a *SignIns) denied(q *session.Request, f *Flow, refused *providers.Error) 
 	if !a.env.Background.Enter() {
 		return nil, reason.New(reason.Closing, nil)
 	}
-	defer a.env.Background.Callbacks.Done()
+	defer a.env.Background.Tasks.Done()
 	red, err := a.claimDenied(ctx, f)
 	if errors.Is(err, sessionstore.ErrExists) {
 		return nil, nil

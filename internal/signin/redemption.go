@@ -168,7 +168,7 @@ func (a *SignIns) claimUntil(ctx context.Context, f *Flow, until time.Time, tier
 	if !env.Decided(err) { // it may be there: nothing was sent, and nobody need wait for what does not come
 		r.Phase, r.Failure.Code, r.claimed = Failed, reason.Interrupted, r.version
 		c := a.conclusion(r)
-		a.env.After(ctx, RedeemTime, "claim not given up", err, func(ctx context.Context) error {
+		a.env.Retry(ctx, RedeemTime, "claim not given up", err, func(ctx context.Context) error {
 			return a.env.Write(ctx, f.redemption(), c)
 		})
 		return r, err
@@ -207,7 +207,7 @@ func (a *SignIns) conclude(ctx context.Context, f *Flow, r *Redemption) {
 		return err
 	}
 	if err := conclude(ctx); err != nil && !env.Contested(err) {
-		a.env.After(ctx, RedemptionRest, "redemption not concluded", err, conclude)
+		a.env.Retry(ctx, RedemptionRest, "redemption not concluded", err, conclude)
 	}
 }
 

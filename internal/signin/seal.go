@@ -46,7 +46,7 @@ func (a *SignIns) SealRelay(plain []byte) (string, error) {
 		return "", err
 	}
 	k := &a.env.Ring[0]
-	return keys.Text(append([]byte{k.ID}, k.Hop.SealOnce(seed, plain, []byte(a.app.Origin))...)), nil
+	return keys.Text(append([]byte{k.ID}, k.Relay.SealOnce(seed, plain, []byte(a.app.Origin))...)), nil
 }
 
 func (a *SignIns) OpenRelay(s string) (string, bool) {
@@ -56,7 +56,7 @@ func (a *SignIns) OpenRelay(s string) (string, bool) {
 	}
 	for i := range a.env.Ring {
 		if a.env.Ring[i].ID == sealed[0] {
-			if _, plain, err := a.env.Ring[i].Hop.OpenOnce(sealed[1:], []byte(a.app.Origin)); err == nil {
+			if _, plain, err := a.env.Ring[i].Relay.OpenOnce(sealed[1:], []byte(a.app.Origin)); err == nil {
 				return string(plain), true
 			}
 		}

@@ -64,7 +64,7 @@ func Choose(p, f *session.View, user string) winner {
 	switch {
 	case p.SignedIn() && p.Meta.User == user:
 		return winner{Session: *p, Present: p.Secret}
-	case p.Standing == session.Before && p.Meta.User == user:
+	case p.Standing == session.Superseded && p.Meta.User == user:
 		return winner{Session: *p, Present: p.Secret}
 	case p.SignedIn():
 		return winner{How: Renew, Ends: p}
@@ -73,7 +73,7 @@ func Choose(p, f *session.View, user string) winner {
 			return winner{How: Rebind, Session: *f, Present: p.Secret}
 		}
 		return winner{How: Rebind, Session: *f, Present: hashed + f.Meta.Current}
-	case p.Standing == session.Unborn:
+	case p.Standing == session.Unstored:
 		return winner{How: Create, Session: *p, Present: p.Secret}
 	case p.Anonymous():
 		return winner{How: Rebind, Session: *p, Present: p.Secret}
@@ -102,7 +102,7 @@ func (a *SignIns) settle(ctx context.Context, q *session.Request, b Browser, f *
 		a.accounts.Drop(ctx, e)
 		return nil, reason.New(reason.Store, err)
 	}
-	defer q.Foreseen(nil)
+	defer q.Preview(nil)
 	if err := a.admit(ctx, e, g, former); err != nil {
 		a.accounts.Drop(ctx, e)
 		return nil, err
@@ -138,7 +138,7 @@ func (a *SignIns) foresee(ctx context.Context, q *session.Request, f *Flow, user
 	if s.Born != 0 {
 		s.Standing = session.Current // whatever the cookie says: its person is here
 	}
-	q.Foreseen(&s)
+	q.Preview(&s)
 	_, former = s.Record.Field(session.FieldFormer)
 	return former, nil
 }
@@ -200,7 +200,7 @@ func (a *SignIns) attach(ctx context.Context, q *session.Request, b Browser, f *
 	var set []sessionstore.Field
 	var del []string
 	if sn.Modified {
-		set, del = sn.Diff(q.ForeseenBase(&p))
+		set, del = sn.Diff(q.PreviewBase(&p))
 	}
 	var first account.Entry
 	for try := range session.SettleTries {
@@ -312,7 +312,7 @@ func (a *SignIns) signInto(w *winner, p, origin *session.View, f *Flow, g *conne
 		sessionstore.Field{Name: session.FieldMeta, Value: m.Pack(), Version: env.Version()},
 		sessionstore.Field{Name: session.FieldUser, Value: e.Packed[1:]})
 	connection.KeepGrant(s, &c, *g, false, now)
-	back, gone := a.sessions.CameBack(s, origin, f.ending("signed_in"), f.Page, user)
+	back, gone := a.sessions.ReturnFields(s, origin, f.ending("signed_in"), f.Page, user)
 	c.Set, c.Delete = append(c.Set, back...), gone
 	if w.How == Create || w.How == Renew {
 		c.Mode = sessionstore.MustNotExist

@@ -47,7 +47,7 @@ func (a *SignIns) Start(q *session.Request, r *http.Request, d *Departure) (*Beg
 		return nil, err
 	}
 	var out Beginning
-	if s.Reborn() {
+	if s.StartsNew() {
 		id, err := a.env.RandomText(16)
 		if err != nil {
 			return nil, reason.New(reason.Random, err)

@@ -104,8 +104,8 @@ func (c *Cookies) Presented(r *http.Request) (sid, secret string, ok bool) {
 	return sid, secret, true
 }
 
-// Shown returns a hash of what r shows as session cookie, and a value of its own if that is nothing.
-func (c *Cookies) Shown(r *http.Request) string {
+// PresentedHash returns a hash of what r shows as session cookie, and a value of its own if that is nothing.
+func (c *Cookies) PresentedHash(r *http.Request) string {
 	var values []string
 	Each(r, func(name, v string) bool {
 		if name == c.Session {
@@ -150,8 +150,8 @@ func (c *Cookies) Sets(h http.Header) bool {
 	return slices.ContainsFunc(h["Set-Cookie"], func(v string) bool { return strings.HasPrefix(v, c.Session) })
 }
 
-// Binds reports that h sets a binding cookie.
-func (c *Cookies) Binds(h http.Header) bool {
+// SetsBinding reports that h sets a binding cookie.
+func (c *Cookies) SetsBinding(h http.Header) bool {
 	return slices.ContainsFunc(h["Set-Cookie"], func(v string) bool { return strings.HasPrefix(v, c.Binding) })
 }
 

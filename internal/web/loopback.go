@@ -18,9 +18,9 @@ const hostLife = time.Minute
 // hostName is the name of the cookie that keeps a proxy that rewrites Host from turning it into a loop.
 func (c *Cookies) hostName() string { return c.Session + "-host" }
 
-// Misnamed reports that r is the load of a page at another loopback name than BaseURL's, at the same port,
+// WrongLoopbackName reports that r is the load of a page at another loopback name than BaseURL's, at the same port,
 // and was not sent on a moment ago.
-func (a *App) Misnamed(r *http.Request) bool {
+func (a *App) WrongLoopbackName(r *http.Request) bool {
 	if !a.Local || strings.EqualFold(r.Host, a.URL.Host) || r.Method != http.MethodGet || !PageLoad(r) || Prefetch(r) {
 		return false
 	}
@@ -41,8 +41,8 @@ func portOf(u *url.URL) string {
 	return "80"
 }
 
-// ToBaseURL sends r to the same address at BaseURL.
-func (a *App) ToBaseURL(w http.ResponseWriter, r *http.Request) {
+// RedirectToBaseURL sends r to the same address at BaseURL.
+func (a *App) RedirectToBaseURL(w http.ResponseWriter, r *http.Request) {
 	a.Cookies.Set(w.Header(), &http.Cookie{
 		Name: a.Cookies.hostName(), Value: "1", Path: "/", MaxAge: int(hostLife.Seconds()),
 		HttpOnly: true, Secure: a.Cookies.Secure, SameSite: http.SameSiteLaxMode,

@@ -77,12 +77,12 @@ func (a *App) CallbackKeptBack(r *http.Request, session, bound bool) bool {
 	return site == "cross-site" || a.KeptBack(r, session) || !session && bound
 }
 
-// Again answers with a page that loads the same address once more, from our own site this time, so
+// Reload answers with a page that loads the same address once more, from our own site this time, so
 // that the browser sends the Strict cookie along. A redirect would not do: to the browser it is
 // still the other site's navigation. If to is not empty it is loaded instead, a URL of ours. again
 // reports whether it did: not when r is that second load already, reloaded says. A request that is said to come from another site
 // needs no cookie to tell: the second load is same-origin, in every engine.
-func (a *App) Again(w http.ResponseWriter, r *http.Request, to string, reloaded bool) bool {
+func (a *App) Reload(w http.ResponseWriter, r *http.Request, to string, reloaded bool) bool {
 	crossSite := r.Header.Get("Sec-Fetch-Site") == "cross-site"
 	if reloaded && !crossSite {
 		return false
