@@ -7,18 +7,18 @@ import (
 	"github.com/alexedwards/scs/v2"
 )
 
-// appStore is the Store of the app's manager. It sees only calls that the app makes itself.
+// appStore is the Store of the app's manager. Only calls that the app makes on the manager itself arrive here.
 type appStore struct{}
 
 var _ scs.IterableCtxStore = appStore{}
 
-// FindCtx refuses: scs calls it for MergeSession, and for a Load outside of Handler.
+// FindCtx returns [ErrUnsupported]. scs calls it for MergeSession, and for a Load outside of Handler.
 func (appStore) FindCtx(context.Context, string) ([]byte, bool, error) {
 	return nil, false, ErrUnsupported
 }
 
-// DeleteCtx notes the Destroy or RenewToken that calls it; it takes effect when the answer begins.
-// The manager's lock is held.
+// DeleteCtx notes that Destroy or RenewToken was called. It takes effect when the answer begins. The caller
+// holds the manager's lock.
 func (appStore) DeleteCtx(ctx context.Context, _ string) error {
 	q, err := FromContext(ctx)
 	if err != nil {
@@ -28,13 +28,13 @@ func (appStore) DeleteCtx(ctx context.Context, _ string) error {
 	q.data.deleted = true
 	vs := q.data.values
 	q.mu.Unlock()
-	if vs != nil { // else the caller has kept the context of OnLogin, and its values are not shown any more
+	if vs != nil { // nil if the app has kept the context of OnLogin, whose values are not shown any more
 		vs[deletion] = true
 	}
 	return nil
 }
 
-// CommitCtx saves the request's session: the app called Commit. The manager's lock is held.
+// CommitCtx saves the request's session: the app has called Commit. The caller holds the manager's lock.
 func (appStore) CommitCtx(ctx context.Context, _ string, b []byte, _ time.Time) error {
 	q, err := FromContext(ctx)
 	if err != nil {
@@ -55,10 +55,10 @@ func (appStore) CommitCtx(ctx context.Context, _ string, b []byte, _ time.Time) 
 	return q.write(sn)
 }
 
-// AllCtx refuses: the store keeps no list of sessions to walk through.
+// AllCtx returns [ErrUnsupported]: the store has no list of sessions.
 func (appStore) AllCtx(context.Context) (map[string][]byte, error) { return nil, ErrUnsupported }
 
-// The methods without a context are those of scs.Store; scs calls the ones above in their place.
+// Find, Commit, Delete and All make appStore a scs.Store. scs calls the methods with a context in their place.
 func (appStore) Find(string) ([]byte, bool, error) { return nil, false, ErrUnsupported }
 
 func (appStore) Commit(string, []byte, time.Time) error { return ErrUnsupported }
@@ -67,10 +67,10 @@ func (appStore) Delete(string) error { return ErrUnsupported }
 
 func (appStore) All() (map[string][]byte, error) { return nil, ErrUnsupported }
 
-// noCodec is the Codec of the app's manager: what is saved goes through [appStore], not through bytes.
+// noCodec is the Codec of the app's manager. Values are saved through [appStore], not through bytes.
 type noCodec struct{}
 
-// Encode passes the deadline on, which nobody can ask for while the manager is locked.
+// Encode returns the deadline as bytes for [appStore.CommitCtx], which cannot ask the locked manager for it.
 func (noCodec) Encode(deadline time.Time, _ map[string]any) ([]byte, error) {
 	return deadline.MarshalBinary()
 }

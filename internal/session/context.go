@@ -4,10 +4,10 @@ import (
 	"context"
 )
 
-// RequestKey is the key under which a request's context has its visit.
+// RequestKey is the key under which a context holds the [Request] of an HTTP request.
 type RequestKey struct{}
 
-// FromContext returns the visit that ctx belongs to.
+// FromContext returns the [Request] that ctx belongs to. Without one, the error is [ErrNoRequest].
 func FromContext(ctx context.Context) (*Request, error) {
 	q, ok := ctx.Value(RequestKey{}).(*Request)
 	if !ok {

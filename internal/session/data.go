@@ -7,20 +7,21 @@ import (
 	"github.com/returnleg/returnleg/internal/values"
 )
 
-// scsData is the session data as the scs manager sees it.
+// scsData is the session's data as the scs manager sees it.
 type scsData struct {
-	loaded any               // what the manager keeps in a context
-	seen   *View             // whose values it has
-	frames []frame           // what they were decoded from
-	base   map[string]string // the frames of values as they are stored, by key
+	loaded any               // what the manager keeps in a context; nil until it asks
+	seen   *View             // the session whose values it has
+	frames []frame           // the stored form of those values
+	base   map[string]string // the stored form that a save compares with, by key; nil: that of seen
 	values map[string]any    // guarded by the manager's own lock
 
-	deleted bool // the manager was asked to delete: by Destroy or RenewToken
+	deleted bool // Destroy or RenewToken has called appStore.DeleteCtx
 
-	preview *View // to OnLogin, in place of the request's; nil everywhere else
+	preview *View // the session that OnLogin sees in place of the request's; nil outside of OnLogin
 }
 
-// PreviewBase returns the frames of the session that is shown, which is s if no other is.
+// PreviewBase returns the stored values, by key, of the session that [Request.Preview] shows, or of s if it
+// shows none.
 func (q *Request) PreviewBase(s *View) map[string]string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -30,7 +31,8 @@ func (q *Request) PreviewBase(s *View) map[string]string {
 	return q.data.baseline(s)
 }
 
-// Preview makes s the session whose values are shown; nil: the request's own again.
+// Preview makes s the session whose values the app sees, as OnLogin sees those of the session that the sign-in
+// will have. After Preview(nil) the app sees those of the request's own again.
 func (q *Request) Preview(s *View) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -40,9 +42,9 @@ func (q *Request) Preview(s *View) {
 // A frame is a value of the app as it is stored.
 type frame struct{ key, bytes string }
 
-// decode returns the app's values, and what they were decoded from. One that cannot be decoded is
-// lost to this request, and stays as it is in the store: a later version of the app may have written it. unread
-// is about one of those.
+// decode returns the app's values, and the frames that they were decoded from. A value that cannot be decoded
+// is missing from both, and stays in the store as it is: a later version of the app may have written it. unread
+// is the error of one of those.
 func decode(s *View) (_ map[string]any, _ []frame, unread error) {
 	if !s.Opens() {
 		return map[string]any{}, nil, nil
@@ -67,7 +69,7 @@ func decode(s *View) (_ map[string]any, _ []frame, unread error) {
 // baseline returns the frames of the values that decode returns for s, by key.
 func (d *scsData) baseline(s *View) map[string]string {
 	frames := d.frames
-	if d.seen != s { // it has changed since
+	if d.seen != s { // the session has changed since they were decoded
 		_, frames, _ = decode(s)
 	}
 	base := make(map[string]string, len(frames))
@@ -77,13 +79,14 @@ func (d *scsData) baseline(s *View) map[string]string {
 	return base
 }
 
+// loaded reports whether the manager has asked for its data.
 func (q *Request) loaded() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.data.loaded != nil
 }
 
-// elsewhere reports that what is shown are the values of another session than the request's.
+// elsewhere reports whether the app sees the values of another session than the request's.
 func (q *Request) elsewhere() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -8,12 +8,13 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
+// maxEndings is how many endings a session keeps. Each is a field whose name begins with prefixEnd.
 const (
 	maxEndings = 4
 	prefixEnd  = "e:"
 )
 
-// Ending is how a sign-in of this session ended.
+// An Ending is how a sign-in of this session ended.
 type Ending struct {
 	ID       string    `json:"id"`
 	Provider string    `json:"provider"`
@@ -21,7 +22,8 @@ type Ending struct {
 	At       time.Time `json:"at"`
 }
 
-// EndingFields returns the fields that note how a sign-in of s ended just now.
+// EndingFields returns the fields of s that change when a sign-in ends with e now. Fields of the oldest endings
+// are deleted.
 func (a *Sessions) EndingFields(s *View, e Ending) (set []sessionstore.Field, del []string) {
 	b := packed.AppendTime(nil, a.Env.Clock())
 	b = packed.AppendString(b, e.Provider)
@@ -29,6 +31,7 @@ func (a *Sessions) EndingFields(s *View, e Ending) (set []sessionstore.Field, de
 	return []sessionstore.Field{{Name: prefixEnd + e.ID, Value: string(b)}}, oldest(s, prefixEnd, maxEndings-1)
 }
 
+// Endings returns how the latest sign-ins of s ended.
 func (s *View) Endings() []Ending {
 	var es []Ending
 	for f := range s.Record.Prefix(prefixEnd) {
@@ -41,8 +44,8 @@ func (s *View) Endings() []Ending {
 	return es
 }
 
-// oldest returns the names of the fields with that prefix that go so that keep are left. Their
-// values begin with a time.
+// oldest returns the names of the oldest fields with that prefix, so that keep are left without them. The value
+// of such a field begins with a time.
 func oldest(s *View, prefix string, keep int) []string {
 	if s.Born == 0 {
 		return nil

@@ -14,13 +14,14 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// create makes the record of a session that nothing was stored for.
+// create makes a record for the session of a guest for whom nothing was stored yet. The guests' budget may
+// refuse it.
 func (q *Request) create(s *View, sn *Snapshot, set []sessionstore.Field) error {
 	a := q.Sessions
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Outer), env.StoreTime)
 	defer cancel()
 	n := View{ID: s.ID, Secret: s.Secret, Standing: Current, Born: env.Version(), MetaVersion: env.Version()}
-	given := s.Standing == Unstored && !q.renew // RenewToken: whoever else knows the cookie loses it
+	given := s.Standing == Unstored && !q.renew // not after RenewToken: the cookie may be known to others
 	if !given {
 		if !q.Header.Open() {
 			return errNoCookie
@@ -50,12 +51,12 @@ func (q *Request) create(s *View, sn *Snapshot, set []sessionstore.Field) error 
 		err = a.Env.Store.Update(ctx, n.Key(), c)
 	}
 	if given && (errors.Is(err, sessionstore.ErrExists) || errors.Is(err, sessionstore.ErrFull)) {
-		// Another tab of this browser was first, with the last place for a guest maybe.
+		// Another tab of this browser may have been first, and may have had the last place in the budget.
 		again, failed := a.Load(ctx, s.ID, s.Secret)
 		if failed != nil {
 			return failed
 		}
-		if again.Born != 0 { // perhaps somebody has signed in to it since, as to one that was there
+		if again.Born != 0 { // a sign-in may have changed it since, as it may change any session
 			again.entitled = true
 			sn.deadline = again.Meta.Deadline
 			return q.update(&again, sn, set, nil)
@@ -68,13 +69,13 @@ func (q *Request) create(s *View, sn *Snapshot, set []sessionstore.Field) error 
 		return fmt.Errorf("middleware: session: %w", err)
 	}
 	q.show(&n, c, n.Meta)
-	if (!given || sn.Persist) && q.Header.Open() { // else the browser has it
+	if (!given || sn.Persist) && q.Header.Open() { // otherwise the browser has it
 		q.Header.Set(n.ID, n.Secret, n.Meta.Deadline, sn.Persist, q.renew)
 	}
 	return nil
 }
 
-// prolong pays for a longer life of the session of a guest, and reports whether it gets one.
+// prolong pays for a longer life of a guest's session, and reports whether the budget allows it.
 func (q *Request) prolong(ctx context.Context, now time.Time) bool {
 	a := q.Sessions
 	err := a.Guests.Pay(ctx, a.Env.Store, guest.Prolonging, now)
@@ -84,8 +85,8 @@ func (q *Request) prolong(ctx context.Context, now time.Time) bool {
 	return err == nil
 }
 
-// guest reports that s is in the guests' budget. A session that was taken over from another kind never is: strangers
-// cannot make more of those, and they do not fill up with guests.
+// guest reports whether s is in the guests' budget. A session that was taken over from another scs store never
+// is: strangers cannot make more of those.
 func (s *View) guest() bool {
 	if s.Meta.User != "" {
 		return false

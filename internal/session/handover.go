@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// handover is a Store and Codec through which a copy of the manager takes and gives a map.
+// A handover is a scs.Store and a scs.Codec through which a copy of the manager takes or gives a map of values.
 type handover struct {
 	values   map[string]any
 	deadline time.Time

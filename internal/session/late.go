@@ -8,7 +8,8 @@ import (
 	"github.com/returnleg/returnleg/internal/reason"
 )
 
-// LogLate tells the log what a handler changed after its answer had begun and did not save.
+// LogLate logs that a handler has changed the session after its answer began, if the change was not saved. path
+// is the path of the request.
 func (q *Request) LogLate(path string) {
 	q.mu.Lock()
 	loaded, pending := q.data.loaded != nil, len(q.pages)+len(q.forget) > 0 || q.SignsOut || q.renew

@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 
-	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// Find loads the record of id. A record that lacks its own fields, as when the key that sealed
-// them is gone, or in which they cannot be read, is as good as none.
+// Find loads the session of id without a cookie: its standing is [Stale]. A record of another site, or one
+// whose own fields are missing or cannot be read, as when the key that sealed them is gone, counts as [Absent].
 func (a *Sessions) Find(ctx context.Context, id string) (View, error) {
 	rec, err := a.Env.Read(ctx, sessionstore.Key{Kind: Kind, ID: id})
 	return a.view(ctx, id, rec, err)
 }
 
-// FindAll is find for many.
+// FindAll is [Sessions.Find] for several sessions at once.
 func (a *Sessions) FindAll(ctx context.Context, ids []string) ([]View, error) {
 	keys := make([]sessionstore.Key, len(ids))
 	for i, id := range ids {
@@ -38,7 +37,8 @@ func (a *Sessions) FindAll(ctx context.Context, ids []string) ([]View, error) {
 	return ss, nil
 }
 
-// Load returns the session that a cookie with these parts stands for.
+// Load returns the session that a cookie with this id and secret stands for. Only an error of the store is an
+// error: a session that is gone is [Absent].
 func (a *Sessions) Load(ctx context.Context, sid, secret string) (View, error) {
 	rec, err := a.Env.Store.Load(ctx, sessionstore.Key{Kind: Kind, ID: sid})
 	s, err := a.view(ctx, sid, rec, err)
@@ -49,29 +49,12 @@ func (a *Sessions) Load(ctx context.Context, sid, secret string) (View, error) {
 	if s.taken {
 		return s, nil
 	}
-	if s.Standing == Absent {
-		for i := range a.Env.Ring {
-			if keys.Same(secret, a.Env.Ring[i].First(sid)) {
-				s.Standing = Unstored
-			}
-		}
-		return s, nil
-	}
-	h := keys.Hash(secret)
-	if keys.Same(h, s.Meta.Current) {
-		s.Standing = Current
-		return s, nil
-	}
-	if keys.Same(h, s.Meta.Previous) && a.Env.Clock().Before(s.Meta.previousUntil) {
-		s.Standing = Superseded
-		if s.Meta.previousSame {
-			s.Standing = Previous
-		}
-	}
+	s.Standing = a.standing(&s, secret)
 	return s, nil
 }
 
-// view returns the session of id that a load has found. One of another site is none.
+// view returns the session of id for what a load of its record returned. Its standing is [Stale] until a secret
+// is compared, or [Absent].
 func (a *Sessions) view(ctx context.Context, id string, rec sessionstore.Record, err error) (View, error) {
 	s := View{ID: id}
 	if errors.Is(err, sessionstore.ErrNotFound) {
@@ -107,7 +90,7 @@ func (a *Sessions) view(ctx context.Context, id string, rec sessionstore.Record,
 		return s, nil
 	}
 	if m.User != "" {
-		// Nobody is half signed in: who it is that a gate lets through has to be readable, too.
+		// A gate that lets the user through reads this record, too.
 		f, ok := rec.Field(FieldUser)
 		if !ok {
 			return s, nil
@@ -119,6 +102,6 @@ func (a *Sessions) view(ctx context.Context, id string, rec sessionstore.Record,
 	}
 	s.Record, s.Meta, s.Born, s.MetaVersion = rec, m, born, f.Version
 	s.taken = false
-	s.Standing = Stale // until a secret says otherwise
+	s.Standing = Stale
 	return s, nil
 }

@@ -7,21 +7,19 @@ import (
 	"reflect"
 )
 
-// The scs manager is the API that handlers use for their own data. Its LoadAndSave, its writes of
-// the whole session and its codec are not on our path. It is driven through two things that it
-// lets everybody replace:
+// Adopt makes the app's scs manager work on the sessions of a.
 //
-//   - the data that it keeps in a context: a request's context makes it when the manager asks, by
-//     letting a copy of the manager load through [handover], which passes a map instead of bytes;
-//   - Store and Codec: calls that the app makes on the manager itself (Destroy, RenewToken,
-//     Commit) arrive at [appStore].
-
-// Adopt takes the manager over.
+// Handlers use the manager's methods for their own data. Its LoadAndSave, its writes of a whole session and its
+// codec are not used. Two things that every app may replace connect it:
+//
+//   - The data that the manager keeps in a context. [Request.ManagerValue] makes it, with a copy of the manager that
+//     loads through a [handover]: that passes a map instead of bytes.
+//   - Store and Codec. Calls that the app makes on the manager itself (Destroy, RenewToken, Commit) arrive at [appStore].
 func (a *Sessions) Adopt() error {
 	sm := a.Manager
 	sm.Store, sm.Codec = appStore{}, noCodec{}
 
-	// The key under which the manager keeps its data is not exported; it asks a context for it.
+	// scs does not export the key of its data in a context. A load asks the context for it.
 	spy := &keySpy{Context: context.Background()}
 	c := *sm
 	c.Store, c.Codec = &handover{}, &handover{}
@@ -35,11 +33,13 @@ func (a *Sessions) Adopt() error {
 	return nil
 }
 
+// A keySpy is a context that notes the key under which scs looks for its data.
 type keySpy struct {
 	context.Context
 	key any
 }
 
+// Value notes a key of scs, and returns nil.
 func (s *keySpy) Value(key any) any {
 	if s.key == nil && reflect.TypeOf(key).PkgPath() == "github.com/alexedwards/scs/v2" {
 		s.key = key
@@ -47,7 +47,7 @@ func (s *keySpy) Value(key any) any {
 	return nil
 }
 
-// present returns what the manager keeps in a context for a session with these values.
+// present returns what the manager keeps in a context for a session with the values vs.
 func (a *Sessions) present(s *View, vs map[string]any) any {
 	id := s.ID
 	if id == "" || !s.Opens() && s.Standing != Unstored {
@@ -66,7 +66,7 @@ func (a *Sessions) present(s *View, vs map[string]any) any {
 	return ctx.Value(a.ManagerKey)
 }
 
-// Scs returns what the manager keeps in a context, decoding it the first time.
+// ManagerValue returns what the manager keeps in the request's context. The first call decodes the values.
 func (q *Request) ManagerValue() any {
 	q.mu.Lock()
 	defer q.mu.Unlock()

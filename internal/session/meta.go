@@ -10,12 +10,12 @@ import (
 // Kind is the kind of a session's record.
 const Kind = "session"
 
-// Fields of a session's record. Those of the app, of grants and of page states have a name of
-// their own behind the prefix.
+// Fields of a session's record. Values of the app, page states and grants are one field each: a prefix and a
+// name.
 const (
-	FieldBorn  = "born" // its version marks this record among all that ever had its id
-	FieldMeta  = "meta"
-	FieldUser  = "user" // the account, as of the sign-in
+	FieldBorn  = "born" // its version tells this record from every other one with the same id
+	FieldMeta  = "meta" // [Meta]
+	FieldUser  = "user" // the account at the time of the sign-in, for internal/account to read
 	prefixApp  = "v:"
 	prefixPage = "p:"
 )
@@ -23,19 +23,20 @@ const (
 // Meta is what the kit itself keeps of a session.
 type Meta struct {
 	Created, Deadline time.Time
-	Current           string // hash of the cookie's secret
-	Previous          string // hash of the one before it
-	previousUntil     time.Time
-	previousSame      bool   // the user and the level were the same before, and nobody asked for another secret
-	User              string // key of the account; "" while anonymous
-	Provider          string // of the sign-in
+	Current           string    // hash of the cookie's secret
+	Previous          string    // hash of the secret before it; "" if there is none
+	previousUntil     time.Time // the previous secret is worth nothing from then on
+	previousSame      bool      // the previous secret opens the session
+	User              string    // key of the account; "" while anonymous
+	Provider          string    // of the sign-in
 	SignedIn          time.Time
-	ACR               string
+	ACR               string    // of the sign-in
 	Persist           bool      // the cookie outlives the browser
-	Renewed           time.Time // when RenewToken was asked for last
+	Renewed           time.Time // when RenewToken was called last
 	Unseen            bool      // no request has shown the current secret yet
 }
 
+// Pack returns the stored form of m, the value of [FieldMeta].
 func (m *Meta) Pack() string {
 	b := make([]byte, 0, 224)
 	b = packed.AppendTime(b, m.Created)
@@ -54,6 +55,7 @@ func (m *Meta) Pack() string {
 	return string(b)
 }
 
+// unpackMeta returns the Meta that was packed into s.
 func unpackMeta(s string) (Meta, error) {
 	r := packed.Read(s)
 	m := Meta{
@@ -69,19 +71,20 @@ func unpackMeta(s string) (Meta, error) {
 		ACR:           r.String(),
 		Persist:       r.Bool(),
 	}
-	if r.More() { // an earlier version did not note it
+	if r.More() { // an earlier version did not store it
 		m.Renewed, m.Unseen = r.Time(), r.Bool()
 	}
 	return m, r.Err()
 }
 
-// BornField makes a record a session of the site.
+// BornField returns the field that makes a record a session of the site, with that version.
 func (a *Sessions) BornField(version uint64) sessionstore.Field {
 	return sessionstore.Field{Name: FieldBorn, Value: a.Env.Site.PackedTag, Version: version}
 }
 
-// ofSite reports that born is of a session of the site. Most are Own, which [sessionstore.Record.Holds] knows
-// without opening it into a string; a later version may say more behind it.
+// ofSite reports whether born is that of a session of the site. Most are equal to the site's packed tag, which
+// [sessionstore.Record.Holds] compares without opening the value into a string. A later version may store more
+// behind the tag.
 func (a *Sessions) ofSite(born sessionstore.Field) (bool, error) {
 	r := packed.Read(born.Value)
 	tag := r.String()

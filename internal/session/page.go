@@ -8,40 +8,43 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
+// Limits of page states.
 const (
-	maxPage  = 16 << 10
-	maxPages = 8                // per session: the oldest goes
-	pageLife = time.Hour        // before the return: as long as a sign-in may take
-	pageRest = 10 * time.Minute // after it
+	maxPage  = 16 << 10         // bytes of JSON
+	maxPages = 8                // in a session; the oldest is removed first
+	pageLife = time.Hour        // before the sign-in ends: as long as a sign-in may take
+	pageRest = 10 * time.Minute // afterwards
 )
 
-// pageState is what was saved for one page.
-type pageState struct {
+// A PageState is what the app has saved for one page before a sign-in.
+type PageState struct {
 	until time.Time
-	user  string // who saved it; "" nobody
-	JSON  string
+	user  string // the user who saved it; "" if nobody was signed in
+	JSON  string // the saved value
 }
 
-func (p *pageState) field(id string) sessionstore.Field {
+// field returns the field of a session's record that stores p under id.
+func (p *PageState) field(id string) sessionstore.Field {
 	b := packed.AppendTime(nil, p.until)
 	b = packed.AppendString(b, p.user)
 	return sessionstore.Field{Name: prefixPage + id, Value: string(packed.AppendString(b, p.JSON))}
 }
 
-func unpackPage(s string) (pageState, error) {
+// unpackPage returns the page state that was stored as s.
+func unpackPage(s string) (PageState, error) {
 	r := packed.Read(s)
-	p := pageState{until: r.Time(), user: r.String(), JSON: r.String()}
+	p := PageState{until: r.Time(), user: r.String(), JSON: r.String()}
 	return p, r.Err()
 }
 
-// PageID returns the id of the page state that was saved last in this request; "" if none was.
+// PageID returns the id of the page state that this request saved last; "" if it saved none.
 func (q *Request) PageID() string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.page
 }
 
-// SavePage keeps a page state for the sign-in that starts next in this request.
+// SavePage saves a page state for the next sign-in that starts in this request.
 func (q *Request) SavePage(json string) error {
 	if len(json) > maxPage {
 		return ErrPageTooLarge
@@ -57,7 +60,7 @@ func (q *Request) SavePage(json string) error {
 		q.mu.Unlock()
 		return err
 	}
-	p := pageState{until: now.Add(pageLife), JSON: json}
+	p := PageState{until: now.Add(pageLife), JSON: json}
 	if s.SignedIn() {
 		p.user = s.Meta.User
 	}
@@ -70,7 +73,7 @@ func (q *Request) SavePage(json string) error {
 	return nil
 }
 
-// ClearPage forgets the page state of that id, and reports whether it was the request's.
+// ClearPage removes the page state of id, and reports whether the request has it.
 func (q *Request) ClearPage(id string) bool {
 	if _, ok := q.PageState(id); !ok {
 		return false
@@ -81,8 +84,9 @@ func (q *Request) ClearPage(id string) bool {
 	return true
 }
 
-// PageState returns the one of that id, if it is for the request.
-func (q *Request) PageState(id string) (p pageState, ok bool) {
+// PageState returns the page state of id. ok is false if there is none, if it has expired, or if another user
+// saved it.
+func (q *Request) PageState(id string) (p PageState, ok bool) {
 	s := q.View()
 	if !keys.Token(id, 16) || !s.Opens() {
 		return p, false
@@ -101,9 +105,9 @@ func (q *Request) PageState(id string) (p pageState, ok bool) {
 	return p, true
 }
 
-// ReturnFields returns what a sign-in that ends so, and succeeds, changes besides: the page state of that id now belongs to
-// the user who came back, and the other tabs learn how it ended. It comes along from origin, the session in
-// which the sign-in started, where that is another.
+// ReturnFields returns the fields of s that change when a sign-in of user ends with e and succeeds: the ending,
+// and the page state of page, if page is not "". The page state then belongs to user. It is copied from origin,
+// the session in which the sign-in started, if s does not have it.
 func (a *Sessions) ReturnFields(s, origin *View, e Ending, page, user string) (set []sessionstore.Field, del []string) {
 	set, del = a.EndingFields(s, e)
 	if page == "" {

@@ -10,71 +10,75 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// A Request is what one request has to do with its session. It is part of the request's context: see outer.
+// A Request is the part of one HTTP request that has to do with its session. The outermost context of the HTTP
+// request holds it under [RequestKey].
 type Request struct {
 	Sessions    *Sessions
-	Outer       context.Context // the request's: what the app's hooks and the log are given
-	Header      Header          // of its answer
-	FormerToken string          // the cookie of a session of before, if it shows one
+	Outer       context.Context // the outermost context of the request: the app's hooks and the log get it
+	Header      Header          // the cookies of the answer
+	FormerToken string          // the cookie of a former session; "" if the request has none
 
-	First View                 // as it was loaded
-	Now   atomic.Pointer[View] // as it is now: &first until something was saved
+	First View                 // the session as it was loaded
+	Now   atomic.Pointer[View] // the session as it is now: &First until something was saved
 
-	Varied     atomic.Bool // somebody looked at the session
-	FromFormer bool        // the session is that of a [Former]'s cookie
-	TookOver   bool        // it was taken over just now
+	Varied     atomic.Bool // a handler has read the session, so that the answer depends on the cookie
+	FromFormer bool        // the session was found by FormerToken
+	TookOver   bool        // this request has taken over the former session, or has sent its cookie again
 
-	mu        sync.Mutex // guards what follows, and saving
-	data      scsData
+	mu        sync.Mutex           // held while the session is saved; guards what follows
+	data      scsData              // what handlers see through scs
 	pages     []sessionstore.Field // page states to save
 	forget    []string             // page states to forget
-	page      string               // id of the one saved last
-	SignsOut  bool                 // to be done with the next save
-	renew     bool                 // likewise
-	signedOut bool                 // it has signed out
+	page      string               // id of the page state that was saved last
+	SignsOut  bool                 // the next save ends the session
+	renew     bool                 // the next save rotates the secret: RenewToken
+	signedOut bool                 // the request has signed out
 	refused   error                // why a page state was not kept
-	saved     error                // what the latest explicit save returned
-	notes     []func()             // events that the log has to be told
+	saved     error                // what the latest SaveNow returned
+	notes     []func()             // events to log once the lock is free
 }
 
-// A Header takes the cookies of an answer. It is called while the visit is locked, so that a record is not left without its cookie.
+// A Header takes the cookies of an answer. It is called while the request is locked, so that a record is never
+// left without its cookie.
 type Header interface {
-	// open reports that the header can still be changed.
+	// Open reports whether the header can still be changed.
 	Open() bool
 
-	// set gives the browser the cookie of a session. If rotated is set, the one before it is worth nothing.
+	// Set gives the browser the cookie of a session. If rotated is true, the cookie before it opens nothing any
+	// more.
 	Set(id, secret string, expires time.Time, persist, rotated bool)
 
-	// clear takes the cookie of the session away.
+	// Clear removes the cookie of the session.
 	Clear()
 
-	// clearFormer takes the cookie of a session of before away.
+	// ClearFormer removes the cookie of the former session.
 	ClearFormer()
 }
 
-// Init makes q the visit of a request to the sessions s: outer is the request's context, and h the header of its answer.
+// Init makes q ready for a request to the sessions s. outer is the outermost context of the request, and h
+// takes the cookies of its answer.
 func (q *Request) Init(s *Sessions, outer context.Context, h Header) {
 	q.Sessions, q.Outer, q.Header = s, outer, h
 	q.Now.Store(&q.First)
 }
 
-// SignedIn reports that somebody is signed in.
+// SignedIn reports whether a user is signed in.
 func (q *Request) SignedIn() bool { return q.Now.Load().SignedIn() }
 
-// View returns the session as it is now. Once somebody looked at it, the answer depends on the cookie.
+// View returns the session as it is now, and notes that the answer depends on the cookie.
 func (q *Request) View() *View {
 	q.Varied.Store(true)
 	return q.Now.Load()
 }
 
-// Locked calls f while nothing of q is saved.
+// Locked calls f while q saves nothing.
 func (q *Request) Locked(f func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f()
 }
 
-// ShowChange shows a change that was made of the record to the rest of the request.
+// ShowChange lets the rest of the request see a change that was made to the record.
 func (q *Request) ShowChange(c sessionstore.Change) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -82,7 +86,7 @@ func (q *Request) ShowChange(c sessionstore.Change) {
 	q.show(now, c, now.Meta)
 }
 
-// ShowField shows a field that was changed to the rest of the request, if somebody is signed in.
+// ShowField lets the rest of the request see a field that was changed, if a user is signed in.
 func (q *Request) ShowField(f sessionstore.Field) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -98,7 +102,7 @@ func (q *Request) ShowField(f sessionstore.Field) {
 	q.Now.Store(&s)
 }
 
-// show notes what c made of s, for the rest of the request.
+// show makes s, as c has changed it, the session that the rest of the request sees. m is its meta afterwards.
 func (q *Request) show(s *View, c sessionstore.Change, m Meta) {
 	n := *s
 	c.If = nil
@@ -112,17 +116,17 @@ func (q *Request) show(s *View, c sessionstore.Change, m Meta) {
 	q.Now.Store(&n)
 }
 
-// note keeps an event for [request.tell]. The caller holds q.mu: whoever handles the log may ask the
-// session who it is about, and would wait for it for ever.
+// note keeps an event for [Request.tell]. The caller holds q.mu. A handler of the log may ask for the request's
+// user, and would wait for that lock for ever.
 func (q *Request) note(level slog.Level, what string, code string, attrs ...slog.Attr) {
 	log := q.Sessions.Env.Log.Visitor
-	if q.Now.Load().SignedIn() { // who may not be, any more, when the event is told
+	if q.Now.Load().SignedIn() { // judged now: when the event is told, the request may have signed out
 		log = q.Sessions.Env.Log.Event
 	}
 	q.notes = append(q.notes, func() { log(q.Outer, level, what, code, attrs...) })
 }
 
-// tell logs what was noted.
+// tell logs the events that were noted.
 func (q *Request) tell() {
 	q.mu.Lock()
 	notes := q.notes

@@ -6,15 +6,16 @@ import (
 	"github.com/returnleg/returnleg/internal/keys"
 )
 
-// Windows in which the previous secret is still good. Until the browser has shown the new one it
-// may not have received it; requests that left before it did are under way a little longer.
+// The previous secret stays good for previousLife, because the browser may not have received the current one.
+// Once the browser has shown that, requests that it sent before are under way for previousRest at most.
 const (
 	previousLife = 10 * time.Minute
 	previousRest = 30 * time.Second
 )
 
-// Rotate makes secret the current one. The one before it stays as good for a while if keep says so, which
-// it may where the user and the level are the same, and nobody asked for another secret.
+// Rotate makes secret the current one. If keep is true, the secret before it opens the session for a while
+// longer. keep may be true only if the user and the level stay the same, and if the app did not call
+// RenewToken.
 func (m *Meta) Rotate(secret string, keep bool, now time.Time) {
 	h := keys.Hash(secret)
 	if h == m.Current {
@@ -32,8 +33,8 @@ func (m *Meta) seen(now time.Time) {
 	}
 }
 
-// shown reports that the browser has the current secret, which is not noted yet: the previous one, which
-// is still good for long, need not be, and no answer is repeated any more.
+// shown reports whether the request shows that the browser has the current secret, and the record does not say
+// so yet. Then the previous secret ends earlier, and no answer is sent again.
 func (s *View) shown(now time.Time) bool {
 	return s.Standing == Current && (s.Meta.Unseen || s.Meta.Previous != "" && s.Meta.previousUntil.After(now.Add(previousRest)))
 }

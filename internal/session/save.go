@@ -8,10 +8,13 @@ import (
 	"slices"
 )
 
-// Commit saves what the request changed, before its answer begins with that status. A change that cannot be saved,
-// because the session is not the request's or has ended, refuses an answer that would say that it was. One
-// to a request that asked for no change, by its method, which is safe then, RenewToken or a sign-out, is given: a page that counts its
-// visits is as for a visitor. So is one that reports a failure, and that of a request which has signed out.
+// Commit saves what the request changed, before its answer begins with status. safe reports that the method
+// asks for no change.
+//
+// A change that cannot be saved, because the cookie was replaced or the session has ended, is an error only if
+// the answer would claim that it was saved: if status reports success and the request asked for a change, by
+// its method, RenewToken or a sign-out. Other answers go out without it: a page that counts its visits is as
+// for a visitor without a session. So does the answer of a request that has signed out.
 func (q *Request) Commit(safe bool, status int) error {
 	sn, err := q.Snap()
 	if err == nil {
@@ -31,7 +34,7 @@ func (q *Request) Commit(safe bool, status int) error {
 	return nil
 }
 
-// SaveNow saves what the request changed so far.
+// SaveNow saves what the request has changed so far.
 func (q *Request) SaveNow() error {
 	sn, err := q.Snap()
 	if err == nil {
@@ -46,7 +49,7 @@ func (q *Request) SaveNow() error {
 	return err
 }
 
-// Save writes sn and whatever else is to be written, and then tells the log.
+// Save writes sn and everything else that q has to save, and then logs the events of that.
 func (q *Request) Save(sn Snapshot) error {
 	defer q.tell()
 	return q.write(sn)
@@ -62,8 +65,8 @@ func (q *Request) drop(sn *Snapshot) {
 	}
 }
 
-// write is save for a caller who holds the manager's lock: what there is to tell waits for [request.tell].
-// One request writes one thing at a time.
+// write is [Request.Save] for a caller that holds the manager's lock: the events wait for [Request.tell]. One
+// request saves one thing at a time.
 func (q *Request) write(sn Snapshot) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -77,7 +80,7 @@ func (q *Request) write(sn Snapshot) error {
 		}
 		q.SignsOut, q.renew, q.signedOut = false, false, true
 		q.data.sessionEnded(s, sn.ended)
-		if s.Standing < Superseded || s.entitled { // else it was not the request's to end, nor is the cookie to replace
+		if s.Standing < Superseded || s.entitled { // otherwise the request did not end it, and its cookie stays
 			s = &View{}
 			q.Now.Store(s)
 		}
@@ -89,7 +92,7 @@ func (q *Request) write(sn Snapshot) error {
 		q.data.base = q.data.baseline(s)
 	}
 	set, del := sn.Diff(q.data.base)
-	slices.Sort(q.forget) // by two calls of SavePage, or of ClearPage: a change names a field once
+	slices.Sort(q.forget) // two calls may have named a field, and a change may name it once
 	set, del = append(set, q.pages...), append(del, slices.Compact(q.forget)...)
 
 	var err error
@@ -98,7 +101,7 @@ func (q *Request) write(sn Snapshot) error {
 		err = q.update(s, &sn, set, del)
 	case len(set) == 0:
 		q.renew = false
-		return nil // nothing to keep
+		return nil // nothing to save
 	default:
 		if err = s.unsavable(); err == nil {
 			err = q.create(s, &sn, set)

@@ -8,7 +8,7 @@ import (
 	"github.com/returnleg/returnleg/internal/env"
 )
 
-// SignOut signs out with the next save, and takes what is in the session out of the manager.
+// SignOut ends the session with the next save. Its values are gone for the rest of the request at once.
 func (q *Request) SignOut() {
 	q.empty()
 	q.mu.Lock()
@@ -16,8 +16,8 @@ func (q *Request) SignOut() {
 	q.mu.Unlock()
 }
 
-// empty takes the values of the session out of the manager, but for those that this request has put. A value that it puts
-// from now on is told from them by that, although it may be the same.
+// empty removes the values of the session from the manager, but for those that this request has put. A value
+// that the request puts from now on counts as its own, even if it is equal to the one that was there.
 func (q *Request) empty() {
 	a := q.Sessions
 	if s := q.Now.Load(); q.elsewhere() || !q.loaded() && !s.Opens() {
@@ -26,7 +26,7 @@ func (q *Request) empty() {
 	_ = q.ManagerValue()
 	sn, err := q.Snap()
 	if err != nil {
-		return // nor can it be saved, which the request hears then
+		return // the save returns the same error
 	}
 	q.mu.Lock()
 	q.SignsOut, q.renew = q.SignsOut || sn.ended, q.renew || sn.renewed
@@ -43,14 +43,14 @@ func (q *Request) empty() {
 	}
 }
 
-// end signs out.
+// end ends the session s: it deletes the record, and clears the cookies.
 func (q *Request) end(s *View) error {
 	a := q.Sessions
 	if s.Standing == Withheld {
 		return ErrWithheld
 	}
 	if s.Replaced() {
-		return nil // not its session, and the browser's cookie may be a better one by now
+		return nil // the cookie does not open the session, and the browser may have a newer one by now
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Outer), env.StoreTime)
 	defer cancel()
@@ -70,8 +70,9 @@ func (q *Request) end(s *View) error {
 	return nil
 }
 
-// sessionEnded notes that the session is over, whose values are still in the manager unless it has emptied them.
-// Nobody who comes next is given any: what is saved from now on is what this request itself has put.
+// sessionEnded notes that the session s has ended while the manager may still hold its values. The next session
+// of this browser gets none of them: only values that this request itself has put are saved from now on.
+// emptied reports that the manager holds none.
 func (d *scsData) sessionEnded(s *View, emptied bool) {
 	switch {
 	case emptied || d.loaded == nil:

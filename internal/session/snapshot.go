@@ -10,17 +10,18 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// Snapshot is what the manager holds for a request at one moment.
+// A Snapshot is what the manager holds for a request at one moment. The zero value says that nothing was
+// changed.
 type Snapshot struct {
-	frames   map[string]string
+	frames   map[string]string // the values as they are stored, by key
 	deadline time.Time
-	Modified bool
-	ended    bool // by Destroy
-	renewed  bool // by RenewToken
-	Persist  bool // by RememberMe
+	Modified bool // the app has changed something
+	ended    bool // the app has called Destroy
+	renewed  bool // the app has called RenewToken
+	Persist  bool // the app has called RememberMe(true)
 }
 
-// Snap returns what the manager holds for q. Values are encoded under its lock, which is not held
+// Snap returns what the manager holds for q. The values are encoded under the manager's lock, which is not held
 // while the store is written.
 func (q *Request) Snap() (Snapshot, error) {
 	q.mu.Lock()
@@ -47,7 +48,7 @@ func (q *Request) Snap() (Snapshot, error) {
 	return sn, nil
 }
 
-// takeSnapshot encodes vs. The manager's lock is held.
+// takeSnapshot encodes vs. The caller holds the manager's lock.
 func takeSnapshot(deadline time.Time, vs map[string]any, deleted bool) (Snapshot, error) {
 	sn := Snapshot{deadline: deadline, Modified: true, frames: make(map[string]string, len(vs))}
 	if deleted {
@@ -68,13 +69,14 @@ func takeSnapshot(deadline time.Time, vs map[string]any, deleted bool) (Snapshot
 	return sn, nil
 }
 
-// deletion marks the map in a call of Destroy or RenewToken, which both begin by deleting:
-// afterwards Destroy has emptied the map, RenewToken has not.
+// deletion marks the map of values during Destroy and RenewToken, which both delete the session in the store
+// first. Afterwards, Destroy has emptied the map, and RenewToken has not.
 const deletion = "\x00deletion"
 
-const rememberMe = "__rememberMe" // where scs keeps it
+const rememberMe = "__rememberMe" // the key of scs for RememberMe
 
-// Diff returns the fields that differ from base, and the names of those that are gone.
+// Diff returns the fields of values that differ from base, and the names of the fields whose values are gone.
+// base has the stored values by key.
 func (sn *Snapshot) Diff(base map[string]string) (set []sessionstore.Field, del []string) {
 	if !sn.Modified {
 		return nil, nil

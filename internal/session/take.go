@@ -10,14 +10,14 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// Take removes the value of key and returns it, in one step.
+// Take removes the value of key from the session and returns it, in one step: of several requests, one gets it.
 func (q *Request) Take(key string) (v any, ok bool, err error) {
 	ctx := q.Outer
 	a := q.Sessions
 	s := *q.View()
 	name := prefixApp + key
 	loaded := q.loaded()
-	if q.elsewhere() { // what OnLogin takes is gone once the sign-in is saved
+	if q.elsewhere() { // in OnLogin: the value is gone once the sign-in is saved
 		s, loaded = View{}, true
 	}
 	if loaded {
@@ -31,7 +31,7 @@ func (q *Request) Take(key string) (v any, ok bool, err error) {
 	}
 	for {
 		if s.entitled && !s.Opens() {
-			return nil, false, errReplaced // what there is may have been put since, for others
+			return nil, false, errReplaced // the value may have been put since, for the holder of the new cookie
 		}
 		if !s.Opens() {
 			break
@@ -76,8 +76,8 @@ func (q *Request) Take(key string) (v any, ok bool, err error) {
 	return nil, false, nil
 }
 
-// unsaved returns what the manager holds for key, and whether that is this request's own doing: it
-// has put it, or removed it. A value that was only loaded is not its to give.
+// unsaved returns the value that the manager holds for key, if there is one. own reports whether the request
+// itself has put or removed it: a value that was only loaded has to be taken from the store.
 func (q *Request) unsaved(s *View, key string) (v any, here, own bool) {
 	v, here = q.Sessions.Manager.Get(q.Outer, key), q.Sessions.Manager.Exists(q.Outer, key)
 	f, stored := s.Record.Field(prefixApp + key)
@@ -91,7 +91,7 @@ func (q *Request) unsaved(s *View, key string) (v any, here, own bool) {
 	return v, here, !here || !reflect.DeepEqual(v, old)
 }
 
-// taken notes that Take has removed key.
+// taken notes that Take has removed key with the change c.
 func (q *Request) taken(key string, c sessionstore.Change) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -5,33 +5,34 @@ import (
 	"time"
 )
 
-// A TouchNote is what a request that changed nothing writes about its session: that the browser has its new
-// secret, or that the session is used. It is told by what was read, which differs once it is done.
+// A TouchNote stands for what a request that changed nothing writes about its session: that the browser has the
+// current secret, or that the session is used. Its fields are what the request has read, which differs after
+// the write.
 type TouchNote struct {
 	Born, Meta uint64 // versions
 	Expires    int64
 }
 
+// touchNote returns the note of a touch of s.
 func (s *View) touchNote() TouchNote {
 	return TouchNote{s.Born, s.MetaVersion, s.Record.Expires.UnixMilli()}
 }
 
-// touchNotes are those that a request of this process does, or did a moment ago. Requests that come
-// together, as those of a page do after a sign-in, have all read that there is one; the store would take
-// it from the first of them, and refuse the others.
-type touchNotes struct {
+// TouchNotes are the touches that this process writes, or wrote a moment ago. Requests that come together, such
+// as those of one page, all find that a touch is due. The store would accept one and refuse the others.
+type TouchNotes struct {
 	mu           sync.Mutex
 	young, older map[TouchNote]struct{}
-	turned       time.Time
+	turned       time.Time // when young became older
 }
 
 const (
-	touchRest  = 10 * time.Second // or up to thrice that, before a chore that a store lost is done again
-	maxTouches = 4096             // in each map: of more, the oldest may be done twice
+	touchRest  = 10 * time.Second // a touch that the store lost is written again after this, or up to three times this
+	maxTouches = 4096             // in each map; with more, the oldest may be written twice
 )
 
-// Take reports whether the caller has to do c, because nobody does.
-func (t *touchNotes) Take(c TouchNote, now time.Time) bool {
+// Take reports whether the caller has to write the touch n: no other request of this process writes it.
+func (t *TouchNotes) Take(n TouchNote, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	age := now.Sub(t.turned).Abs()
@@ -39,21 +40,21 @@ func (t *touchNotes) Take(c TouchNote, now time.Time) bool {
 		t.young, t.older, t.turned = map[TouchNote]struct{}{}, t.young, now
 	}
 	if age >= 2*touchRest {
-		t.older = nil // nobody has turned them for so long: they are no moment ago
+		t.older = nil // they are older than a moment
 	}
-	_, young := t.young[c]
-	_, older := t.older[c]
+	_, young := t.young[n]
+	_, older := t.older[n]
 	if young || older {
 		return false
 	}
-	t.young[c] = struct{}{}
+	t.young[n] = struct{}{}
 	return true
 }
 
-// undone gives c to the next request: the store could not take it.
-func (t *touchNotes) undone(c TouchNote) {
+// undone lets the next request write n: the store has not taken it.
+func (t *TouchNotes) undone(n TouchNote) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.young, c)
-	delete(t.older, c)
+	delete(t.young, n)
+	delete(t.older, n)
 }

@@ -8,8 +8,11 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// Undo makes of s what it was before c, if c was made, unless somebody has changed the same in it since. A
-// session that c has made ends.
+// undoTime is as long as a sign-in may take.
+const undoTime = 40 * time.Second
+
+// Undo restores in the record of s what c has changed, if c was made and nothing else has changed the same
+// since. A session that c has made ends.
 func (a *Sessions) Undo(ctx context.Context, s *View, c *sessionstore.Change) {
 	back, key := reversal(s, c), s.Key()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
@@ -20,7 +23,7 @@ func (a *Sessions) Undo(ctx context.Context, s *View, c *sessionstore.Change) {
 	}
 }
 
-// reversal returns the change that undoes c, which was made of s as it is.
+// reversal returns the change that undoes c. s is the session before c.
 func reversal(s *View, c *sessionstore.Change) sessionstore.Change {
 	var back sessionstore.Change
 	if c.Mode == sessionstore.MustExist {
@@ -50,5 +53,3 @@ func reversal(s *View, c *sessionstore.Change) sessionstore.Change {
 	}
 	return back
 }
-
-const undoTime = 40 * time.Second // as long as a sign-in may take

@@ -12,23 +12,23 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// An edit is what a request changes in its session. What the handler changed is judged against what
-// it saw, not against what others have made of it since.
+// An edit is what a request changes in its session. Each change is compared with what the handler saw, not with
+// what other requests have saved since.
 type edit struct {
 	*Snapshot
 	set       []sessionstore.Field
 	del       []string
-	moved     bool   // the deadline is another one
-	remembers bool   // and so is whether the cookie outlives the browser
-	user      string // whose session it was
+	moved     bool   // the deadline changes
+	remembers bool   // RememberMe changes
+	user      string // the user when the handler saw the session
 }
 
-// update changes the record of s.
+// update changes the record of s. It tries again where another request has changed the same.
 func (q *Request) update(s *View, sn *Snapshot, set []sessionstore.Field, del []string) error {
 	a := q.Sessions
 	unchanged := len(set)+len(del) == 0 && !sn.Modified && !q.renew
 	if unchanged && (a.upToDate(s, a.Env.Clock()) || !a.Touches.Take(s.touchNote(), a.Env.Clock())) {
-		return nil // as most requests: before anything is made that only a write needs
+		return nil // most requests end here, before they allocate what a write needs
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Outer), env.StoreTime)
 	defer cancel()
@@ -40,14 +40,14 @@ func (q *Request) update(s *View, sn *Snapshot, set []sessionstore.Field, del []
 	}
 	for {
 		if q.renew && s.Standing != Current {
-			return errReplaced // whoever replaced the cookie would have what the request writes
+			return errReplaced // the holder of the new cookie would get what this request writes
 		}
 		now := a.Env.Clock()
 		secret, m := q.amend(s, &e, now)
 		c := a.change(s, &e, m, now)
-		if e.moved && m.User != "" { // the index first: it must not forget a session that lives on
+		if e.moved && m.User != "" { // the index first: it must not forget a session that still exists
 			err := a.Index.Extend(ctx, m.User, s.ID, m.Deadline)
-			if errors.Is(err, ErrEnded) { // perhaps all others were: try again, and see
+			if errors.Is(err, ErrEnded) { // all sessions of the user were ended, perhaps not this one: try again
 				continue
 			}
 			if err != nil {
@@ -55,7 +55,7 @@ func (q *Request) update(s *View, sn *Snapshot, set []sessionstore.Field, del []
 			}
 		}
 		if s.guest() && a.Guests.Owes(s.Record.Expires, c.Expires, now) && !q.prolong(ctx, now) {
-			c.Expires = time.Time{} // it lasts as long as it would have
+			c.Expires = time.Time{} // the session ends when it would have ended without this request
 			a.Touches.undone(s.touchNote())
 		}
 		if len(c.Set) == 0 && len(c.Delete) == 0 && c.Expires.IsZero() {
@@ -67,7 +67,7 @@ func (q *Request) update(s *View, sn *Snapshot, set []sessionstore.Field, del []
 				a.Touches.undone(s.touchNote())
 				q.note(slog.LevelWarn, "session not touched", reason.Store, slog.Any("error", err))
 			}
-			return nil // the next request will do it
+			return nil // the next request writes it
 		}
 		if env.Contested(err) {
 			if s, err = q.reload(ctx, s); err != nil {
@@ -84,7 +84,7 @@ func (q *Request) update(s *View, sn *Snapshot, set []sessionstore.Field, del []
 	}
 }
 
-// amend returns the secret and the meta that s has after e.
+// amend returns the secret and the meta of s after e.
 func (q *Request) amend(s *View, e *edit, now time.Time) (secret string, m Meta) {
 	secret, m = s.Secret, s.Meta
 	if q.renew {
@@ -104,7 +104,7 @@ func (q *Request) amend(s *View, e *edit, now time.Time) (secret string, m Meta)
 	return secret, m
 }
 
-// change returns the change by which s gets what e says, and m.
+// change returns the change that makes e and m part of the record of s.
 func (a *Sessions) change(s *View, e *edit, m Meta, now time.Time) sessionstore.Change {
 	c := sessionstore.Change{If: []sessionstore.Match{s.Lineage()}, Set: e.set, Delete: e.del, Expires: a.touch(s, now)}
 	if m == s.Meta {
@@ -118,9 +118,9 @@ func (a *Sessions) change(s *View, e *edit, m Meta, now time.Time) sessionstore.
 	return c
 }
 
-// reload returns s as others have made it. What the handler wrote is still taken: the request had a
-// right to write it when it came. What others made of the session it sees only if its cookie still
-// opens it.
+// reload returns s as other requests have changed it. The request may still save its changes, because its
+// cookie opened the session when it came. It reads the changes of others only if its cookie still opens the
+// session.
 func (q *Request) reload(ctx context.Context, s *View) (*View, error) {
 	again, err := q.Sessions.Load(ctx, s.ID, s.Secret)
 	if err != nil {
@@ -131,12 +131,12 @@ func (q *Request) reload(ctx context.Context, s *View) (*View, error) {
 	}
 	again.entitled = true
 	if q.data.base == nil && q.data.loaded != nil {
-		q.data.base = q.data.baseline(q.Now.Load()) // what the handler saw
+		q.data.base = q.data.baseline(q.Now.Load()) // the values that the handler saw
 	}
 	return &again, nil
 }
 
-// sendCookie sends the cookie of s again, if it is another one now.
+// sendCookie sends the cookie of s again if its secret or its lifetime has changed.
 func (q *Request) sendCookie(s *View, secret string, m *Meta) {
 	kept := secret == s.Secret && m.Persist == s.Meta.Persist && m.Deadline.Equal(s.Meta.Deadline)
 	if kept || s.Standing != Current || !q.Header.Open() {
