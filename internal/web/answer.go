@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// PageHeader sets the headers of every page of ours.
+// PageHeader sets the headers that every page of the kit has.
 func PageHeader(h http.Header) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
@@ -17,8 +17,8 @@ func PageHeader(h http.Header) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
 }
 
-// Redirect sends the browser to a URL that is written as it is: http.Redirect would clean it, and
-// what was judged is not what would be sent.
+// Redirect sends the browser to url, which is written as it is: http.Redirect would clean it, so that another
+// URL would be sent than the one that was judged.
 func Redirect(w http.ResponseWriter, url string) {
 	h := w.Header()
 	h.Set("Location", url)
@@ -27,7 +27,7 @@ func Redirect(w http.ResponseWriter, url string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// SetHeader sets a header that is often set already. name is in canonical form.
+// SetHeader sets a header, and allocates nothing if it is set already. name is in canonical form.
 func SetHeader(h http.Header, name, value string) {
 	if vs := h[name]; len(vs) == 1 && vs[0] == value {
 		return
@@ -35,7 +35,7 @@ func SetHeader(h http.Header, name, value string) {
 	h[name] = []string{value}
 }
 
-// LoadAgain writes a page that loads itself again, or to.
+// LoadAgain writes a page that loads itself again, or the URL to if it is not "".
 func LoadAgain(w http.ResponseWriter, to string) {
 	h := w.Header()
 	PageHeader(h)
@@ -47,8 +47,7 @@ func LoadAgain(w http.ResponseWriter, to string) {
 	_, _ = io.WriteString(w, `<!doctype html><meta charset=utf-8><title>One moment</title><meta http-equiv=refresh content="`+html.EscapeString(content)+`">`)
 }
 
-// Safe reports that a request by that method asks for nothing to be changed.
-// RFC 9110, section 9.2.1.
+// Safe reports whether a request by that method asks for no change. RFC 9110, section 9.2.1.
 func Safe(method string) bool {
 	return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace}, method)
 }

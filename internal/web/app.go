@@ -7,20 +7,20 @@ import (
 
 // An App is where the app is, as browsers see it, and the names of its cookies.
 type App struct {
-	URL     *url.URL // scheme and host
-	Origin  string
-	Prefix  string // of the kit's own addresses
-	Home    string
-	Local   bool // the address is loopback
+	URL     *url.URL // scheme and host, as [CheckBaseURL] returns them
+	Origin  string   // of URL
+	Prefix  string   // of the paths of the kit's own addresses
+	Home    string   // the path to go to where no other is known
+	Local   bool     // the host is loopback
 	Cookies Cookies
 }
 
-// RedirectURI is what is registered with the provider of that name.
+// RedirectURI returns the redirect URI that is registered with the provider of that name.
 func (a *App) RedirectURI(provider string) string {
 	return a.Origin + a.Prefix + "/" + provider + "/callback"
 }
 
-// Below returns what follows the prefix in path.
+// Below returns the part of path behind the prefix of the kit's own addresses. ok is false for any other path.
 func (a *App) Below(path string) (rest string, ok bool) {
 	n := len(a.Prefix)
 	if len(path) <= n || path[:n] != a.Prefix || path[n] != '/' {

@@ -10,24 +10,26 @@ import (
 	"github.com/returnleg/returnleg/internal/reason"
 )
 
-// maxOwnForm is more than any form of the kit's own addresses needs: a few names, and a path to return to.
+// maxOwnForm is the longest form that the kit's own addresses accept, in bytes. It is more than they need: a
+// few names, and a path to return to.
 const maxOwnForm = 64 << 10
 
-// bodyTime is how long the body of a request to one of the kit's own addresses may take, whatever the timeouts of
-// the app's server are.
+// bodyTime is how long the body of a request to one of the kit's own addresses may take, whatever the timeouts
+// of the app's server are.
 const bodyTime = 10 * time.Second
 
 var errSlow = errors.New("web: the body did not come in time")
 
-// LimitBody gives the body of r its time. A body that nobody reads counts, too: before it answers, net/http waits for some of
-// it. The connection's next request has the server's own deadlines.
+// LimitBody gives the body of r at most bodyTime. It matters for a body that no handler reads, too: net/http
+// waits for a part of it before it answers. The next request of the connection has the deadlines of the server
+// again.
 func LimitBody(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	}
 }
 
-// ReadBody reads the body of r, of at most so many bytes. Its error is a [*reason.Error].
+// ReadBody reads the body of r, of at most limit bytes. Its error is a [*reason.Error].
 func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.Body == nil || r.ContentLength == 0 {
 		return nil, nil
@@ -42,20 +44,20 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		return nil, reason.New(reason.TooLarge, err)
 	case errors.Is(err, errSlow), errors.As(err, &slow) && slow.Timeout():
 		if r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close") // RFC 9110, section 15.5.9: the rest of it may come yet
+			w.Header().Set("Connection", "close") // RFC 9110, section 15.5.9: the rest of the body may still come
 		}
 		return nil, reason.New(reason.TooSlow, errSlow)
 	}
 	return nil, reason.New(reason.Parameter, err)
 }
 
-// readWithin reads all of body in bodyTime. Where w takes no deadline, a wait that is over leaves the read to
-// the server, which closes the body after the answer.
+// readWithin reads all of body within bodyTime. Where w takes no deadline and the time is over, the read goes
+// on until the server closes the body after the answer.
 func readWithin(w http.ResponseWriter, body io.Reader) ([]byte, error) {
 	c := http.NewResponseController(w)
 	if c.SetReadDeadline(time.Now().Add(bodyTime)) == nil {
 		b, err := io.ReadAll(body)
-		if err == nil { // else net/http would wait for the rest
+		if err == nil { // after an error, the deadline keeps net/http from waiting for the rest
 			_ = c.SetReadDeadline(time.Time{})
 		}
 		return b, err
@@ -79,7 +81,7 @@ func readWithin(w http.ResponseWriter, body io.Reader) ([]byte, error) {
 	}
 }
 
-// ReadForm reads a form that was sent to one of the kit's own addresses.
+// ReadForm reads a form that was sent to one of the kit's own addresses. Its error is a [*reason.Error].
 func ReadForm(w http.ResponseWriter, r *http.Request) error {
 	b, err := ReadBody(w, r, maxOwnForm)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 var varyCookie = []string{"Cookie"}
 
-// Vary says that the answer depends on the cookie.
+// Vary notes in h that the answer depends on the cookies.
 func Vary(h http.Header) {
 	if len(h["Vary"]) == 0 {
 		h["Vary"] = varyCookie[:1:1]
@@ -19,9 +19,9 @@ func Vary(h http.Header) {
 	}
 }
 
-// Uncached makes h that of an answer which no cache keeps, of whatever vendor: a shared one must not hand
-// one person's cookie to another. A header for one kind of cache goes before Cache-Control
-// (RFC 9213), and is taken out.
+// Uncached makes h the header of an answer that no cache keeps, of any vendor: a shared cache must not give the
+// cookie of one user to another. A header for one kind of cache takes precedence over Cache-Control (RFC 9213),
+// and is removed.
 func Uncached(h http.Header) {
 	for name := range h {
 		if name != "Cache-Control" && forCaches(strings.ToLower(name)) {
@@ -31,7 +31,7 @@ func Uncached(h http.Header) {
 	SetHeader(h, "Cache-Control", "no-store")
 }
 
-// forCaches reports that a header of that name, in lower case, tells a cache what to keep.
+// forCaches reports whether a header of that name, in lower case, tells a cache what to keep.
 func forCaches(name string) bool {
 	return strings.HasSuffix(name, "cache-control") || strings.HasSuffix(name, "surrogate-control") || strings.HasSuffix(name, "edge-control") ||
 		name == "expires" || name == "x-accel-expires"

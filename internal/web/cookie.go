@@ -12,21 +12,21 @@ import (
 	"github.com/returnleg/returnleg/internal/keys"
 )
 
-// Cookies are the names and attributes of the two kinds of cookie.
+// Cookies has the names and attributes of the two kinds of cookies.
 type Cookies struct {
-	Session  string // name
-	Binding  string // prefix of names
+	Session  string // name of the session cookie
+	Binding  string // prefix of the names of binding cookies
 	Secure   bool
 	SameSite http.SameSite // of the session cookie; the binding cookie is always Lax
-	Persist  bool
+	Persist  bool          // session cookies outlive the browser
 }
 
 // DefaultPrefix is the path of the kit's own addresses unless the app says otherwise.
 const DefaultPrefix = "/auth"
 
-// NewCookies derives the names from where the app is. A cookie is sent to every port and path of a host:
-// what is in the name keeps two apps apart. On loopback http the prefix __Host- and Secure cannot be
-// relied on.
+// NewCookies derives the names from the address of the app. A browser sends a cookie to every port and path of
+// a host: the port and the prefix in the name keep two apps apart. On loopback http, the prefix __Host- and the
+// attribute Secure do not work in every browser.
 func NewCookies(base *url.URL, prefix, name string, sameSite http.SameSite, persist bool) Cookies {
 	if sameSite != http.SameSiteStrictMode {
 		sameSite = http.SameSiteLaxMode
@@ -47,8 +47,8 @@ func NewCookies(base *url.URL, prefix, name string, sameSite http.SameSite, pers
 	return c
 }
 
-// nameOf returns the part of a cookie's name that says which prefix it belongs to. It has no hyphen: what
-// follows one is the port, or what kind of cookie it is.
+// nameOf returns the part of a cookie's name that stands for the prefix. It has no hyphen, because a hyphen
+// separates the parts of the name.
 func nameOf(prefix string) string {
 	if prefix == DefaultPrefix {
 		return ""
@@ -60,8 +60,8 @@ func nameOf(prefix string) string {
 	return strings.NewReplacer("/", ".", "-", "~").Replace(prefix)
 }
 
-// Each yields the cookies of r as they came. Names are compared byte by byte by the caller: names
-// that only look alike, in other case or behind a space, are not ours.
+// Each yields the cookies of r as they came. The caller compares names byte by byte: a name in another case or
+// behind a space is another name.
 func Each(r *http.Request, yield func(name, value string) bool) {
 	for _, line := range r.Header["Cookie"] {
 		for line != "" {
@@ -84,8 +84,8 @@ func Shows(r *http.Request, name, value string) (found bool) {
 	return found
 }
 
-// Presented returns the session cookie's parts; ok is false if there is none, if it is malformed,
-// or if there are two, because then somebody else may have planted one.
+// Presented returns the id and the secret in the session cookie of r. ok is false if there is none, if it is
+// malformed, or if there are two: another site may have planted one of them.
 func (c *Cookies) Presented(r *http.Request) (sid, secret string, ok bool) {
 	n, value := 0, ""
 	Each(r, func(name, v string) bool {
@@ -104,7 +104,8 @@ func (c *Cookies) Presented(r *http.Request) (sid, secret string, ok bool) {
 	return sid, secret, true
 }
 
-// PresentedHash returns a hash of what r shows as session cookie, and a value of its own if that is nothing.
+// PresentedHash returns a hash of the session cookie of r, valid or not. Without a cookie it returns a fixed
+// text.
 func (c *Cookies) PresentedHash(r *http.Request) string {
 	var values []string
 	Each(r, func(name, v string) bool {
@@ -137,6 +138,7 @@ func (c *Cookies) Clear(h http.Header, name string, sameSite http.SameSite) {
 	c.Set(h, &http.Cookie{Name: name, Path: "/", HttpOnly: true, Secure: c.Secure, SameSite: sameSite, MaxAge: -1, Expires: time.Unix(1, 0)})
 }
 
+// Set adds the cookie k to h, in place of one of the same name.
 func (c *Cookies) Set(h http.Header, k *http.Cookie) {
 	// "Servers SHOULD NOT include more than one Set-Cookie header field in the same response with the
 	// same cookie-name." RFC 6265, section 4.1.1.
@@ -145,17 +147,17 @@ func (c *Cookies) Set(h http.Header, k *http.Cookie) {
 	Uncached(h)
 }
 
-// Sets reports that h sets a cookie of ours.
+// Sets reports whether h sets a cookie of the kit.
 func (c *Cookies) Sets(h http.Header) bool {
 	return slices.ContainsFunc(h["Set-Cookie"], func(v string) bool { return strings.HasPrefix(v, c.Session) })
 }
 
-// SetsBinding reports that h sets a binding cookie.
+// SetsBinding reports whether h sets a binding cookie.
 func (c *Cookies) SetsBinding(h http.Header) bool {
 	return slices.ContainsFunc(h["Set-Cookie"], func(v string) bool { return strings.HasPrefix(v, c.Binding) })
 }
 
-// DropCookie takes a cookie back that h would set.
+// DropCookie removes from h the cookie of that name, if h sets it.
 func DropCookie(h http.Header, name string) {
 	if len(h["Set-Cookie"]) == 0 {
 		return
@@ -167,3 +169,15 @@ func DropCookie(h http.Header, name string) {
 	}
 	h["Set-Cookie"] = kept
 }
+
+// ReplacedMark returns the cookie that marks a browser which has loaded a page with the session cookie of sid
+// and secret after that cookie was replaced. A second such load is told from the first by it.
+func (c *Cookies) ReplacedMark(sid, secret string) *http.Cookie {
+	h := sha256.Sum256([]byte(sid + "." + secret))
+	return &http.Cookie{
+		Name: c.Session + "-replaced", Value: keys.Text(h[:16]), Path: "/", MaxAge: int(markLife.Seconds()),
+		HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+const markLife = 10 * time.Minute

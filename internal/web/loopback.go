@@ -9,17 +9,18 @@ import (
 	"github.com/returnleg/returnleg/internal/returnpath"
 )
 
-// While developing, an app is often opened at localhost where BaseURL says 127.0.0.1, or the other way
-// round. Cookies belong to one host, so a sign-in would fail at the end of the whole trip. This is the
-// one place where Host decides something: between two names of this machine, for the load of a page.
-
+// While an app is developed, it is often opened at localhost where BaseURL says 127.0.0.1, or the other way
+// round. Cookies belong to one host, so the callback would not find those of the start. This is the one place
+// where the Host header decides something: between two names of this machine, for the load of a page.
+//
+// hostLife is how long the cookie lasts that ends a loop: a proxy may rewrite Host.
 const hostLife = time.Minute
 
-// hostName is the name of the cookie that keeps a proxy that rewrites Host from turning it into a loop.
+// hostName returns the name of the cookie that marks a request which was redirected to BaseURL.
 func (c *Cookies) hostName() string { return c.Session + "-host" }
 
-// WrongLoopbackName reports that r is the load of a page at another loopback name than BaseURL's, at the same port,
-// and was not sent on a moment ago.
+// WrongLoopbackName reports whether r loads a page at another loopback name than that of BaseURL, at the same
+// port, and was not redirected a moment ago.
 func (a *App) WrongLoopbackName(r *http.Request) bool {
 	if !a.Local || strings.EqualFold(r.Host, a.URL.Host) || r.Method != http.MethodGet || !PageLoad(r) || Prefetch(r) {
 		return false
@@ -41,7 +42,7 @@ func portOf(u *url.URL) string {
 	return "80"
 }
 
-// RedirectToBaseURL sends r to the same address at BaseURL.
+// RedirectToBaseURL redirects r to the same address at BaseURL.
 func (a *App) RedirectToBaseURL(w http.ResponseWriter, r *http.Request) {
 	a.Cookies.Set(w.Header(), &http.Cookie{
 		Name: a.Cookies.hostName(), Value: "1", Path: "/", MaxAge: int(hostLife.Seconds()),

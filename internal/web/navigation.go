@@ -9,21 +9,20 @@ import (
 	"github.com/returnleg/returnleg/internal/returnpath"
 )
 
-// This file reads what browsers say about a request: the Fetch Metadata headers, Origin and Referer. No
-// script can set them. The engines differ, and a service worker that passes a navigation on changes
-// what they say; the table of TestNavigation has every case that was measured.
-
-// elements are the destinations of a navigation that is not in a tab, and of what is no navigation.
+// elements are the destinations (Sec-Fetch-Dest) of requests that do not load a page in a tab.
+//
+// This file reads what browsers say about a request: the Fetch Metadata headers, Origin and Referer. No script
+// can set them. Browser engines differ, and a service worker that passes a navigation on changes what they say.
+// The table of TestNavigation has every case that was measured.
 var elements = []string{
 	"iframe", "frame", "object", "embed", "fencedframe",
 	"audio", "audioworklet", "font", "image", "json", "manifest", "paintworklet", "report", "script", "serviceworker",
 	"sharedworker", "speculationrules", "style", "track", "video", "webidentity", "websocket", "worker", "xslt",
 }
 
-// PageLoad reports that r is the load of a page in a tab, which may be sent elsewhere, and not a
-// fetch, an image, a frame, or a client that is no browser and asks for something else than HTML.
-// The mode decides. The destination is empty when a service worker has passed the navigation on; what it
-// accepts is still a page.
+// PageLoad reports whether r loads a page in a tab, so that it may be redirected. A fetch, an image and a frame
+// do not, and neither does a client that is no browser and does not ask for HTML. The mode decides. The
+// destination is empty where a service worker has passed the navigation on; Accept still names HTML then.
 func PageLoad(r *http.Request) bool {
 	mode, dest, accept := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest"), r.Header.Get("Accept")
 	switch {
@@ -39,12 +38,14 @@ func PageLoad(r *http.Request) bool {
 	return r.Header.Get("Upgrade") == "" && strings.Contains(accept, "text/html")
 }
 
-// PassedOn reports that r is a navigation that a service worker of the app has sent: it has no
-// destination. In WebKit all else is then the worker's: Sec-Fetch-Site is same-origin whoever the navigation
-// came from, and where that told no referrer, Referer is the worker's script and Origin is ours. In Firefox,
-// Sec-Fetch-Site is, too, and the mode is same-origin, of which no page of another origin makes a request; what
-// it accepts is left. SameSite holds: another site's form has no cookie of ours, and its link no
-// Strict one.
+// PassedOn reports whether r is a navigation that a service worker of the app has passed on: it has no
+// destination.
+//
+// In WebKit, all other headers are those of the worker: Sec-Fetch-Site is same-origin wherever the navigation
+// came from, and if that had no referrer, Referer is the worker's script and Origin is the app's. In Firefox,
+// Sec-Fetch-Site is the worker's, too, and the mode is same-origin, which no page of another origin can use;
+// Accept tells such a navigation from a fetch. SameSite still holds: a form of another site has no cookie of
+// the app, and a link of another site has no Strict one.
 func PassedOn(r *http.Request) bool {
 	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "empty" {
 		return false
@@ -58,22 +59,22 @@ func PassedOn(r *http.Request) bool {
 	return false
 }
 
-// Prefetch reports that nobody has asked to see the answer to r yet.
+// Prefetch reports whether the browser has asked for r before the user asked to see the page.
 func Prefetch(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") || strings.Contains(r.Header.Get("Purpose"), "prefetch") ||
 		strings.Contains(r.Header.Get("X-Moz"), "prefetch")
 }
 
-// CrossOrigin reports that r was sent by a page of another origin than the configured one. Browsers
-// have sent Origin with every POST since 2020, and Sec-Fetch-Site since 2023: what sends neither is
-// no browser, and carries nobody's cookies. Origin comes first: WebKit calls a form of ours that opens a
-// new tab cross-site, and a service worker's navigation same-origin.
+// CrossOrigin reports whether a page of another origin than the configured one has sent r. Browsers have sent
+// Origin with every POST since 2020, and Sec-Fetch-Site since 2023: a client that sends neither is no browser,
+// and has no user's cookies. Origin decides first: WebKit says cross-site for a form of the app that opens a
+// new tab, and same-origin for a navigation that a service worker has passed on.
 func (a *App) CrossOrigin(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	origins := r.Header["Origin"]
 	if len(origins) == 1 && origins[0] == "null" {
-		// A form of a page without referrers comes from "null"; so does one of a sandboxed frame, but
-		// that is never of the same origin, unless a service worker stands between.
+		// A form of a page without referrers comes from "null". So does one of a sandboxed frame, but
+		// that is not same-origin unless a service worker has passed it on.
 		return site != "same-origin" || PassedOn(r)
 	}
 	if len(origins) > 0 {
@@ -82,8 +83,9 @@ func (a *App) CrossOrigin(r *http.Request) bool {
 	return site != "" && site != "same-origin" && site != "none"
 }
 
-// FromElsewhere reports that the navigation r, which shows a session or not, may have been started by a page that is not ours, such as one of
-// another site or of a sibling subdomain. An address that was typed is the person's own.
+// FromElsewhere reports whether a page that is not the app's may have started the navigation r, such as one of
+// another site or of a sibling subdomain. An address that was typed is the user's own. session reports that r
+// has a session.
 func (a *App) FromElsewhere(r *http.Request, session bool) bool {
 	switch site := r.Header.Get("Sec-Fetch-Site"); site {
 	case "none":
@@ -98,18 +100,18 @@ func (a *App) FromElsewhere(r *http.Request, session bool) bool {
 	return true
 }
 
-// Referer returns the address of the page that r came from; "" if there is none that can be come back to.
+// Referer returns the address of the page that r came from; "" if there is none to return to.
 func (a *App) Referer(r *http.Request) string {
 	page, ok := a.OwnPath(r.Referer())
 	path, _, _ := strings.Cut(page, "?")
 	if !ok || PassedOn(r) && strings.HasSuffix(path, "js") {
-		return "" // a service worker's script, in WebKit
+		return "" // in WebKit, the script of a service worker
 	}
 	return page
 }
 
-// address returns u as it was asked for. Browsers send a "\" in a query as it is, where it means no more than
-// its escape.
+// Address returns the path and query of u as they were asked for. A "\" in a query is written as its escape:
+// browsers send it as it is.
 func Address(u *url.URL) string {
 	path, query, found := strings.Cut(u.RequestURI(), "?")
 	if !found {
@@ -118,7 +120,7 @@ func Address(u *url.URL) string {
 	return path + "?" + strings.ReplaceAll(query, `\`, "%5C")
 }
 
-// OwnPath returns the address s if it leads back to the app, as it may be sent.
+// OwnPath returns the address s in the form in which it may be sent, if it leads back to the app.
 func (a *App) OwnPath(s string) (string, bool) {
 	return returnpath.Clean(a.URL, a.Prefix, returnpath.Encode(s))
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// CheckBaseURL returns a base URL as browsers write it.
+// CheckBaseURL returns the base URL s as browsers write it, or an error that says what it has to be.
 func CheckBaseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
@@ -26,9 +26,9 @@ func CheckBaseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// sentAsIs reports that browsers write the host of u as it is, but for what checkBaseURL makes of it.
-// What they would write otherwise is an Origin that no form of ours has: an international name goes in
-// as xn--…, and an address in its shortest form. A star stands for many hosts, and is none.
+// sentAsIs reports whether browsers write the host of u as it is, but for the changes that [CheckBaseURL]
+// makes. If they write another one, no request has the Origin of the base URL: an international name has to be
+// written as xn--…, and an address in its shortest form. A name with a star is no host.
 func sentAsIs(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
 	for _, c := range []byte(host) {
@@ -49,8 +49,8 @@ func sentAsIs(u *url.URL) bool {
 	return port == "" && !strings.HasSuffix(u.Host, ":") || err == nil && n > 0 && port[0] != '0'
 }
 
-// Loopback reports that host is this machine by its name, which browsers take to loopback whatever a resolver
-// says: RFC 6761, section 6.3.
+// Loopback reports whether host is this machine by its name. Browsers take such a name to loopback, whatever a
+// resolver says. RFC 6761, section 6.3.
 func Loopback(host string) bool {
 	if host = strings.ToLower(host); host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
@@ -59,4 +59,5 @@ func Loopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
+// Origin returns the origin of u, as browsers send it.
 func Origin(u *url.URL) string { return u.Scheme + "://" + u.Host }

@@ -9,37 +9,38 @@ import (
 	"github.com/returnleg/returnleg/internal/keys"
 )
 
-// A browser keeps a Strict session cookie back when another site has had a part in the navigation. What
-// Sec-Fetch-Site says is no sure sign of that: Firefox and WebKit keep it back, too, when an address
-// that was typed led through another site, which they call "none"; and so does WebKit when it reloads. So
-// a request that shows no session is answered once with a page that loads itself again. That load is
-// from our own site, and has the cookie if there is one.
-
+// A browser does not send a Strict session cookie with a navigation in which another site had a part.
+// Sec-Fetch-Site does not tell for sure: Firefox and WebKit say "none" where a typed address led through
+// another site, and do not send the cookie; nor does WebKit when it reloads such a page. So a request without a
+// session is answered once with a page that loads itself again. The second load is from the app's own site, and
+// has the cookie if there is one.
 const (
 	reloadLife  = time.Minute
 	reloadSlots = 16 // cookies of reloads at most, however many tabs come at once
 )
 
-// reloadName returns the name and value of the cookie by which a load of target is known to be the
-// second one. It is Lax, so that every navigation has it.
+// reloadName returns the name and value of the cookie that marks the next load of target as the second one. The
+// cookie is Lax: every navigation has it.
 func (c *Cookies) reloadName(target string) (name, value string) {
 	h := sha256.Sum256([]byte(target))
 	return c.Session + "-reload-" + strconv.Itoa(int(h[0]%reloadSlots)), keys.Text(h[1:])[:8]
 }
 
-// ownName is the name of the cookie that proves, where a service worker hides it, that no other site has had a
-// part in a navigation. It is Strict.
+// ownName returns the name of a Strict cookie. Where a service worker hides where a navigation came from, this
+// cookie proves that no other site had a part in it.
 func (c *Cookies) ownName() string { return c.Session + "-own" }
 
+// SetOwn adds to h the Strict cookie that proves that a navigation comes from the app itself.
 func (c *Cookies) SetOwn(h http.Header) { c.setReload(h, c.ownName(), "1", http.SameSiteStrictMode) }
 
-// strict reports that the session cookie is Strict.
+// strict reports whether the session cookie is Strict.
 func (a *App) strict() bool { return a.Cookies.SameSite == http.SameSiteStrictMode }
 
-// Reloaded reports that r is the second load, and lets the next one be a first again.
+// Reloaded reports whether r is the second load of a page. It clears the mark of that in h, so that the next
+// load is a first one.
 func (a *App) Reloaded(h http.Header, r *http.Request) bool {
 	if !a.strict() {
-		return false // as most apps: at no cost
+		return false // most apps: at no cost
 	}
 	name, value := a.Cookies.reloadName(r.URL.RequestURI())
 	if !Shows(r, name, value) {
@@ -49,13 +50,14 @@ func (a *App) Reloaded(h http.Header, r *http.Request) bool {
 	return true
 }
 
-// KeptBack reports that the browser may have a session cookie that it has not sent with r, which shows a session or not.
+// KeptBack reports whether the browser may have a session cookie that it has not sent with r. session reports
+// that r has a session.
 func (a *App) KeptBack(r *http.Request, session bool) bool {
 	return a.strict() && r.Method == http.MethodGet && !session && !a.bringsStrict(r)
 }
 
-// bringsStrict reports that Strict cookies come along with r, if there are any. Browsers without Fetch
-// Metadata are believed to send them.
+// bringsStrict reports whether the browser has sent its Strict cookies with r. A browser without Fetch Metadata
+// is taken to send them.
 func (a *App) bringsStrict(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "":
@@ -66,9 +68,10 @@ func (a *App) bringsStrict(r *http.Request) bool {
 	return false
 }
 
-// CallbackKeptBack is keptBack for a callback. One that shows a cookie of the sign-in, but no session, was
-// given one when it left: it always looks for it. From another site it looks whatever it shows: whether
-// Strict cookies come along then depends on the engine, and on whether the provider had shown a page.
+// CallbackKeptBack is [App.KeptBack] for a callback. bound reports that r has a binding cookie: a browser that
+// has one, but no session, was given a session at the start, so it is asked again. A callback from another site
+// is always asked again: it depends on the engine, and on whether the provider showed a page, whether Strict
+// cookies came along.
 func (a *App) CallbackKeptBack(r *http.Request, session, bound bool) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	if !a.strict() || r.Method != http.MethodGet || site == "" {
@@ -77,11 +80,12 @@ func (a *App) CallbackKeptBack(r *http.Request, session, bound bool) bool {
 	return site == "cross-site" || a.KeptBack(r, session) || !session && bound
 }
 
-// Reload answers with a page that loads the same address once more, from our own site this time, so
-// that the browser sends the Strict cookie along. A redirect would not do: to the browser it is
-// still the other site's navigation. If to is not empty it is loaded instead, a URL of ours. again
-// reports whether it did: not when r is that second load already, reloaded says. A request that is said to come from another site
-// needs no cookie to tell: the second load is same-origin, in every engine.
+// Reload answers with a page that loads the same address again, so that the browser sends its Strict cookies. A
+// redirect would not do: to the browser, that is still the navigation of the other site. If to is not "", the
+// page loads that URL of the app instead.
+//
+// Reload answers nothing and returns false if r is the second load already, as reloaded reports. A request from
+// another site needs no such mark: its second load is same-origin in every engine.
 func (a *App) Reload(w http.ResponseWriter, r *http.Request, to string, reloaded bool) bool {
 	crossSite := r.Header.Get("Sec-Fetch-Site") == "cross-site"
 	if reloaded && !crossSite {
@@ -103,6 +107,7 @@ func (a *App) Reload(w http.ResponseWriter, r *http.Request, to string, reloaded
 	return true
 }
 
+// setReload adds a cookie that lasts for reloadLife to h.
 func (c *Cookies) setReload(h http.Header, name, value string, sameSite http.SameSite) {
 	c.Set(h, &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: int(reloadLife.Seconds()), HttpOnly: true, Secure: c.Secure, SameSite: sameSite,

@@ -11,32 +11,33 @@ import (
 	"sync/atomic"
 )
 
-// A Hook is called by a [writer] before its answer begins.
+// A Hook is called by a [Writer] before its answer begins, and at its end.
 type Hook interface {
-	// begin makes the header complete, and calls [writer.start]. An error says that the handler's answer must not follow.
+	// Begin completes the header, and calls [Writer.Start]. An error means that the handler's answer must not
+	// follow.
 	Begin(status int) error
 
-	// replace writes an answer in place of the handler's, because begin returned err.
+	// Replace writes an answer in place of the handler's, because Begin returned err.
 	Replace(err error)
 
-	// late is called when the handler has returned and its answer had begun before.
+	// Late is called when the handler returns after its answer has begun.
 	Late()
 }
 
-// A Writer is the response writer of a handler. It calls its hook once before the answer begins: at the first final
-// header, at a flush, and before a connection is taken over. Not at 1xx: those are hints on the way.
+// A Writer is the response writer of a handler. It calls its hook once before the answer begins: at the first
+// final header, at a flush, and before a connection is taken over. A 1xx status does not begin the answer.
 type Writer struct {
 	http.ResponseWriter
 	Hook    Hook
-	Refusal error       // of writes after the answer was replaced
-	Begun   atomic.Bool // the header has left, or was taken over
+	Refusal error       // what a write returns after the answer was replaced
+	Begun   atomic.Bool // the header has left, or the connection was taken over
 	failed  bool        // the answer was replaced
 }
 
-// Format writes what it is, for every verb: behind it is the request.
+// Format writes the name of the type for every verb: the request behind it is not for a log.
 func (*Writer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "web.Writer") }
 
-// Unwrap lets http.ResponseController reach what this writer does not do itself.
+// Unwrap lets http.ResponseController reach the methods of the server's own writer.
 func (w *Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Open returns the header while it can still be changed, and nil afterwards.
@@ -50,7 +51,7 @@ func (w *Writer) Open() http.Header {
 // Start notes that the header is about to leave.
 func (w *Writer) Start() { w.Begun.Store(true) }
 
-// begin calls the hook, before an answer with that status. It reports whether the handler's answer may follow.
+// begin calls the hook before an answer with that status. It reports whether the handler's answer may follow.
 func (w *Writer) begin(status int) bool {
 	if w.Begun.Load() {
 		return !w.failed
@@ -62,12 +63,12 @@ func (w *Writer) begin(status int) bool {
 	return err == nil
 }
 
-// replace has the hook write another answer.
+// replace lets the hook write another answer.
 func (w *Writer) replace(err error) {
 	w.failed = true
 	replaced := false
 	defer func() {
-		if !replaced { // it panicked, and a handler that recovers from that begins anew: nothing says yet that it was saved
+		if !replaced { // it panicked: a handler that recovers from that begins a new answer
 			w.failed = false
 			w.Begun.Store(false)
 		}
@@ -77,13 +78,14 @@ func (w *Writer) replace(err error) {
 	replaced = true
 }
 
-// representation are the headers that describe the answer which is replaced.
+// representation lists the headers that describe an answer.
 var representation = []string{
 	"Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length",
 	"Content-Location", "Content-Range", "Content-Type", "Etag", "Expires", "Last-Modified", "Location", "Set-Cookie", "Trailer",
 }
 
-// DropRepresentation removes the headers that describe an answer which is replaced, but for those named.
+// DropRepresentation removes the headers that describe an answer, but for those named in but, because another
+// answer follows.
 func DropRepresentation(h http.Header, but ...string) {
 	for _, name := range representation {
 		if !slices.Contains(but, name) {
@@ -103,6 +105,7 @@ func (w *Writer) WriteHeader(status int) {
 	}
 }
 
+// Write begins the answer, and writes b unless the answer was replaced.
 func (w *Writer) Write(b []byte) (int, error) {
 	if !w.begin(http.StatusOK) {
 		return 0, w.Refusal
@@ -110,7 +113,7 @@ func (w *Writer) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// WriteString avoids a copy where the server does.
+// WriteString is Write without a copy, where the server's own writer can do that.
 func (w *Writer) WriteString(s string) (int, error) {
 	if !w.begin(http.StatusOK) {
 		return 0, w.Refusal
@@ -129,10 +132,10 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{w.ResponseWriter}, r)
 }
 
-// Flush is FlushError without the error, for those who ask for an http.Flusher.
+// Flush is FlushError without the error, for a caller that asks for an http.Flusher.
 func (w *Writer) Flush() { _ = w.FlushError() }
 
-// FlushError sends what was written; the answer begins, if it has not.
+// FlushError begins the answer, and sends what was written.
 func (w *Writer) FlushError() error {
 	if !w.begin(http.StatusOK) {
 		return w.Refusal
@@ -140,8 +143,8 @@ func (w *Writer) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Hijack hands the connection over, after the hook was called. A cookie that was set is lost, unless the handler writes
-// the header of this writer itself.
+// Hijack begins the answer, and hands the connection over. A cookie that was set is lost unless the handler
+// writes the header of this writer itself.
 func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !w.begin(http.StatusOK) {
 		return nil, nil, w.Refusal

@@ -1,0 +1,16 @@
+// Package web knows one HTTP request and its answer.
+//
+// It promises:
+//
+//   - A request is judged by headers that no script of another site can set: is it the load of a page, a prefetch, from
+//     another origin, from another site.
+//   - There are two kinds of cookies, session cookies and binding cookies. Their names tell apps on other ports and
+//     prefixes of the same host apart. [Cookies] sets and clears them, and no cache keeps an answer that sets one.
+//   - A redirect is sent exactly as it was judged.
+//   - A [Writer] calls its [Hook] once before the header leaves, so that changes are saved and cookies are set in time.
+//   - The body of a request to the kit's own addresses has a limit of length and of time.
+//
+// It knows no sessions, providers or stores. Their rooms and middleware decide what is answered.
+//
+// The main type is [App]: where the app is, as browsers see it.
+package web
