@@ -5,14 +5,15 @@ import (
 	"sync"
 )
 
-// A Group counts work that a stop of the server waits for.
+// A Group counts the work that a stop of the server waits for. The zero value is ready for use.
 type Group struct {
-	Tasks   sync.WaitGroup // redemptions and refreshes under way
-	Gate    sync.RWMutex   // guards closing, so that nothing is added once Close waits
+	Tasks   sync.WaitGroup // the work under way; work that is under way may add more
+	Gate    sync.RWMutex   // guards Closing, so that nothing enters once Wait waits
 	Closing bool
 }
 
-// Enter counts one piece of work, unless the server is about to stop.
+// Enter adds one to Tasks, unless the server is about to stop. The caller calls Tasks.Done when the work has
+// ended.
 func (g *Group) Enter() bool {
 	g.Gate.RLock()
 	defer g.Gate.RUnlock()
@@ -23,14 +24,14 @@ func (g *Group) Enter() bool {
 	return true
 }
 
-// Stopping reports that the server is about to stop.
+// Stopping reports whether the server is about to stop.
 func (g *Group) Stopping() bool {
 	g.Gate.RLock()
 	defer g.Gate.RUnlock()
 	return g.Closing
 }
 
-// Wait lets nothing more begin, and waits for what is under way. If ctx ends first, its error is returned.
+// Wait lets no new work enter, and waits for the work under way. If ctx ends first, Wait returns its error.
 func (g *Group) Wait(ctx context.Context) error {
 	g.Gate.Lock()
 	g.Closing = true

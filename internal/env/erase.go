@@ -18,7 +18,7 @@ func (e *Env) Erase(ctx context.Context, ks ...sessionstore.Key) error {
 	return e.Store.Delete(ctx, ks...)
 }
 
-// EraseAll is erase for many.
+// EraseAll is [Env.Erase] for many records, which need not be deleted at one moment.
 func (e *Env) EraseAll(ctx context.Context, ks []sessionstore.Key) error {
 	if len(ks) == 0 {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Pause waits for d, or until ctx ends.
+// Pause waits for d, or until ctx ends. Then it returns the error of ctx.
 func Pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -8,20 +8,19 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// writeTries is how often a change is sent that the store may not have got.
+// writeTries is how often a change is sent that the store may not have received.
 const writeTries = 2
 
-// Write makes a change that other changes depend on, as each one of a sign-in does. A store that fails
-// may have made the change all the same. Then the first field of c that has a version has that of this
-// change, which is nobody else's: it is written once more on the condition that it has. If it has not, and
-// the store was not reached, c is tried once more. A change without such a field is one that may be made
-// twice.
+// Write makes a change that other changes depend on, as each change of a sign-in does. A store that returns an
+// error may have made the change. The first field of c with a version tells: no other change has that version.
+// So Write sets this field once more on the condition that it has the version. If it does not, and the store
+// was not reached the first time, c is tried once more. A change without such a field is tried once more if the
+// store was not reached: it may be made twice.
 //
-// To find the version by reading would not do. A store that waits for replicas confirms what is written,
-// and a change that it has not confirmed may be lost in a failover; that of the field is confirmed after
-// c, and so c with it.
+// It would not do to read the version. A store that waits for replicas confirms what is written. A change that
+// it has not confirmed may be lost in a failover. The second write is confirmed after c, and so c with it.
 //
-// An error says that the change was not made, or, where the store has failed again, that nobody knows.
+// An error means that the change was not made or, if the store has failed again, that this is not known.
 func (e *Env) Write(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
 	own, versioned := signed(&c)
 	var lost error
@@ -30,7 +29,7 @@ func (e *Env) Write(ctx context.Context, k sessionstore.Key, c sessionstore.Chan
 		if err == nil || lost == nil && Decided(err) || ctx.Err() != nil {
 			return err
 		}
-		lost = err // what there is may from now on be this change, which came late
+		lost = err // from now on, a conflict may be with this change, which came late
 		if !versioned && Unreached(err) {
 			continue
 		}
@@ -50,8 +49,8 @@ func (e *Env) Write(ctx context.Context, k sessionstore.Key, c sessionstore.Chan
 	return lost
 }
 
-// signed returns the change that confirms c: it is made only where c was. It reports false if c has no
-// field of a version of its own.
+// signed returns the change that confirms c: the store makes it only where it has made c. It returns false if c
+// has no field with a version of its own.
 func signed(c *sessionstore.Change) (sessionstore.Change, bool) {
 	for _, f := range c.Set {
 		if f.Version != 0 {
@@ -64,6 +63,6 @@ func signed(c *sessionstore.Change) (sessionstore.Change, bool) {
 	return sessionstore.Change{}, false
 }
 
-// StoreTime is how long a change of the session may take. It is not bound to the client: what a
-// handler wrote is saved although the person has closed the tab.
+// StoreTime is how long a change of the store may take. It does not end with the request: what a handler wrote
+// is saved although the browser has closed the tab.
 const StoreTime = 5 * time.Second

@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// An allowance bounds the lines that anybody can have written who sends requests: maxLines of one kind in a
-// minute. The rest is counted, and told when the minute is over, so that the log never says less than
-// how often it happened. Events of people who are signed in, and of what the app does in the background, do not
-// come here.
-type allowance struct {
+// An Allowance limits the lines that requests without a signed-in user can cause: maxLines of one kind in a
+// minute. The rest is counted, and reported when the minute is over, so that the log still says how often an
+// event happened. Events of signed-in users and of background tasks are not limited.
+type Allowance struct {
 	Mu    sync.Mutex
-	Kinds map[lineKind]*lineCount
+	Kinds map[lineKind]*lineCount // guarded by Mu
 }
 
+// Limits of the log.
 const (
 	maxLines   = 100
-	maxKinds   = 512 // in a minute; an app may have reasons of its own, and the last of them are counted as one
+	maxKinds   = 512 // in a minute; kinds beyond that are counted as one, because an app may have many reasons of its own
 	lineWindow = time.Minute
 )
 
-// A lineKind is what lines have in common that are counted together. A flood of made-up codes at one provider
-// hides nothing about another one, nor about what the app itself is refused with.
+// A lineKind is what lines that are counted together have in common. A flood of made-up codes at one provider
+// hides nothing about another provider, nor about the app's own refusals.
 type lineKind struct {
 	level          slog.Level
 	what           string
@@ -32,6 +32,7 @@ type lineKind struct {
 	provider, code string
 }
 
+// kindOf returns the kind of a line.
 func kindOf(level slog.Level, what string, code string, attrs []slog.Attr) lineKind {
 	k := lineKind{level: level, what: what, reason: code}
 	for _, attr := range attrs {
@@ -45,14 +46,16 @@ func kindOf(level slog.Level, what string, code string, attrs []slog.Attr) lineK
 	return k
 }
 
+// A lineCount counts the lines of one kind in one minute.
 type lineCount struct {
 	began         time.Time
 	written, left int
 }
 
-// take reports whether a line may be written at now. before is how many were left out in a minute that is over,
-// and first that this line is the first of its minute to be.
-func (l *allowance) take(k lineKind, now time.Time) (kind lineKind, write, first bool, before int) {
+// take reports whether a line of kind k may be written at now, and the kind under which it was counted. before
+// is how many lines were left out in a minute that is over. first is true for the first line that is left out
+// in its minute.
+func (l *Allowance) take(k lineKind, now time.Time) (kind lineKind, write, first bool, before int) {
 	l.Mu.Lock()
 	defer l.Mu.Unlock()
 	c, ok := l.Kinds[k]
@@ -82,8 +85,8 @@ func (l *allowance) take(k lineKind, now time.Time) (kind lineKind, write, first
 	return k, false, c.left == 1, before
 }
 
-// rest returns how many lines of a kind were left out and not told of, and begins to count anew.
-func (l *allowance) rest(k lineKind) int {
+// rest returns how many lines of a kind were left out since they were last reported, and counts anew.
+func (l *Allowance) rest(k lineKind) int {
 	l.Mu.Lock()
 	defer l.Mu.Unlock()
 	c, ok := l.Kinds[k]
@@ -95,7 +98,7 @@ func (l *allowance) rest(k lineKind) int {
 	return n
 }
 
-// Bounded is event for what may come back with every request, whoever sends it.
+// Bounded is [Log.Event] for an event that every request may cause, of any client: its lines are counted.
 func (l *Log) Bounded(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
 	if !l.Logger.Enabled(ctx, level) {
 		return
@@ -103,14 +106,14 @@ func (l *Log) Bounded(ctx context.Context, level slog.Level, what string, code s
 	k, write, first, before := l.Lines.take(kindOf(level, what, code, attrs), l.Now())
 	l.leftOut(k, before)
 	if first {
-		time.AfterFunc(lineWindow, func() { l.leftOut(k, l.Lines.rest(k)) }) // nobody may come who tells
+		time.AfterFunc(lineWindow, func() { l.leftOut(k, l.Lines.rest(k)) }) // there may be no later line that reports it
 	}
 	if write {
 		l.Event(ctx, level, what, code, attrs...)
 	}
 }
 
-// leftOut tells how many lines of a kind were not written.
+// leftOut logs how many lines of a kind were not written.
 func (l *Log) leftOut(k lineKind, n int) {
 	if n == 0 {
 		return
@@ -125,7 +128,7 @@ func (l *Log) leftOut(k lineKind, n int) {
 	l.Event(context.Background(), k.level, "more of an event in the last minute", k.reason, attrs...)
 }
 
-// Flush tells what was left out so far.
+// Flush logs at once how many lines were not written so far.
 func (l *Log) Flush() {
 	l.Lines.Mu.Lock()
 	var kinds []lineKind

@@ -10,16 +10,16 @@ import (
 	"github.com/returnleg/returnleg/providers"
 )
 
-// An Log tells the app's logger what happens.
+// A Log tells the app's logger what happens.
 type Log struct {
 	Logger  *slog.Logger
-	Explain bool // the causes that were found come along: while developing
-	Now     func() time.Time
-	Lines   allowance
+	Explain bool             // add the causes of errors that are known, for a developer
+	Now     func() time.Time // the clock by which minutes of Lines are measured
+	Lines   Allowance
 }
 
-// Event logs what happened. There is no parameter through which a secret could come along: what is
-// added are names, codes and errors of our own.
+// Event logs what happened. Its parameters leave no way for a secret: attrs are names, codes and errors of the
+// kit.
 func (l *Log) Event(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
 	if !l.Logger.Enabled(ctx, level) {
 		return
@@ -33,7 +33,7 @@ func (l *Log) Event(ctx context.Context, level slog.Level, what string, code str
 	l.Logger.LogAttrs(ctx, level, "returnleg: "+what, attrs...)
 }
 
-// explained adds to attrs what is found of the errors in them.
+// explained returns attrs and, for each error in them, the causes that [providers.Explain] finds.
 func explained(attrs []slog.Attr) []slog.Attr {
 	for _, attr := range attrs {
 		err, ok := attr.Value.Any().(error)
@@ -47,8 +47,8 @@ func explained(attrs []slog.Attr) []slog.Attr {
 	return attrs
 }
 
-// Unread logs that a stored value opens and cannot be read: it is in words of another version, or of a type that
-// this build does not know. Like one that does not open it is not there for anybody, and it stays where it is.
+// Unread logs that a stored value opens and cannot be read: another version wrote it, or this build does not
+// know its type. Such a value counts as missing, and stays in the store.
 func (l *Log) Unread(ctx context.Context, kind, field string, err error) {
 	l.Bounded(ctx, slog.LevelWarn, "value not read", reason.Value,
 		slog.String("kind", kind), slog.String("field", field), slog.Any("error", err))

@@ -2,47 +2,43 @@ package guest
 
 import (
 	"context"
-	"errors"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// A Budget keeps the number of guests' sessions below a budget, among all processes that share the
-// store, without ever looking at one of them. A guest is whoever has not signed in: anybody who can
-// reach the app can make it create such a session.
+// A Budget limits the number of guests' sessions, among all processes that share the store, and never reads one
+// of them.
 //
-// Time is cut into windows that are a little longer than a guest's session lasts unused. A session
-// pays a unit in the window in which it is born, and one in each later window in which it is
-// prolonged; its own end tells whether it has paid already. What lives has therefore paid in this
-// window or in the one before, and at most this many do:
+// Time is cut into windows that are a little longer than an unused session of a guest lasts. A session pays one
+// unit in the window in which it is made, and one in each later window in which it is prolonged. Its expiry
+// tells whether it has paid in this window already. So each session that is alive has paid in this window or in
+// the one before, and their number is at most
 //
-//	paid for in the window before + born in this one ≤ budget
+//	units paid in the window before + units paid for births in this window ≤ budget
 //
-// A birth that would break this is refused. Who is there already is prolonged whatever comes: that
-// takes a session from the first summand along, and adds none. Of the budget only half is for the
-// births of one window, so that a rush that ends is over when the window is.
+// A birth that would break this is refused. A session that exists is always prolonged: that moves a unit from
+// the first summand to this window, and makes no new session. Births of one window get at most half of the
+// budget, so that a rush of guests refuses others only until its window ends.
 //
-// The units are counted in one record, by compare-and-set. A process takes a thousandth of the
-// budget at a time, so that it is asked seldom; what is left of that when the window ends is lost.
+// The units are counted in one record, by compare-and-set. A process takes a thousandth of the budget at a
+// time, so that it asks the store seldom. Units that it has left when the window ends are lost.
 type Budget struct {
 	budget uint64
-	idle   time.Duration
-	length time.Duration // of a window
-	Unread func(ctx context.Context, kind, field string, err error)
+	idle   time.Duration                                            // an unused session of a guest lasts for so long
+	length time.Duration                                            // of a window
+	Unread func(ctx context.Context, kind, field string, err error) // logs a count that cannot be read
 
 	mu     sync.Mutex
-	shares [2]share // by charge
+	shares [2]share // by Charge
 }
 
-// New returns the tally of sessions that last for idle. A window is an eighth longer, because
-// the store ends sessions by its clock and a window ends by the fastest one of the processes: the
-// sum holds while none is further ahead of the store than this eighth. While one is, by less than a
-// window, sessions of a third window may be alive, half a budget more. A clock that is behind changes
-// nothing: what it makes ends early.
+// New returns a budget for sessions that last for idle while they are unused. A window is an eighth longer than
+// idle: the store ends sessions by its own clock, and the fastest clock of the processes ends a window. The
+// limit holds while no process is further ahead of the store than this eighth. While one is ahead by more, but
+// by less than a window, sessions of a third window may be alive, which is half a budget more. A clock that is
+// behind does no harm: sessions that it makes end early.
 func New(budget int, idle time.Duration) *Budget {
 	return &Budget{budget: uint64(budget), idle: idle, length: max(idle+idle/8, time.Millisecond)}
 }
@@ -50,20 +46,21 @@ func New(budget int, idle time.Duration) *Budget {
 // A Charge is what a unit is paid for.
 type Charge uint8
 
+// The charges.
 const (
-	Birth Charge = iota
-	Prolonging
+	Birth      Charge = iota // a session is made
+	Prolonging               // a session gets a later expiry
 )
 
-// Owes reports that a guest's session which lasts until then has to pay for a life until expires.
+// Owes reports whether a guest's session that lasts until the time until has to pay for a life until expires.
 func (b *Budget) Owes(until, expires, now time.Time) bool {
-	// It lasts for idle from when it was last prolonged. Where a deadline cuts that short it pays
-	// twice, which is no harm.
+	// The session was last prolonged idle before its end. If its deadline made that earlier, it pays
+	// twice, which does no harm.
 	return expires.After(until) && b.window(until.Add(-b.idle)) < b.window(now)
 }
 
-// Pay takes a unit for a session whose end is counted from now. For a birth it returns
-// [sessionstore.ErrFull] if there is no room; otherwise an error is the store's.
+// Pay takes a unit for a session that is made or prolonged at now. For a birth, the error is
+// [sessionstore.ErrFull] if the budget is used up. Any other error is the store's, or that of ctx.
 func (b *Budget) Pay(ctx context.Context, store sessionstore.Store, c Charge, now time.Time) error {
 	w := b.window(now)
 	for {
@@ -85,106 +82,5 @@ func (b *Budget) Pay(ctx context.Context, store sessionstore.Store, c Charge, no
 	}
 }
 
-// draw takes a unit out of the share. If there is none it returns the refill that brings more, and
-// whether the caller is to run it.
-func (b *Budget) draw(c Charge, w int64) (e *refill, mine bool, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	p := &b.shares[c]
-	switch good := p.good(w); {
-	case good && p.units > 0:
-		p.units--
-		return nil, false, nil
-	case good && p.over && c == Birth:
-		return nil, false, errNoPlace
-	case good && p.over:
-		return nil, false, nil // the whole budget is taken to live on: nothing is left to count
-	}
-	p.waiting++
-	if p.refill == nil {
-		p.refill, mine = &refill{done: make(chan struct{})}, true
-	}
-	return p.refill, mine, nil
-}
-
-// A share holds the units of one process.
-type share struct {
-	window  int64
-	units   uint64
-	over    bool // no more of them are to be had in this window
-	refill  *refill
-	waiting uint64 // how many need a unit when it comes back
-}
-
-// good reports whether p is one for window w, in which the next one's units are as good.
-func (p *share) good(w int64) bool { return p.window == w || p.window == w+1 }
-
+// window returns the window at a time.
 func (b *Budget) window(at time.Time) int64 { return at.UnixMilli() / b.length.Milliseconds() }
-
-// key is another one for windows of another length, which are not the same time.
-func (b *Budget) key() sessionstore.Key {
-	return sessionstore.Key{Kind: kindTally, ID: "guests-" + strconv.FormatInt(b.length.Milliseconds(), 10)}
-}
-
-// take moves up to so many units from the record to this process. It says whether those were the
-// last, and as of which count.
-func (b *Budget) take(
-	ctx context.Context, store sessionstore.Store, c Charge, w int64, want uint64,
-) (n count, units uint64, over bool, err error) {
-	for ctx.Err() == nil {
-		n, ends, err := b.load(ctx, store)
-		if err != nil {
-			return n, 0, false, err
-		}
-		turned := n.turn(w)
-		left := n.left(c, b.budget)
-		units = min(want, left)
-		if units == 0 && !turned {
-			return n, 0, true, nil
-		}
-		n.pay(c, units)
-		err = store.Update(ctx, b.key(), b.change(&n, ends))
-		if err == nil {
-			return n, units, units == left, nil
-		}
-		if !env.Contested(err) {
-			return n, 0, false, err
-		}
-	}
-	return n, 0, false, ctx.Err()
-}
-
-// load returns the count, and when its record ends: never, if there is none.
-func (b *Budget) load(ctx context.Context, store sessionstore.Store) (count, time.Time, error) {
-	rec, err := store.Load(ctx, b.key())
-	if errors.Is(err, sessionstore.ErrNotFound) {
-		return count{}, time.Time{}, nil
-	}
-	if err != nil {
-		return count{}, time.Time{}, err
-	}
-	f, ok := rec.Field(fieldCount)
-	if !ok { // sealed with a key that is gone: it counts anew
-		return count{}, time.Time{}, store.Delete(ctx, b.key())
-	}
-	n, err := unpackCount(f)
-	if err != nil {
-		b.Unread(ctx, kindTally, fieldCount, err)
-	}
-	return n, rec.Expires, nil
-}
-
-// change is that of the record, which ends then, into n. The record is of use until both its windows
-// are over, by the clock that is the furthest ahead.
-func (b *Budget) change(n *count, ends time.Time) sessionstore.Change {
-	c := sessionstore.Change{Set: []sessionstore.Field{n.field()}, Tier: sessionstore.Member}
-	if ends.IsZero() {
-		c.Mode = sessionstore.MustNotExist
-	} else {
-		c.If = []sessionstore.Match{{Name: fieldCount, Version: n.version}}
-	}
-	if e := time.UnixMilli((n.window + 2) * b.length.Milliseconds()); e.After(ends) {
-		c.Expires = e
-	}
-	return c
-}

@@ -5,9 +5,10 @@ import (
 	"crypto/sha256"
 )
 
-// Hash is what the store holds of a secret of 256 bits: opening nothing, and needing no salt.
+// Hash returns the form in which the store keeps a secret of 256 bits. Such a secret cannot be guessed, so the
+// hash needs no salt.
 func Hash(secret string) string {
-	var buf [64]byte // a secret has 43 bytes; a conversion of more than 32 would allocate
+	var buf [64]byte // a secret has 43 bytes, and a conversion of more than 32 allocates
 	if len(secret) > len(buf) {
 		h := sha256.Sum256([]byte(secret))
 		return string(h[:])
@@ -16,5 +17,5 @@ func Hash(secret string) string {
 	return string(h[:])
 }
 
-// Same compares in constant time.
+// Same reports whether a and b are equal and not empty. It compares in constant time.
 func Same(a, b string) bool { return a != "" && hmac.Equal([]byte(a), []byte(b)) }

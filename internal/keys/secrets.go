@@ -7,19 +7,20 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// Secrets are the keys of one ring key, one per purpose and site, so that what is made for one cannot be
-// used as another.
+// Secrets are the keys that are derived from one key of the ring, one for each purpose, for one site. A value
+// that was made for one purpose or site is worthless for another.
 type Secrets struct {
-	ID     byte
+	ID     byte        // of the key of the ring
 	State  aead.Secret // seals the flow into the state parameter
-	Flow   aead.Secret // PKCE verifier and nonce
-	Cookie aead.Secret // secrets of session cookies
-	Relay  aead.Secret // seals a posted answer, and a Need in a URL of ours
-	Page   aead.Secret // page tags
+	Flow   aead.Secret // derives PKCE verifiers and nonces
+	Cookie aead.Secret // derives secrets of session cookies
+	Relay  aead.Secret // seals a relayed form-post answer, and a Need in a URL of the kit
+	Page   aead.Secret // derives page tags
 
-	Binding aead.Secret // bindings: what proves them, and what states are sealed with
+	Binding aead.Secret // proves bindings, and derives from each what seals its states
 }
 
+// New returns the secrets of each key of the ring, in its order, for the site of that name.
 func New(keys sessionstore.Keyring, site string) []Secrets {
 	ss := make([]Secrets, 0, len(keys))
 	for _, k := range keys {
@@ -42,16 +43,16 @@ func New(keys sessionstore.Keyring, site string) []Secrets {
 	return ss
 }
 
-// First returns the secret of a session before its first sign-in. It is derived, so that a browser
-// can be given a session that costs the store nothing, and nobody can invent one.
+// First returns the secret of a session before its first sign-in. It is derived: a browser can be given a
+// session for which nothing is stored, and a client cannot invent one.
 func (s *Secrets) First(sid string) string {
 	m := s.Cookie.Derive("first", sid)
 	return Text(m[:])
 }
 
-// Next returns the secret that follows present when user signs in to the session that was born
-// with that version. It is derived, so that two sign-ins of one person that end together set one
-// and the same cookie: with random secrets the browser may keep the one that has just been replaced.
+// Next returns the secret that follows present when user signs in to the session sid. born is the version of
+// the session's record. The secret is derived, so that two sign-ins of one user that end together set one and
+// the same cookie. Of two random secrets, the browser might keep the one that was just replaced.
 func (s *Secrets) Next(sid, present, user string, born uint64) string {
 	m := s.Cookie.Derive("next", sid, present, user, strconv.FormatUint(born, 36))
 	return Text(m[:])

@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Text is the form in which random and derived bytes travel.
+// Text returns the text form of random or derived bytes: base64url.
 func Text(b []byte) string {
-	var short [64]byte // most are: ids, hashes and secrets need no buffer of their own
+	var short [64]byte // ids, hashes and secrets fit, and need no allocation
 	return string(base64.RawURLEncoding.AppendEncode(short[:0], b))
 }
 
-// texts is the encoding of [text]. Loose bits behind the end are refused.
+// texts decodes what [Text] has encoded. It refuses loose bits at the end.
 var texts = base64.RawURLEncoding.Strict()
 
-// Raw returns the bytes of a text, such as an id, which take a quarter less room than it does. One
-// that [text] would write otherwise is no text: the decoder lets line breaks pass.
+// Raw returns the bytes of a text, which take a quarter less room than it does; nil if [Text] would not write
+// them as s. The decoder skips line breaks, so a text with one is refused first.
 func Raw(s string) []byte {
 	if s == "" || strings.Contains(s, "\r") || strings.Contains(s, "\n") {
 		return nil
@@ -27,7 +27,7 @@ func Raw(s string) []byte {
 	return b
 }
 
-// Token reports that s has n characters, all of base64url.
+// Token reports whether s has n characters, all of base64url.
 func Token(s string, n int) bool {
 	if len(s) != n {
 		return false
@@ -40,7 +40,7 @@ func Token(s string, n int) bool {
 	return true
 }
 
-// Clip returns at most n bytes of s, and no half of a character.
+// Clip returns at most n bytes of s, without half a character at the end.
 func Clip(s string, n int) string {
 	if len(s) <= n {
 		return s

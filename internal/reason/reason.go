@@ -1,72 +1,70 @@
-// Package reason has the codes of what can go wrong, as they are stored, logged and shown to programs. What a person is
-// told about each is the business of the package middleware, whose Reason has the same values.
 package reason
 
 import "errors"
 
-// The codes. docs/operating.md says which of them are faults.
+// The reason codes. docs/operating.md says which of them are faults.
 const (
-	SignedOut      = "signed_out"          // the page needs somebody who is signed in
+	SignedOut      = "signed_out"          // the page needs a signed-in user
 	Need           = "need_unmet"          // signed in, but without the connection, scopes or strength that the page needs
 	AuthTime       = "auth_time_unknown"   // the page needs a recent sign-in, and the provider does not say when this one was
-	Ended          = "connection_ended"    // signed in, but the token of the connection that the page needs is over
-	Loop           = "sign_in_loop"        // an automatic sign-in came back a moment ago, and did not help
-	Method         = "method"              // not a method of this address
-	NotFound       = "not_found"           // not an address of the kit
-	CrossOrigin    = "cross_origin"        // sent by a page of another site
-	Switch         = "switch"              // another site would replace the person who is signed in: they have to say so
+	Ended          = "connection_ended"    // signed in, but the connection that the page needs has ended
+	Loop           = "sign_in_loop"        // an automatic sign-in ended a moment ago, and the page still needs one
+	Method         = "method"              // the address does not have this method
+	NotFound       = "not_found"           // the kit has no such address
+	CrossOrigin    = "cross_origin"        // a page of another site has sent the request
+	Switch         = "switch"              // another site has started a sign-in that would replace the signed-in user: the user has to confirm it
 	Navigation     = "not_a_navigation"    // a sign-in starts with a page load, not with a script or a prefetch
 	Parameter      = "parameter"           // a parameter is missing, doubled, malformed or too long
-	State          = "state"               // no state of this browser: another browser, another site, or too old
+	State          = "state"               // the state is not of this browser: it is of another browser, of another site, or too old
 	Expired        = "expired"             // the sign-in took too long
-	ProviderPath   = "provider_path"       // started with one provider, came back at the address of another
+	ProviderPath   = "provider_path"       // the sign-in started with one provider, and came back at the address of another
 	Answer         = "answer"              // no honest provider answers like this
-	Denied         = "denied"              // the person or the provider said no
+	Denied         = "denied"              // the user or the provider refused
 	ProviderError  = "provider_error"      // the provider answered with an error
 	Unavailable    = "provider_down"       // the provider does not answer
 	Token          = "token"               // what the provider issued does not verify
 	SessionChanged = "session_changed"     // a step-up came back to another session or user
-	Identity       = "identity"            // another person came back than the one who left
-	IdentityTaken  = "identity_taken"      // the account at the provider belongs to somebody else here
-	IdentitySize   = "identity_too_large"  // the provider says more about the person than is kept
+	Identity       = "identity"            // the sign-in that had to be of one user was of another
+	IdentityTaken  = "identity_taken"      // the account at the provider belongs to another user of the app
+	IdentitySize   = "identity_too_large"  // the provider sends more about the user than is stored
 	Connections    = "connections_full"    // the session has no room for one more account
-	OnLogin        = "refused_by_app"      // OnLogin said no
-	AppFailed      = "app_failed"          // OnLogin failed, without saying no: a database that is down, say
-	Pending        = "pending"             // the sign-in is still under way; the answer asks again by itself
-	Interrupted    = "interrupted"         // the sign-in was cut off half way
+	OnLogin        = "refused_by_app"      // OnLogin refused
+	AppFailed      = "app_failed"          // OnLogin failed without a refusal, as when a database is down
+	Pending        = "pending"             // the sign-in is still under way; the page asks again by itself
+	Interrupted    = "interrupted"         // the sign-in was interrupted before its end
 	Store          = "store"               // the store failed
-	Value          = "value"               // a session value is of a type that cannot be stored, or a stored value opens and cannot be read: register its type with encoding/gob
+	Value          = "value"               // the type of a session value cannot be stored, or a stored value cannot be read: register its type with encoding/gob
 	Full           = "store_full"          // the store has no room
-	SessionUnknown = "session_unknown"     // a browser shows a session that the store does not have
-	NotSaved       = "not_saved"           // what a handler changed in the session cannot be kept: the cookie was replaced, or the session has ended
+	SessionUnknown = "session_unknown"     // the store does not have the session of the cookie
+	NotSaved       = "not_saved"           // a change of the session cannot be saved: the cookie was replaced, or the session has ended
 	SessionGone    = "session_gone"        // the session ended while a request was under way
 	LateWrite      = "late_write"          // a handler changed the session after its answer had begun
-	PageTag        = "page_tag"            // the page was made for somebody else
+	PageTag        = "page_tag"            // the page was made for another user
 	TooSlow        = "too_slow"            // a form did not come in time
 	TooLarge       = "too_large"           // a form is longer than it may be
-	OuterSession   = "outer_load_and_save" // see ErrOuterSession
+	OuterSession   = "outer_load_and_save" // see middleware.ErrOuterSession
 	Random         = "random"              // the random source failed
-	Busy           = "busy"                // too many people are signing in at the provider in this moment
+	Busy           = "busy"                // too many sign-ins are under way at the provider
 	Closing        = "closing"             // the server is about to stop
 	Unsealed       = "unsealed"            // a stored value was sealed with a key that is gone
 	ReturnTo       = "return_to"           // a return address that leaves the site was ignored
 	Refresh        = "refresh"             // a token could not be renewed
-	APIDown        = "api_down"            // a provider does not answer while somebody is signed in
-	Handler        = "handler"             // a handler gave an error to Answer
+	APIDown        = "api_down"            // a provider does not answer, and a user is signed in
+	Handler        = "handler"             // a handler has passed an error to Answer
 	ClientGone     = "client_gone"         // the client did not wait for the answer
 )
 
-// An Error is why something is refused: a code, and what it followed from.
+// An Error is why something is refused: a code, and its cause.
 type Error struct {
 	Code  string
-	Cause error // nil: the code says it
-	Spent bool  // the provider's code is spent: to wait and try again does not help
+	Cause error // nil if the code says all
+	Spent bool  // the provider's code was sent: another try needs a new one
 }
 
-// New returns the error of a code.
+// New returns the error of a code and its cause, which may be nil.
 func New(code string, cause error) *Error { return &Error{Code: code, Cause: cause} }
 
-// Error names the code and the cause.
+// Error returns the code and the text of the cause.
 func (e *Error) Error() string {
 	if e.Cause == nil {
 		return "returnleg: " + e.Code

@@ -1,0 +1,8 @@
+// Package background counts the work that a stop of the server waits for: redemptions, renewals, revocations and
+// changes that are tried again.
+//
+// It promises: after [Group.Wait] has begun, no new work enters, and Wait returns when the work under way has ended or
+// when its context ends. It leaves to others what the work is, and how long it may take.
+//
+// The main type is [Group].
+package background
