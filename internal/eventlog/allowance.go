@@ -98,8 +98,8 @@ func (l *Allowance) rest(k lineKind) int {
 	return n
 }
 
-// Bounded is [Log.Event] for an event that every request may cause, of any client: its lines are counted.
-func (l *Log) Bounded(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
+// bounded is [Log.Event] for an event that every request may cause, of any client: its lines are counted.
+func (l *Log) bounded(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
 	if !l.Logger.Enabled(ctx, level) {
 		return
 	}

@@ -50,6 +50,6 @@ func explained(attrs []slog.Attr) []slog.Attr {
 // Unread logs that a stored value opens and cannot be read: another version wrote it, or this build does not
 // know its type. Such a value counts as missing, and stays in the store.
 func (l *Log) Unread(ctx context.Context, kind, field string, err error) {
-	l.Bounded(ctx, slog.LevelWarn, "value not read", reason.Value,
+	l.bounded(ctx, slog.LevelWarn, "value not read", reason.Value,
 		slog.String("kind", kind), slog.String("field", field), slog.Any("error", err))
 }

@@ -12,11 +12,11 @@ type Visitor interface{ SignedIn() bool }
 type VisitorKey struct{}
 
 // Visitor logs an event that a request may cause in which no user is signed in. It is [Log.Event] if one is
-// signed in, and [Log.Bounded] otherwise.
+// signed in, and [Log.bounded] otherwise.
 func (l *Log) Visitor(ctx context.Context, level slog.Level, what string, code string, attrs ...slog.Attr) {
 	if v, ok := ctx.Value(VisitorKey{}).(Visitor); ok && v.SignedIn() {
 		l.Event(ctx, level, what, code, attrs...)
 		return
 	}
-	l.Bounded(ctx, level, what, code, attrs...)
+	l.bounded(ctx, level, what, code, attrs...)
 }

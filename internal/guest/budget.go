@@ -43,15 +43,6 @@ func New(budget int, idle time.Duration) *Budget {
 	return &Budget{budget: uint64(budget), idle: idle, length: max(idle+idle/8, time.Millisecond)}
 }
 
-// A Charge is what a unit is paid for.
-type Charge uint8
-
-// The charges.
-const (
-	Birth      Charge = iota // a session is made
-	Prolonging               // a session gets a later expiry
-)
-
 // Owes reports whether a guest's session that lasts until the time until has to pay for a life until expires.
 func (b *Budget) Owes(until, expires, now time.Time) bool {
 	// The session was last prolonged idle before its end. If its deadline made that earlier, it pays

@@ -20,7 +20,7 @@ func (appStore) FindCtx(context.Context, string) ([]byte, bool, error) {
 // DeleteCtx notes that Destroy or RenewToken was called. It takes effect when the answer begins. The caller
 // holds the manager's lock.
 func (appStore) DeleteCtx(ctx context.Context, _ string) error {
-	q, err := FromContext(ctx)
+	q, err := fromContext(ctx)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (appStore) DeleteCtx(ctx context.Context, _ string) error {
 
 // CommitCtx saves the request's session: the app has called Commit. The caller holds the manager's lock.
 func (appStore) CommitCtx(ctx context.Context, _ string, b []byte, _ time.Time) error {
-	q, err := FromContext(ctx)
+	q, err := fromContext(ctx)
 	if err != nil {
 		return err
 	}

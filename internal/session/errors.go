@@ -36,8 +36,8 @@ var ErrNoRequest = errors.New("middleware: context did not pass Handler")
 // ErrUnsupported means that a method of the scs manager needs a list of all sessions, or the bytes of one.
 var ErrUnsupported = errors.New("middleware: not supported for a session of this kit")
 
-// NotSavedReason returns the reason code of an error that wraps [ErrNotSaved].
-func NotSavedReason(err error) string {
+// notSavedReason returns the reason code of an error that wraps [ErrNotSaved].
+func notSavedReason(err error) string {
 	if errors.Is(err, errGone) {
 		return reason.SessionGone
 	}

@@ -23,7 +23,7 @@ func (q *Request) create(s *View, sn *Snapshot, set []sessionstore.Field) error 
 	n := View{ID: s.ID, Secret: s.Secret, Standing: Current, Born: env.Version(), MetaVersion: env.Version()}
 	given := s.Standing == Unstored && !q.renew // not after RenewToken: the cookie may be known to others
 	if !given {
-		if !q.Header.Open() {
+		if !q.header.Open() {
 			return errNoCookie
 		}
 		id, err := a.Env.RandomText(16)
@@ -69,8 +69,8 @@ func (q *Request) create(s *View, sn *Snapshot, set []sessionstore.Field) error 
 		return fmt.Errorf("middleware: session: %w", err)
 	}
 	q.show(&n, c, n.Meta)
-	if (!given || sn.Persist) && q.Header.Open() { // otherwise the browser has it
-		q.Header.Set(n.ID, n.Secret, n.Meta.Deadline, sn.Persist, q.renew)
+	if (!given || sn.Persist) && q.header.Open() { // otherwise the browser has it
+		q.header.Set(n.ID, n.Secret, n.Meta.Deadline, sn.Persist, q.renew)
 	}
 	return nil
 }

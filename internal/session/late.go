@@ -39,7 +39,7 @@ func (q *Request) LogLate(path string) {
 		switch {
 		case told == nil || errors.Is(told, errNoCookie):
 		case errors.Is(told, ErrNotSaved):
-			q.Sessions.Env.Log.Visitor(context.WithoutCancel(q.Outer), slog.LevelInfo, "session not saved", NotSavedReason(told))
+			q.Sessions.Env.Log.Visitor(context.WithoutCancel(q.Outer), slog.LevelInfo, "session not saved", notSavedReason(told))
 			return
 		default:
 			q.Sessions.Env.Log.Visitor(context.WithoutCancel(q.Outer), slog.LevelWarn, "session not saved", ReasonOf(told), slog.Any("error", told))

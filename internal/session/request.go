@@ -15,7 +15,7 @@ import (
 type Request struct {
 	Sessions    *Sessions
 	Outer       context.Context // the outermost context of the request: the app's hooks and the log get it
-	Header      Header          // the cookies of the answer
+	header      Header          // the cookies of the answer
 	FormerToken string          // the cookie of a former session; "" if the request has none
 
 	First View                 // the session as it was loaded
@@ -58,7 +58,7 @@ type Header interface {
 // Init makes q ready for a request to the sessions s. outer is the outermost context of the request, and h
 // takes the cookies of its answer.
 func (q *Request) Init(s *Sessions, outer context.Context, h Header) {
-	q.Sessions, q.Outer, q.Header = s, outer, h
+	q.Sessions, q.Outer, q.header = s, outer, h
 	q.Now.Store(&q.First)
 }
 

@@ -29,7 +29,7 @@ func (q *Request) Commit(safe bool, status int) error {
 	if !errors.Is(err, ErrNotSaved) || status < http.StatusBadRequest && asked && !q.signedOut {
 		return err
 	}
-	q.Sessions.Env.Log.Visitor(q.Outer, slog.LevelInfo, "session not saved", NotSavedReason(err))
+	q.Sessions.Env.Log.Visitor(q.Outer, slog.LevelInfo, "session not saved", notSavedReason(err))
 	q.drop(&sn)
 	return nil
 }

@@ -64,8 +64,8 @@ func (q *Request) end(s *View) error {
 		a.Index.Remove(ctx, s.Meta.User, s.ID)
 		q.note(slog.LevelInfo, "signed out", "")
 	}
-	if s.ID != "" && q.Header.Open() {
-		q.Header.Clear()
+	if s.ID != "" && q.header.Open() {
+		q.header.Clear()
 	}
 	return nil
 }

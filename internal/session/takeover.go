@@ -43,8 +43,8 @@ func (q *Request) TakeOverFormer() error {
 	}
 	q.TookOver = true
 	q.Varied.Store(true)
-	q.Header.Set(s.ID, s.Secret, s.Meta.Deadline, s.Meta.Persist, false)
-	q.Header.ClearFormer()
+	q.header.Set(s.ID, s.Secret, s.Meta.Deadline, s.Meta.Persist, false)
+	q.header.ClearFormer()
 	a.Env.Log.Event(q.Outer, slog.LevelInfo, "former session taken over", "")
 	return nil
 }
@@ -165,8 +165,8 @@ func (q *Request) endFormer(ctx context.Context) error {
 	if err := q.Sessions.Former.delete(ctx, q.FormerToken); err != nil {
 		return err
 	}
-	if q.Header.Open() {
-		q.Header.ClearFormer()
+	if q.header.Open() {
+		q.header.ClearFormer()
 	}
 	return nil
 }

@@ -139,8 +139,8 @@ func (q *Request) reload(ctx context.Context, s *View) (*View, error) {
 // sendCookie sends the cookie of s again if its secret or its lifetime has changed.
 func (q *Request) sendCookie(s *View, secret string, m *Meta) {
 	kept := secret == s.Secret && m.Persist == s.Meta.Persist && m.Deadline.Equal(s.Meta.Deadline)
-	if kept || s.Standing != Current || !q.Header.Open() {
+	if kept || s.Standing != Current || !q.header.Open() {
 		return
 	}
-	q.Header.Set(s.ID, secret, m.Deadline, m.Persist, secret != s.Secret)
+	q.header.Set(s.ID, secret, m.Deadline, m.Persist, secret != s.Secret)
 }

@@ -22,13 +22,13 @@ func PageHeader(h http.Header) {
 func Redirect(w http.ResponseWriter, url string) {
 	h := w.Header()
 	h.Set("Location", url)
-	SetHeader(h, "Cache-Control", "no-store")
-	SetHeader(h, "Referrer-Policy", "no-referrer")
+	setHeader(h, "Cache-Control", "no-store")
+	setHeader(h, "Referrer-Policy", "no-referrer")
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// SetHeader sets a header, and allocates nothing if it is set already. name is in canonical form.
-func SetHeader(h http.Header, name, value string) {
+// setHeader sets a header, and allocates nothing if it is set already. name is in canonical form.
+func setHeader(h http.Header, name, value string) {
 	if vs := h[name]; len(vs) == 1 && vs[0] == value {
 		return
 	}

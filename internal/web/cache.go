@@ -28,7 +28,7 @@ func Uncached(h http.Header) {
 			delete(h, name)
 		}
 	}
-	SetHeader(h, "Cache-Control", "no-store")
+	setHeader(h, "Cache-Control", "no-store")
 }
 
 // forCaches reports whether a header of that name, in lower case, tells a cache what to keep.
