@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
@@ -104,4 +105,26 @@ func (a *Sessions) view(ctx context.Context, id string, rec sessionstore.Record,
 	s.taken = false
 	s.Standing = Stale
 	return s, nil
+}
+
+// standing returns what a cookie with that secret is worth to s, as [Sessions.view] has returned it.
+func (a *Sessions) standing(s *View, secret string) Standing {
+	if s.Standing == Absent {
+		for i := range a.Env.Ring {
+			if keys.Same(secret, a.Env.Ring[i].First(s.ID)) {
+				return Unstored
+			}
+		}
+		return Absent
+	}
+	h := keys.Hash(secret)
+	switch {
+	case keys.Same(h, s.Meta.Current):
+		return Current
+	case !keys.Same(h, s.Meta.Previous) || !a.Env.Clock().Before(s.Meta.previousUntil):
+		return Stale
+	case s.Meta.previousSame:
+		return Previous
+	}
+	return Superseded
 }

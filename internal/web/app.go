@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 )
@@ -14,6 +15,9 @@ type App struct {
 	Local   bool     // the host is loopback
 	Cookies Cookies
 }
+
+// strict reports whether the session cookie is Strict.
+func (a *App) strict() bool { return a.Cookies.SameSite == http.SameSiteStrictMode }
 
 // RedirectURI returns the redirect URI that is registered with the provider of that name.
 func (a *App) RedirectURI(provider string) string {

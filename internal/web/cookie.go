@@ -60,6 +60,10 @@ func nameOf(prefix string) string {
 	return strings.NewReplacer("/", ".", "-", "~").Replace(prefix)
 }
 
+// ownName returns the name of a Strict cookie. Where a service worker hides where a navigation came from, this
+// cookie proves that no other site had a part in it.
+func (c *Cookies) ownName() string { return c.Session + "-own" }
+
 // Each yields the cookies of r as they came. The caller compares names byte by byte: a name in another case or
 // behind a space is another name.
 func Each(r *http.Request, yield func(name, value string) bool) {

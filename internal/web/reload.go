@@ -26,15 +26,8 @@ func (c *Cookies) reloadName(target string) (name, value string) {
 	return c.Session + "-reload-" + strconv.Itoa(int(h[0]%reloadSlots)), keys.Text(h[1:])[:8]
 }
 
-// ownName returns the name of a Strict cookie. Where a service worker hides where a navigation came from, this
-// cookie proves that no other site had a part in it.
-func (c *Cookies) ownName() string { return c.Session + "-own" }
-
 // SetOwn adds to h the Strict cookie that proves that a navigation comes from the app itself.
 func (c *Cookies) SetOwn(h http.Header) { c.setReload(h, c.ownName(), "1", http.SameSiteStrictMode) }
-
-// strict reports whether the session cookie is Strict.
-func (a *App) strict() bool { return a.Cookies.SameSite == http.SameSiteStrictMode }
 
 // Reloaded reports whether r is the second load of a page. It clears the mark of that in h, so that the next
 // load is a first one.
