@@ -65,7 +65,7 @@ func Disconnect(ctx context.Context, provider string) error {
 	if !check.Name(provider) || !validLabel(label) {
 		return nil // nothing can be connected under it
 	}
-	return outward(q.auth.connections.Sever(&q.Request, connection.ID(provider, label)))
+	return outward(q.auth.connections.Disconnect(&q.Request, connection.ID(provider, label)))
 }
 
 // disconnect answers {Prefix}/{provider}/disconnect, for a form of the app's own pages.
@@ -95,7 +95,7 @@ func (q *request) disconnect(w http.ResponseWriter, name string) *Problem {
 	if p := q.outdated(); p != nil {
 		return p
 	}
-	if err := a.connections.Sever(&q.Request, connection.ID(name, label)); err != nil {
+	if err := a.connections.Disconnect(&q.Request, connection.ID(name, label)); err != nil {
 		return q.judge(w, r, outward(err))
 	}
 	web.Redirect(w, back)

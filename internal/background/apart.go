@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// Apart runs f in a goroutine of its own, and waits for it for so long. It reports whether f has ended; if not, f goes
-// on, and ctx, which ends with parent until then, does not end any more. left is called when f ends after that. A panic
-// of f, and the end of its goroutine, are the caller's if it still waits. fell is told of a panic in any case, while its
-// stack is there.
+// Apart runs f in a goroutine of its own, and waits for it for at most long. It reports whether f has ended. If
+// not, f goes on, and Apart calls left when f ends.
+//
+// The context of f ends with parent only while Apart waits. If f panics or ends its goroutine while Apart
+// waits, so does Apart. Apart calls fell after every panic of f, while the stack still has it, and with nil if
+// f has ended its goroutine.
 func Apart(parent context.Context, long time.Duration, f func(ctx context.Context), fell func(panicked any), left func()) (ended bool) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	keep := context.AfterFunc(parent, cancel)
@@ -48,7 +50,7 @@ func Apart(parent context.Context, long time.Duration, f func(ctx context.Contex
 		}
 		return true
 	case <-enough.C:
-		keep() // the caller is about to answer, and that is no reason to stop
+		keep() // the caller is about to answer, which ends parent and must not end f
 		close(late)
 		return false
 	}

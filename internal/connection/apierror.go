@@ -47,36 +47,36 @@ func (e *apiError) Timeout() bool {
 	return errors.As(e.err, &ne) && ne.Timeout()
 }
 
-// exchange sends r, which it owns, to the provider's API. This is the one place that knows an API that is
-// down from a mistake of the app's: an error of the transport is the API's, unless the app gave the
-// request up, its body failed, or it is no request that can be sent.
-func (t *apiTransport) exchange(r *http.Request) (*http.Response, error) {
+// exchange sends r, which it owns, to the provider's API. Only this place tells an API that is down from a mistake of the
+// app: an error of the transport is the API's, unless the app cancelled the request, the request's body failed, or the
+// request cannot be sent.
+func exchange(c *http.Client, provider string, r *http.Request) (*http.Response, error) {
 	var body *sentBody
 	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil { // with GetBody it is in memory already
 		body = &sentBody{ReadCloser: r.Body}
 		r.Body = body
 	}
 	valid := sendable(r)
-	resp, err := transportOf(t.connections.Client).RoundTrip(r)
+	resp, err := transportOf(c).RoundTrip(r)
 	if err != nil {
 		if valid && !body.failed() {
-			err = t.down(err)
+			err = apiDown(provider, err)
 		}
 		return nil, err
 	}
 	// A connection that was switched to another protocol is the caller's.
 	if resp.Body != nil && resp.Body != http.NoBody && resp.StatusCode != http.StatusSwitchingProtocols {
-		resp.Body = &receivedBody{ReadCloser: resp.Body, transport: t}
+		resp.Body = &receivedBody{ReadCloser: resp.Body, provider: provider}
 	}
 	return resp, nil
 }
 
-// down returns the error that is err's of the API's.
-func (t *apiTransport) down(err error) error {
+// apiDown returns the error of an API whose transport failed with err. The app's own cancellation stays what it is.
+func apiDown(provider string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	return &apiError{t.provider.Name(), err}
+	return &apiError{provider, err}
 }
 
 // sendable reports that net/http has nothing to say against r before it connects.
@@ -131,15 +131,15 @@ func (b *sentBody) failed() bool { return b != nil && b.broken.Load() }
 // the app has closed it.
 type receivedBody struct {
 	io.ReadCloser
-	transport *apiTransport
-	closed    atomic.Bool
+	provider string
+	closed   atomic.Bool
 }
 
 // Read implements [io.Reader].
 func (b *receivedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF && !b.closed.Load() {
-		err = b.transport.down(err)
+		err = apiDown(b.provider, err)
 	}
 	return n, err
 }

@@ -8,10 +8,9 @@ import (
 	"github.com/returnleg/returnleg/providers"
 )
 
-// What is kept of a person is bounded, whatever a provider says of them: it is in each of their sessions.
-// What is too long to be what it should be is dropped, and so is an e-mail address or a level that
-// somebody could be let in by: nothing that is cut off grants anything. Claims are the app's to read, and
-// one that is missing could be the one that says no; more of them than this refuse the sign-in.
+// An identity is kept in each session of its person, and is therefore bounded. A name that is too long is cut. An
+// e-mail address or a level that is too long is dropped as a whole, because a part of it could grant access. Too many
+// claims refuse the sign-in, because a claim that is missing could be the one that denies access.
 const (
 	maxClaims  = 128 << 10
 	maxSubject = 1 << 10
@@ -20,7 +19,7 @@ const (
 	maxScopes  = 16 << 10
 )
 
-// Bound drops what is too long in id, and returns an error if there is more than can be dropped.
+// Bound drops fields of id that are too long. It returns an error if one is too long that cannot be dropped.
 func Bound(t *providers.Token, id *providers.Identity) error {
 	if n := len(id.Claims); n > maxClaims {
 		return fmt.Errorf("middleware: callback: %d bytes of claims, want at most %d", n, maxClaims)

@@ -9,9 +9,9 @@ import (
 	"github.com/returnleg/returnleg/providers"
 )
 
-// A breaker keeps refreshes from a provider that cannot answer them. It lets a number of them through
-// at a time; after a few failures in a row one a second, until one is answered; and none at all
-// for as long as the provider says so.
+// A breaker keeps renewals from a provider that cannot answer them. It lets a number of them through at a time. After
+// a few failures in a row it lets one through each second, until one is answered. It lets none through for as long as
+// the provider asks for that.
 type breaker struct {
 	provider string
 	slots    chan struct{}
@@ -28,7 +28,7 @@ const (
 	probeRest    = time.Second
 	maxRest      = 5 * time.Minute // of a Retry-After
 	clientRest   = 30 * time.Second
-	slotTime     = 10 * time.Second // as long as a call takes that gets no answer
+	slotTime     = 10 * time.Second // for a slot; a call without an answer takes as long
 )
 
 func newBreaker(provider string) *breaker {
@@ -42,6 +42,7 @@ func (b *breaker) rest() time.Duration {
 	return b.left(time.Now())
 }
 
+// left is rest at now. The caller holds b.mu.
 func (b *breaker) left(now time.Time) time.Duration {
 	left := b.until.Sub(now)
 	if b.fails >= maxFails {
@@ -50,7 +51,7 @@ func (b *breaker) left(now time.Time) time.Duration {
 	return max(left, 0)
 }
 
-// enter waits for its turn. After nil, the caller sends one request and calls leave.
+// enter waits for a slot. After nil, the caller sends one request and calls leave.
 func (b *breaker) enter(ctx context.Context) error {
 	wait := time.NewTimer(slotTime)
 	defer wait.Stop()
@@ -72,12 +73,12 @@ func (b *breaker) enter(ctx context.Context) error {
 	return nil
 }
 
-// A report is what came of a turn.
+// A report is how a turn ended.
 type report uint8
 
 const (
 	unasked    report = iota // nothing was sent after all
-	replied                  // whatever the answer was
+	replied                  // there was an answer, also an error
 	unanswered               // no answer, or one that there is none now
 )
 
@@ -101,15 +102,16 @@ func (b *breaker) leave(r report, retry time.Duration) {
 	}
 }
 
-// A restError is the error for a request that was not sent, because the ones before it failed. To a program it is
-// what the provider would have said; its text does not say that the provider has.
+// A restError is the error for a request that was not sent, because those before it failed. A program finds in it the
+// error that the provider would have returned. Its text does not claim that the provider was asked.
 type restError struct{ stands *providers.Error }
 
+// Error says that the token is not renewed now.
 func (e *restError) Error() string {
 	return "middleware: refresh: " + e.stands.Provider + ": not renewed now: " + providers.ErrUnavailable.Error()
 }
 
-// Unwrap returns what it stands for.
+// Unwrap returns the error that it stands for.
 func (e *restError) Unwrap() error { return e.stands }
 
 // unavailable is the error of a token that is not renewed now. retry is when it may be, 0 if that is not known.

@@ -16,25 +16,14 @@ import (
 	"github.com/returnleg/returnleg/providers"
 )
 
-type (
-	connectionKey struct{}
-	withoutKey    struct{}
-	byHandKey     struct{}
-)
-
-func byHand(ctx context.Context) bool {
-	by, _ := ctx.Value(byHandKey{}).(bool)
-	return by
-}
-
-// A RoundTripper must close the body, also when it fails.
+// CloseBody closes the body of r, as a [http.RoundTripper] must, also when it fails.
 func CloseBody(r *http.Request) {
 	if r.Body != nil {
 		_ = r.Body.Close()
 	}
 }
 
-// apiTransport sends requests as one session's person.
+// An apiTransport sends requests to the API of a provider, as the person of one session.
 type apiTransport struct {
 	connections *Connections
 	provider    providers.Provider
@@ -50,14 +39,14 @@ type apiTransport struct {
 func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.roundTrip(r)
 	if err == nil && t.resolves(r.URL) {
-		anchor(resp, t.base.ResolveReference(r.URL))
+		absoluteTarget(resp, t.base.ResolveReference(r.URL))
 	}
 	return resp, err
 }
 
-// anchor makes the target of a redirect absolute: the client that follows it knows of no base, whose path a
-// target such as "next" would lose.
-func anchor(resp *http.Response, at *url.URL) {
+// absoluteTarget makes the target of a redirect absolute. The client that follows the redirect does not know the base,
+// and would lose its path for a target such as "next".
+func absoluteTarget(resp *http.Response, at *url.URL) {
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	default:
@@ -69,6 +58,7 @@ func anchor(resp *http.Response, at *url.URL) {
 	}
 }
 
+// roundTrip sends r with the token, and once more with a renewed one if the API refuses the token with 401.
 func (t *apiTransport) roundTrip(r *http.Request) (*http.Response, error) {
 	out := t.resolve(r)
 	if without, _ := r.Context().Value(withoutKey{}).(bool); without {
@@ -76,7 +66,7 @@ func (t *apiTransport) roundTrip(r *http.Request) (*http.Response, error) {
 			CloseBody(r)
 			return nil, fmt.Errorf("%w: %s: %w", ErrOrigin, t.provider.Name(), err)
 		}
-		return t.exchange(out)
+		return exchange(t.connections.Client, t.provider.Name(), out)
 	}
 	if err := t.allowed(out); err != nil {
 		CloseBody(r)
@@ -91,10 +81,10 @@ func (t *apiTransport) roundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || c.Error != "invalid_token" || resp.StatusCode != http.StatusUnauthorized || byHand(r.Context()) {
 		return resp, err
 	}
-	// The API knows better than the token's date: it was revoked, or their clock is another one.
+	// The token is not good, although its time is not over: it was revoked, or the API has another clock.
 	next, err := t.connections.renew(r.Context(), &s, g, true)
 	if err == nil && next.version == g.version {
-		err = g.reauth() // it is a new one already
+		err = g.reauth() // it was renewed a moment ago
 	}
 	if err != nil {
 		discard(resp)
@@ -135,7 +125,7 @@ func (t *apiTransport) send(out *http.Request, g *Grant) (*http.Response, provid
 		CloseBody(out)
 		return nil, providers.Challenge{}, err
 	}
-	resp, err := t.exchange(out)
+	resp, err := exchange(t.connections.Client, t.provider.Name(), out)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
 		return resp, providers.Challenge{}, err
 	}
@@ -153,7 +143,7 @@ func discard(resp *http.Response) {
 	_ = resp.Body.Close()
 }
 
-// replay returns r with a body that was not read yet.
+// replay returns r with a body that was not read. It reports false if the body cannot be had again.
 func replay(r *http.Request) (*http.Request, bool) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return r, true
@@ -172,8 +162,7 @@ func replay(r *http.Request) (*http.Request, bool) {
 
 // allowed refuses a request that would take the token anywhere but to a declared origin.
 func (t *apiTransport) allowed(r *http.Request) error {
-	// Many hosts may live behind one address: the one in the header, or in a target of the caller's
-	// own making, is the one that answers.
+	// Several hosts may share an address. The host in the header, or in an opaque target, is the one that answers.
 	if r.URL.Opaque != "" || r.Host != "" && !strings.EqualFold(r.Host, r.URL.Host) {
 		return fmt.Errorf("%w: %s: the request names another host than its URL", ErrOrigin, t.provider.Name())
 	}
@@ -201,7 +190,7 @@ func (t *apiTransport) origin(u *url.URL) error {
 
 var errPlain = errors.New("plain http")
 
-// plainly refuses what would be read on the way.
+// plainly refuses plain http, but to this machine.
 func plainly(u *url.URL) error {
 	if u.Scheme != "https" && !web.Loopback(u.Hostname()) {
 		return errPlain
@@ -219,7 +208,7 @@ func (t *apiTransport) userInfo(ctx context.Context, u *url.URL) bool {
 	return err == nil && endpoint != "" && u.String() == endpoint
 }
 
-// grant returns what the session holds now: it may have ended since the client was made.
+// grant returns the session and the grant to use now. The session may have ended since the client was made.
 func (t *apiTransport) grant(ctx context.Context) (session.View, Grant, error) {
 	a := t.connections
 	s, err := a.sessions.Find(ctx, t.session)
@@ -244,8 +233,8 @@ func (t *apiTransport) grant(ctx context.Context) (session.View, Grant, error) {
 	return s, g, err
 }
 
-// Transport returns what sends requests to the API of a provider as the person who is signed in to s; provider "" is the
-// one of the sign-in.
+// Transport returns the transport that sends requests to the API of a provider as the person who is signed in to s;
+// provider "" is the one of the sign-in. It finds the session anew for each request.
 func (a *Connections) Transport(s *session.View, provider, label string) (http.RoundTripper, error) {
 	if !s.SignedIn() {
 		return nil, session.ErrSignedOut
@@ -264,25 +253,4 @@ func (a *Connections) Transport(s *session.View, provider, label string) (http.R
 		t.base, _ = url.Parse(base)
 	}
 	return t, nil
-}
-
-// WithLabel returns a context that means the account that was connected under label.
-func WithLabel(ctx context.Context, label string) context.Context {
-	return context.WithValue(ctx, connectionKey{}, label)
-}
-
-// LabelIn returns the label of ctx; "" if it has none.
-func LabelIn(ctx context.Context) string {
-	label, _ := ctx.Value(connectionKey{}).(string)
-	return label
-}
-
-// WithoutToken returns a context for requests that are sent without the token.
-func WithoutToken(ctx context.Context) context.Context {
-	return context.WithValue(ctx, withoutKey{}, true)
-}
-
-// WithoutRefresh returns a context in which nothing is renewed unless it is asked for.
-func WithoutRefresh(ctx context.Context) context.Context {
-	return context.WithValue(ctx, byHandKey{}, true)
 }

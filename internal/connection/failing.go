@@ -2,7 +2,7 @@ package connection
 
 import "net/http"
 
-// Failing is the transport of a client that cannot work: each request fails with Err.
+// Failing is the transport of a client that cannot work: each request fails with Err, and none is sent.
 type Failing struct{ Err error }
 
 // RoundTrip implements [http.RoundTripper].

@@ -4,58 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/returnleg/returnleg/internal/account"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 )
 
-// flight is the one refresh of a grant in this process. A request that needs its result waits for it.
-type flight struct {
-	about uint64        // version of the grant that it began with
-	done  chan struct{} // closed when the others are set
-	grant Grant
-	err   error
-}
+const forcedRest = 30 * time.Second // between two renewals that are asked for
 
-// past reports that f has told what there is to tell, and g has come after it: a renewal that watches
-// the mark of another process finds that out a moment later.
-func (f *flight) past(g *Grant) bool {
-	select {
-	case <-f.done:
-		return f.about != g.version
-	default:
-		return false
-	}
-}
-
-type flightKey struct {
-	session string
-	born    uint64
-	id      string // of the grant
-}
-
-type flights struct {
-	mu    sync.Mutex
-	under map[flightKey]*flight
-
-	waiting atomic.Int32 // for other processes
-	Unsaved atomic.Int32 // renewed tokens that the store has not taken yet
-}
-
-const (
-	refreshTime = 30 * time.Second // for waiting, and for one request; less than [deadTime]
-	forcedRest  = 30 * time.Second
-	MaxUnsaved  = 4096 // renewed tokens that a process keeps: while there are more, it renews no others
-)
+// MaxUnsaved is how many renewed tokens that are not saved yet a process keeps. While there are as many, it renews no
+// others.
+const MaxUnsaved = 4096
 
 var errUnsaved = errors.New("middleware: refresh: too many renewed tokens are not saved yet")
 
-// current returns g, which is due, as it is to be used now.
+// current returns the grant that g, which is due, is renewed to. In a context of [WithoutRefresh] it is g as long as it
+// is good.
 func (a *Connections) current(ctx context.Context, s *session.View, g Grant) (Grant, error) {
 	if g.Over(a.env.Clock()) || !byHand(ctx) {
 		return a.renew(ctx, s, g, false)
@@ -66,8 +31,8 @@ func (a *Connections) current(ctx context.Context, s *session.View, g Grant) (Gr
 	return g, nil
 }
 
-// renew returns what g becomes: itself while it is good and its renewal can go on alongside. With
-// force it is renewed whatever its age.
+// renew returns the grant that g is renewed to. While g is good for a little longer it is g itself, and the renewal goes
+// on in the background. With force, g is renewed although it is good.
 func (a *Connections) renew(ctx context.Context, s *session.View, g Grant, force bool) (Grant, error) {
 	now := a.env.Clock()
 	switch {
@@ -98,26 +63,26 @@ func (a *Connections) renew(ctx context.Context, s *session.View, g Grant, force
 		}
 		switch {
 		case f.err != nil && !force && !final(f.err) && !g.ended(a.env.Clock()):
-			return g, nil // a provider that is down takes nothing away before its time
+			return g, nil // a token is good until its end, also while the provider is down
 		case f.err != nil:
 			return Grant{}, f.err
 		case f.grant.version != g.version:
 			return f.grant, nil
 		}
-		// It was a refresh that ended with what the caller has already, and wants another of.
+		// The flight ended with the grant that the caller has, and wants to have renewed.
 	}
 	return g, nil
 }
 
-// final reports that err will be the same next time.
+// final reports whether a later renewal would end with the same err.
 func final(err error) bool {
 	return errors.Is(err, ErrReauthRequired) || errors.Is(err, session.ErrSignedOut) || errors.Is(err, ErrNotConnected)
 }
 
-// join returns the refresh of g in this process; it starts one if there is none. It is nil if nothing
-// may be sent now.
+// join returns the flight in which this process renews g, and begins one if there is none. It is nil if nothing may
+// be sent now.
 func (a *Connections) join(ctx context.Context, s *session.View, g Grant, force bool) *flight {
-	k := flightKey{s.ID, s.Born, g.ID()}
+	k := grantKey{s.ID, s.Born, g.ID()}
 	a.Flights.mu.Lock()
 	defer a.Flights.mu.Unlock()
 	if f := a.Flights.under[k]; f != nil && !f.past(&g) {
@@ -126,23 +91,29 @@ func (a *Connections) join(ctx context.Context, s *session.View, g Grant, force 
 	if a.rest(s, &g) > 0 || a.Flights.Unsaved.Load() >= MaxUnsaved || !a.env.Background.Enter() {
 		return nil
 	}
-	f := &flight{about: g.version, done: make(chan struct{})}
+	f := &flight{key: k, about: g.version, done: make(chan struct{})}
 	a.Flights.under[k] = f
-	r := &renewal{connections: a, key: k, flight: f, provider: a.Providers[g.Provider], breaker: a.breakers[g.Provider], seen: g.version, force: force}
+	r := &renewal{
+		result: result{
+			record: record{a, k}, publication: publication{flights: &a.Flights, flight: f}, provider: a.Providers[g.Provider],
+			seen: g.version, force: force,
+		},
+		breaker: a.breakers[g.Provider],
+	}
 	go r.do(context.WithoutCancel(ctx), *s)
 	return f
 }
 
-// rest returns for how long no refresh of g should be tried.
+// rest returns for how long no renewal of g should be tried.
 func (a *Connections) rest(s *session.View, g *Grant) time.Duration {
-	m := markOf(s, g)
+	m := markOf(s, g.ID(), g.version)
 	if m.owner != "" {
-		return 0 // another process is at it, or was
+		return 0 // another process renews it, or did
 	}
 	return max(a.breakers[g.Provider].rest(), m.rest(a.env.Clock()))
 }
 
-// resting is the error while a.rest lasts.
+// resting returns the error of a grant that is not renewed now.
 func (a *Connections) resting(s *session.View, g *Grant) error {
 	if d := a.rest(s, g); d > 0 {
 		return unavailable(g.Provider, d)
@@ -153,14 +124,8 @@ func (a *Connections) resting(s *session.View, g *Grant) error {
 	return reason.New(reason.Store, errUnsaved)
 }
 
-// A Change is what came of a renewal.
-type Change struct {
-	Account         *account.Account // who is signed in
-	Provider, Label string
-	Token           *providers.Token // the new one; nil: the provider has ended the connection
-}
-
-// Token returns a token of that connection that is good now; with force, one that was renewed.
+// Token returns a token of that connection of q's session that is good now; provider "" is the one of the sign-in. With
+// force it is renewed first. A connection that is not there, or has ended, is a [*Shortfall].
 func (a *Connections) Token(ctx context.Context, q *session.Request, provider, label string, force bool) (*providers.Token, error) {
 	s := q.View()
 	g, err := a.connection(ctx, s, provider, label)

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"time"
 
-	"github.com/returnleg/returnleg/internal/account"
 	"github.com/returnleg/returnleg/internal/env"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/internal/session"
@@ -18,41 +16,29 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// renewal is the work of one flight.
+// A renewal is the work of one flight. One goroutine does it, for all requests of this process.
 type renewal struct {
-	connections *Connections
-	key         flightKey
-	flight      *flight
-	provider    providers.Provider
-	breaker     *breaker
-	seen        uint64 // version of the grant that is to be renewed
-	force       bool
-
-	published bool
-	hold      *hold // of the mark; nil before there is one
-	unheard   int   // requests with this token that got no answer
-	owed      bool  // the mark is still to be given back
-	tries     int
-	began     time.Time        // of the first try
-	change    *Change          // for OnToken
-	account   *account.Account // as a refreshed ID token has it
-	older     bool             // a sign-in that came meanwhile is newer than what was asked for
+	result
+	breaker *breaker
+	hold    *hold // of the mark; nil before there is one
+	tries   int
+	began   time.Time // of the first try
 }
 
-// do renews the grant and tells everybody who waits. No client's connection ends it.
+// do renews the grant, and gives the result to the requests that wait. It goes on when their clients have gone.
 func (r *renewal) do(ctx context.Context, s session.View) {
 	a := r.connections
 	defer a.env.Background.Tasks.Done()
 	defer func() {
-		if p := recover(); p != nil { // in a Provider or a hook of the app's: it takes nobody else along
-			r.fell(ctx, p)
+		if p := recover(); p != nil { // of a Provider or a hook of the app: it must not end the process
+			r.logPanic(ctx, p)
 			_ = r.hold.release(ctx, r.unheard)
-			r.land(Grant{}, unavailable(r.provider.Name(), 0))
+			r.end(Grant{}, unavailable(r.provider.Name(), 0))
 		}
 		r.hold.stop()
 	}()
 	g, err := r.run(ctx, s)
-	r.land(g, err)
+	r.end(g, err)
 	if r.owed {
 		r.hold.returnLater(ctx, r.unheard)
 	}
@@ -61,52 +47,11 @@ func (r *renewal) do(ctx context.Context, s session.View) {
 	}
 }
 
-// fell logs a panic, without what it says.
-func (r *renewal) fell(ctx context.Context, p any) {
-	r.connections.env.Log.Event(ctx, slog.LevelError, "refresh panicked", reason.Refresh,
-		slog.String("connection", r.key.id), slog.String("type", fmt.Sprintf("%T", p)), slog.String("stack", string(debug.Stack())))
-}
-
-// land ends the flight: those who wait go on, and those who come later begin another.
-func (r *renewal) land(g Grant, err error) {
-	fs := &r.connections.Flights
-	fs.mu.Lock()
-	if fs.under[r.key] == r.flight {
-		delete(fs.under, r.key)
-	}
-	fs.mu.Unlock()
-	r.publish(g, err)
-}
-
-// reopen has those who come from now on wait for what will be published next. Those who have waited so
-// far were told already.
-func (r *renewal) reopen() {
-	if !r.published {
-		return
-	}
-	fs := &r.connections.Flights
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if fs.under[r.key] == r.flight {
-		r.flight, r.published = &flight{about: r.seen, done: make(chan struct{})}, false
-		fs.under[r.key] = r.flight
-	}
-}
-
-// publish gives the result to whoever waits, or will.
-func (r *renewal) publish(g Grant, err error) {
-	if r.published {
-		return
-	}
-	r.published = true
-	r.flight.grant, r.flight.err = g, err
-	close(r.flight.done)
-}
-
-// run takes the grant to where it is renewed, by whomever, or cannot be.
+// run returns the renewed grant. It looks, waits while another process is at it, asks the provider, and saves; and
+// looks again when the grant has changed meanwhile.
 func (r *renewal) run(ctx context.Context, s session.View) (Grant, error) {
 	a := r.connections
-	var wait patience
+	var wait watch
 	for again := false; ; again = true {
 		if again {
 			var err error
@@ -119,20 +64,21 @@ func (r *renewal) run(ctx context.Context, s session.View) (Grant, error) {
 			return Grant{}, err
 		}
 		if g.version != r.seen && !g.due(a.env.Clock()) {
-			return g, nil // somebody else was first
+			return g, nil // another was first
 		}
 		r.seen = g.version
-		m := markOf(&s, &g)
-		if !r.hold.owns(m) {
-			if m.owner != "" {
-				if wait.see(m.version); !wait.over() {
-					if !r.await(ctx, &wait) {
-						return Grant{}, unavailable(g.Provider, 0)
-					}
-					continue
+		m := markOf(&s, r.key.id, g.version)
+		ours := r.hold.owns(m)
+		if m.owner != "" && !ours {
+			if wait.see(m.version); !wait.over() {
+				if !r.await(ctx, &wait) {
+					return Grant{}, unavailable(g.Provider, 0)
 				}
-				r.reopen()
+				continue
 			}
+			r.reopen(r.seen) // its holder is dead: the mark is taken over
+		}
+		if !ours {
 			r.unheard = m.unheard
 		}
 		t, v, err := r.attempt(ctx, &s, &g, m)
@@ -145,17 +91,18 @@ func (r *renewal) run(ctx context.Context, s session.View) (Grant, error) {
 			if err := r.endGrant(ctx, &g, v, err); !env.Contested(err) {
 				return Grant{}, err
 			}
-			continue // it has been renewed by another
-		case r.again(ctx, v, err):
+			continue // another has renewed it
+		case r.retries(ctx, v, err):
 			continue
 		}
 		return Grant{}, r.giveUp(ctx, v, err)
 	}
 }
 
-// await waits for another process before the record is read again, and reports whether to go on. Nobody
-// is kept waiting for a holder that stands still or has died: until that is known it is watched alone.
-func (r *renewal) await(ctx context.Context, wait *patience) bool {
+// await waits for another process before the record is read again, and reports whether to go on. When that process has
+// been silent for a lease, the requests that wait are told that the token is not renewed now; only this renewal goes
+// on watching.
+func (r *renewal) await(ctx context.Context, wait *watch) bool {
 	fs := &r.connections.Flights
 	switch {
 	case wait.silent():
@@ -171,29 +118,7 @@ func (r *renewal) await(ctx context.Context, wait *patience) bool {
 	return wait.pause(ctx, int(others)) == nil
 }
 
-// look returns the session as it is now.
-func (r *renewal) look(ctx context.Context) (session.View, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
-	defer cancel()
-	return r.connections.sessions.Find(ctx, r.key.session)
-}
-
-// holds returns the grant that s holds, or why there is nothing to renew.
-func (r *renewal) holds(s *session.View) (Grant, error) {
-	if s.Born != r.key.born {
-		return Grant{}, session.ErrSignedOut
-	}
-	g, ok := heldBy(s, r.key.id)
-	if !ok {
-		return Grant{}, notConnected(r.key.id)
-	}
-	if g.dead {
-		return Grant{}, g.reauth()
-	}
-	return g, nil
-}
-
-// attempt sets the mark, asks the provider, and returns what it said.
+// attempt claims the mark, asks the provider, and returns the token or the verdict on the error.
 func (r *renewal) attempt(ctx context.Context, s *session.View, g *Grant, m mark) (*providers.Token, verdict, error) {
 	a := r.connections
 	if d := (mark{unheard: r.unheard, sent: m.sent}).rest(a.env.Clock()); d > 0 {
@@ -202,31 +127,31 @@ func (r *renewal) attempt(ctx context.Context, s *session.View, g *Grant, m mark
 	if err := r.breaker.enter(ctx); err != nil {
 		return nil, unsent, err
 	}
-	result, retry := unasked, time.Duration(0)
-	defer func() { r.breaker.leave(result, retry) }()
-	// From now on whoever finds the mark knows that the token may have been sent.
+	reply, retry := unasked, time.Duration(0)
+	defer func() { r.breaker.leave(reply, retry) }()
+	// The mark tells other processes that the token may have been sent.
 	if err := r.claim(ctx, s, g, m); err != nil {
 		return nil, unsent, err
 	}
 	if r.tries++; r.tries == 1 {
 		r.began = time.Now()
 	}
-	result = unanswered // what a panic leaves behind
+	reply = unanswered // until it is known better: Refresh may panic
 	ctx, cancel := context.WithTimeout(ctx, refreshTime)
 	defer cancel()
 	w := &tokenTransport{base: transportOf(a.Client), hold: r.hold}
 	client := &http.Client{Transport: w, Timeout: a.Client.Timeout}
 	t, err := r.provider.Refresh(context.WithValue(ctx, oauth2.HTTPClient, client), g.Token)
 	if w.tooLate() {
-		result, r.unheard = unasked, r.unheard-1
-		return nil, unsent, sessionstore.ErrConflict // somebody may have been first
+		reply, r.unheard = unasked, r.unheard-1
+		return nil, unsent, sessionstore.ErrConflict // another may have been first
 	}
 	v := w.judge(err)
 	if v != lost {
 		r.unheard--
 	}
 	if v != busy && v != lost {
-		result = replied
+		reply = replied
 	}
 	var e *providers.Error
 	if errors.As(err, &e) {
@@ -238,18 +163,19 @@ func (r *renewal) attempt(ctx context.Context, s *session.View, g *Grant, m mark
 	return t, v, err
 }
 
+// rejectsClient reports whether e is about the client, and not about a token.
 func rejectsClient(e *providers.Error) bool {
 	return e.Code == "invalid_client" || e.Code == "unauthorized_client"
 }
 
 const (
 	maxTries  = 3
-	quickTime = time.Second // a failure that takes longer is not tried again while somebody waits
+	quickTime = time.Second // a failure that takes longer is not tried again while requests wait
 	tryRest   = 100 * time.Millisecond
 )
 
-// again waits before the next try, and reports whether there is one.
-func (r *renewal) again(ctx context.Context, v verdict, err error) bool {
+// retries waits before the next try, and reports whether there is one.
+func (r *renewal) retries(ctx context.Context, v verdict, err error) bool {
 	if v != busy && v != lost || r.tries >= maxTries || time.Since(r.began) > quickTime {
 		return false
 	}
@@ -261,7 +187,7 @@ func (r *renewal) again(ctx context.Context, v verdict, err error) bool {
 	return env.Pause(ctx, rest) == nil
 }
 
-// giveUp leaves the grant as it is, for a later refresh, and returns what the caller is told.
+// giveUp leaves the grant as it is, for a later renewal, and returns the error for the requests that wait.
 func (r *renewal) giveUp(ctx context.Context, v verdict, err error) error {
 	a := r.connections
 	if r.tries == 0 {
@@ -289,6 +215,41 @@ func (r *renewal) giveUp(ctx context.Context, v verdict, err error) error {
 	if errors.Is(err, providers.ErrUnavailable) || errors.As(err, &p) {
 		return err
 	}
-	// Whatever it is, the person can do nothing about it but wait.
+	// Only waiting helps the person.
 	return fmt.Errorf("middleware: refresh: %w: %w", providers.ErrUnavailable, err)
+}
+
+// claim writes the mark: as ours, or for one more try.
+func (r *renewal) claim(ctx context.Context, s *session.View, g *Grant, was mark) error {
+	h := r.hold
+	if !h.owns(was) {
+		owner, err := r.connections.env.RandomText(16)
+		if err != nil {
+			return reason.New(reason.Random, err)
+		}
+		h.stop()
+		h = &hold{record: &r.record, lineage: s.Lineage(), owner: owner, quit: make(chan struct{}), m: was}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := mark{grant: g.version, unheard: r.unheard + 1, sent: r.connections.env.Clock()}
+	same := sessionstore.Match{Name: PrefixGrant + r.key.id, Version: g.version}
+	err := h.write(ctx, m, same)
+	if err != nil && !env.Contested(err) {
+		err = h.write(ctx, m, same) // it may be there: then write finds that it is ours
+	}
+	r.hold = h // also after an error: the mark may be there, and is released then
+	switch {
+	case env.Contested(err):
+		h.gone = true
+		return err
+	case err != nil:
+		return reason.New(reason.Store, err)
+	}
+	r.unheard++
+	if !h.kept {
+		h.kept = true
+		go h.keep(context.WithoutCancel(ctx))
+	}
+	return nil
 }

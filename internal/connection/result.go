@@ -16,16 +16,29 @@ import (
 )
 
 const (
-	saveTime = time.Second           // after which a token is used although it is not saved
-	saveRest = 50 * time.Millisecond // before the second try
-	saveSlow = 5 * time.Second       // between later ones
-	saveNote = time.Minute           // between notes in the log that it fails
+	saveTime = time.Second // after which a token is used although it is not saved
+	saveNote = time.Minute // between lines in the log that it fails
 )
 
-// save stores what the provider gave for g. If the store cannot take it, it is used from memory after
-// a while, as long as it is good; and tried until it is saved, or the connection is over by other means:
-// to throw it away would end the connection. Until then this process renews it no further.
-func (r *renewal) save(ctx context.Context, s *session.View, g *Grant, t *providers.Token) (Grant, error) {
+// A result saves what the provider answered, and tells the requests that wait.
+type result struct {
+	record
+	publication
+	provider providers.Provider
+	seen     uint64 // version of the grant that is to be renewed
+	force    bool   // the token is renewed although its time is not over
+
+	change  *Change          // that OnChange is told
+	account *account.Account // as a refreshed ID token has it
+	older   bool             // a sign-in that came meanwhile is newer than the request to the provider
+	unheard int              // requests with the present token that got no answer
+	owed    bool             // the mark is still to be released
+}
+
+// save stores the token that the provider issued for g. To lose the token would end the connection: if the store
+// fails, the save is tried until it succeeds, or the connection or its session has ended. After saveTime the waiting
+// requests get the token from memory, as long as it is good. Until it is saved, this process does not renew it again.
+func (r *result) save(ctx context.Context, s *session.View, g *Grant, t *providers.Token) (Grant, error) {
 	a := r.connections
 	next := *g
 	next.Token, next.issued, next.forced, next.version = t, a.env.Clock(), time.Time{}, env.Version()
@@ -38,7 +51,7 @@ func (r *renewal) save(ctx context.Context, s *session.View, g *Grant, t *provid
 		Delete: []string{prefixMark + r.key.id},
 	}
 	if acc := r.reidentify(ctx, s, g, t); acc != nil {
-		// A sign-in meanwhile has written both, and knows better.
+		// A sign-in that comes meanwhile writes both fields, and its account is newer.
 		c.If = append(c.If, sessionstore.Match{Name: session.FieldMeta, Version: s.MetaVersion})
 		c.Set = append(c.Set, sessionstore.Field{Name: session.FieldUser, Value: acc.Pack()[1:]})
 		r.account = acc
@@ -67,14 +80,14 @@ func (r *renewal) save(ctx context.Context, s *session.View, g *Grant, t *provid
 			a.env.Log.Event(ctx, slog.LevelError, "renewed token not saved", reason.Store, slog.String("connection", r.key.id), slog.Any("error", err))
 		}
 		switch {
-		case !a.env.Clock().Before(s.Meta.Deadline): // nobody can use it any more
+		case !a.env.Clock().Before(s.Meta.Deadline): // the session is over
 			a.Revoke(ctx, r.provider, t)
 			return Grant{}, session.ErrSignedOut
 		case !ended && next.ended(a.env.Clock()):
 			ended = true
-			r.reopen()
+			r.reopen(r.seen)
 			r.publish(Grant{}, reason.New(reason.Store, err))
-		// A process that was stopped for a while tries at least twice: another may have been first.
+		// A process that stood still for a while tries at least twice: another may have been first.
 		case failures > 2 && time.Since(began) >= saveTime:
 			r.publish(next, nil)
 		}
@@ -82,9 +95,10 @@ func (r *renewal) save(ctx context.Context, s *session.View, g *Grant, t *provid
 	}
 }
 
-// reidentify returns the account as the ID token of t has it; nil if that says nothing of whoever is signed
-// in to s. Only the sign-in's own connection may; the account's record is written by sign-ins.
-func (r *renewal) reidentify(ctx context.Context, s *session.View, g *Grant, t *providers.Token) *account.Account {
+// reidentify returns the account of the signed-in user as the ID token of t describes it; nil if t has none for it. Only
+// the connection of the sign-in may change the account in the session. The account's own record is written by
+// sign-ins.
+func (r *result) reidentify(ctx context.Context, s *session.View, g *Grant, t *providers.Token) *account.Account {
 	p, ok := r.provider.(providers.Reidentifier)
 	if !ok || r.older || g.User != s.Meta.User || g.Provider != s.Meta.Provider || g.Label != "" {
 		return nil
@@ -99,7 +113,7 @@ func (r *renewal) reidentify(ctx context.Context, s *session.View, g *Grant, t *
 		return nil
 	}
 	if err := Bound(t, &id); err != nil {
-		// What they said before may be what they say no more: nothing of it is kept.
+		// The claims of before may not hold any more: none of them is kept.
 		r.connections.env.Log.Event(ctx, slog.LevelWarn, "refreshed claims not kept", reason.IdentitySize, slog.String("connection", r.key.id), slog.Any("error", err))
 		id = providers.Identity{Issuer: acc.Identity.Issuer, Subject: acc.Identity.Subject, AuthTime: acc.Identity.AuthTime, ACR: acc.Identity.ACR, Claims: json.RawMessage("{}")}
 	}
@@ -107,18 +121,18 @@ func (r *renewal) reidentify(ctx context.Context, s *session.View, g *Grant, t *
 	return &acc
 }
 
-// overtaken returns what counts, when was could not be made next because the session has changed to s.
-func (r *renewal) overtaken(ctx context.Context, s *session.View, was, next *Grant) (Grant, error) {
+// overtaken returns the grant that counts when next could not replace was, because the session has changed to s.
+func (r *result) overtaken(ctx context.Context, s *session.View, was, next *Grant) (Grant, error) {
 	a := r.connections
 	g, err := r.holds(s)
 	switch {
 	case errors.Is(err, session.ErrSignedOut) || errors.Is(err, ErrNotConnected) || err == nil && g.User != was.User:
-		// What nobody can use any more, nobody should find either.
+		// Nobody can use the token any more.
 		a.Revoke(ctx, r.provider, next.Token)
-	case err == nil && g.version == next.version: // by a write that seemed to fail
+	case err == nil && g.version == next.version: // a write that seemed to fail has saved it
 		r.changed(s, &g, next.Token)
 	case err == nil && g.Token.Refresh == was.Token.Refresh:
-		// A sign-in in between has kept what was traded here, see [grant.after].
+		// A sign-in in between has kept the refresh token that was used here, see [Grant.after].
 		t := *next.Token
 		if g.Token.Access != was.Token.Access {
 			t = *g.Token
@@ -129,11 +143,12 @@ func (r *renewal) overtaken(ctx context.Context, s *session.View, was, next *Gra
 			return r.save(ctx, s, &g, &t)
 		}
 	}
-	return g, err // what was written first
+	return g, err // the first write counts
 }
 
-// endGrant ends the grant, unless it has changed since the provider said that it is over.
-func (r *renewal) endGrant(ctx context.Context, g *Grant, v verdict, cause error) error {
+// endGrant ends the grant g, for the verdict v. If the grant has changed since the provider was asked, it returns a
+// contested error: the verdict is about a token that has been replaced.
+func (r *result) endGrant(ctx context.Context, g *Grant, v verdict, cause error) error {
 	a := r.connections
 	s, err := r.look(ctx)
 	if err != nil {
@@ -148,7 +163,7 @@ func (r *renewal) endGrant(ctx context.Context, g *Grant, v verdict, cause error
 	}
 	c := sessionstore.Change{If: []sessionstore.Match{s.Lineage(), {Name: PrefixGrant + r.key.id, Version: g.version}}}
 	if v == foreign && g.User == s.Meta.User {
-		// Whoever is signed in is not who the provider speaks of.
+		// The provider speaks of another person than the one who is signed in.
 		c.Expires = time.Unix(0, 0)
 		if err := r.update(ctx, c); err != nil {
 			return r.notEnded(err)
@@ -174,31 +189,17 @@ func (r *renewal) endGrant(ctx context.Context, g *Grant, v verdict, cause error
 	return g.reauth()
 }
 
-// notEnded returns what comes of a grant that has ended while err keeps that from being written.
-func (r *renewal) notEnded(err error) error {
+// notEnded returns the error of a grant that has ended, when that could not be written because of err.
+func (r *result) notEnded(err error) error {
 	if env.Contested(err) {
 		return err
 	}
-	r.owed, r.unheard = true, maxUnheard // so that nobody asks at once what was answered
+	r.owed, r.unheard = true, maxUnheard // the provider has answered: it is not asked again at once
 	return reason.New(reason.Store, err)
 }
 
-// update writes to the session's record, whoever has gone meanwhile. A panic of the app's store is an
-// error as any: no request is there that could fail of it, and a renewed token is to be saved all the same.
-func (r *renewal) update(ctx context.Context, c sessionstore.Change) (err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			r.fell(ctx, p)
-			err = errors.New("middleware: store panicked")
-		}
-	}()
-	return r.connections.env.Store.Update(ctx, sessionstore.Key{Kind: session.Kind, ID: r.key.session}, c)
-}
-
-// changed notes what OnToken is told.
-func (r *renewal) changed(s *session.View, g *Grant, t *providers.Token) {
+// changed notes what OnChange is told.
+func (r *result) changed(s *session.View, g *Grant, t *providers.Token) {
 	f, _ := s.Record.Field(session.FieldUser)
 	acc, err := account.Unpack(f.Value)
 	if err != nil {
@@ -212,4 +213,11 @@ func (r *renewal) changed(s *session.View, g *Grant, t *providers.Token) {
 		own := *t
 		r.change.Token = &own
 	}
+}
+
+// A Change is what an app is told of a renewal.
+type Change struct {
+	Account         *account.Account // who is signed in
+	Provider, Label string
+	Token           *providers.Token // the new one; nil: the provider has ended the connection
 }

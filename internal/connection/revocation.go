@@ -12,9 +12,10 @@ import (
 	"golang.org/x/oauth2"
 )
 
-const revokeTime = 10 * time.Second
+const revokeTime = 10 * time.Second // for one token
 
-// Revoke gives back a token that came to nothing. It does not keep the person waiting.
+// Revoke asks p, in the background, to revoke a token that is not used any more. It does nothing for a nil token, or if
+// p does not revoke. The caller holds a count of the background's callbacks.
 func (a *Connections) Revoke(ctx context.Context, p providers.Provider, t *providers.Token) {
 	r, ok := p.(providers.Revoker)
 	if !ok || t == nil {
@@ -24,7 +25,7 @@ func (a *Connections) Revoke(ctx context.Context, p providers.Provider, t *provi
 	go func() {
 		defer a.env.Background.Tasks.Done()
 		defer func() {
-			if v := recover(); v != nil { // in a Provider of the app's: no server is there to catch it
+			if v := recover(); v != nil { // of a Provider of the app's own: no server recovers it
 				a.env.Log.Event(ctx, slog.LevelError, "revocation panicked", reason.Unavailable, slog.String("provider", p.Name()),
 					slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
 			}

@@ -1,33 +1,22 @@
 package connection
 
 import (
-	"context"
 	"errors"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/returnleg/returnleg/internal/session"
 	"github.com/returnleg/returnleg/providers"
 )
 
-// A Need is what a page asks of a session: see Need of the package middleware.
-type Need struct {
-	Provider, Label string
-	Scopes, ACR     []string
-	MaxAge          time.Duration
-	Again           bool // sign in anew, although the connection is there
-}
-
 // A Shortfall is the error of a session that lacks what is needed.
 type Shortfall struct {
-	Need  Need // what leads to it
+	Need  Need // for which a sign-in helps
 	Lacks Lack
 
-	Unconfigured bool // nobody can be connected with that provider
+	Unconfigured bool // the app has no such provider
 }
 
-// Error says which connection it is about, and why.
+// Error names the connection and the cause.
 func (e *Shortfall) Error() string {
 	text := e.Unwrap().Error()
 	if e.Need.Provider != "" {
@@ -39,7 +28,7 @@ func (e *Shortfall) Error() string {
 	return text
 }
 
-// Unwrap returns the cause.
+// Unwrap returns the cause of what is lacking.
 func (e *Shortfall) Unwrap() error { return e.Lacks.Cause() }
 
 // Cause returns the error that l stands for.
@@ -56,87 +45,22 @@ func (l Lack) Cause() error {
 	}
 }
 
-// zero reports that n asks for nothing but a signed-in person.
-func (n Need) zero() bool {
-	return n.Provider == "" && !n.Special()
-}
-
-// Special reports that n asks for more than to be signed in with its provider.
-func (n Need) Special() bool {
-	return n.Label != "" || n.Again || len(n.Scopes) > 0 || len(n.ACR) > 0 || n.MaxAge > 0
-}
-
-// Lack is how a session falls short of a Need.
+// A Lack is how a session falls short of a [Need].
 type Lack uint8
 
+// Lacks, the first that is found.
 const (
-	LacksNothing  Lack = iota
-	LacksUser          // nobody is signed in
-	LacksProvider      // the provider is not connected
-	LacksToken         // its token has ended
-	LacksScope
-	LacksLevel // ACR
-	lacksAge   // MaxAge
+	LacksNothing  Lack = iota // it does not
+	LacksUser                 // nobody is signed in
+	LacksProvider             // the provider is not connected
+	LacksToken                // its token has ended
+	LacksScope                // the grant has not all scopes
+	LacksLevel                // the sign-in has another ACR
+	lacksAge                  // the sign-in is older than MaxAge
 )
 
-// lacks judges what a session holds against n, at now.
-func (n Need) lacks(s *session.View, now time.Time) Lack {
-	if !s.SignedIn() {
-		return LacksUser
-	}
-	if n.zero() {
-		return LacksNothing
-	}
-	provider := n.Provider
-	if provider == "" {
-		provider = s.Meta.Provider
-	}
-	g, ok := GrantOf(s, ID(provider, n.Label))
-	if !ok {
-		return LacksProvider
-	}
-	if len(n.ACR) > 0 && !slices.Contains(n.ACR, g.ACR) {
-		return LacksLevel
-	}
-	if n.MaxAge > 0 && !providers.Recent(g.proved(), now, n.MaxAge) {
-		return lacksAge
-	}
-	if (n.Provider != "" || n.Label != "" || len(n.Scopes) > 0) && g.Over(now) {
-		return LacksToken // whatever it was good for
-	}
-	if len(Missing(n.Scopes, g.Token.Scopes)) > 0 {
-		return LacksScope
-	}
-	return LacksNothing
-}
-
-// Declined reports that a sign-in for n, which s falls short of by l, would ask for scopes to which the
-// person has said no, and for no others.
-func (n Need) Declined(s *session.View, id string, l Lack) bool {
-	g, ok := GrantOf(s, id)
-	if !ok || l != LacksScope && l != LacksToken {
-		return false
-	}
-	m := Missing(n.Scopes, g.Token.Scopes)
-	if l == LacksToken && len(m) == 0 {
-		return false // it is about the token alone
-	}
-	return len(Missing(m, g.declined)) == 0
-}
-
-// Missing returns the elements of want that are not in have.
-func Missing(want, have []string) []string {
-	var m []string
-	for _, s := range want {
-		if !slices.Contains(have, s) && !slices.Contains(m, s) {
-			m = append(m, s)
-		}
-	}
-	return m
-}
-
-// stepUpOf returns what an API's refusal asks for; nil if it is about something else. RFC 6750,
-// section 3.1, and RFC 9470, section 3.
+// stepUpOf returns the error of an API that refuses a request and asks for another sign-in; nil if it does not. RFC
+// 6750, section 3.1, and RFC 9470, section 3.
 func stepUpOf(c providers.Challenge, provider, label string) error {
 	n := Need{Provider: provider, Label: label, Again: true}
 	switch c.Error {
@@ -150,26 +74,7 @@ func stepUpOf(c providers.Challenge, provider, label string) error {
 	return nil
 }
 
-// Check returns how s falls short of n: a [*shortfall], or nil.
-func (a *Connections) Check(ctx context.Context, s *session.View, n Need) error {
-	l := n.lacks(s, a.env.Clock())
-	switch l {
-	case LacksNothing:
-		return nil
-	case LacksUser:
-		return &Shortfall{Need: n, Lacks: l}
-	}
-	if n.Provider == "" {
-		n.Provider = s.Meta.Provider
-	}
-	if l == LacksProvider {
-		a.unreadGrant(ctx, s, ID(n.Provider, n.Label))
-	}
-	n.Again = l != LacksProvider
-	return &Shortfall{Need: n, Lacks: l}
-}
-
-// Errors of connections: see those of the package middleware.
+// Errors of connections. The package middleware exports them and says when each one comes.
 var (
 	ErrNotConnected   = errors.New("middleware: provider not connected")
 	ErrReauthRequired = errors.New("middleware: token has ended; sign in again")
@@ -177,3 +82,14 @@ var (
 	ErrStepUp         = errors.New("middleware: the API asks for a step-up")
 	ErrOrigin         = errors.New("middleware: not an origin of the provider's API")
 )
+
+// notConnected returns the error of a session without a grant of that id.
+func notConnected(id string) error {
+	provider, label, _ := strings.Cut(id, ":")
+	return &Shortfall{Need: Need{Provider: provider, Label: label}, Lacks: LacksProvider}
+}
+
+// notConfigured returns the error of a provider that the app does not have.
+func notConfigured(provider string) error {
+	return &Shortfall{Need: Need{Provider: provider}, Lacks: LacksProvider, Unconfigured: true}
+}

@@ -14,15 +14,15 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// extend adds what came back from a step-up or link to the session that it left. The person stays
-// who they are. The steps that can say no come first; then the session is written; then the account changes
-// hands, if it does. When that fails the session gets back what it had.
+// extend adds the grant that came back from a step-up or link to the session that it left. The signed-in user
+// stays the same. The steps that can refuse come first; then the session is written; then the account is
+// transferred, if it is another user's. If the transfer fails, the session gets back what it had.
 func (a *SignIns) extend(ctx context.Context, q *session.Request, f *Flow, g connection.Grant, id *providers.Identity) (*Outcome, error) {
 	p := *q.Now.Load()
 	var h *transfer
 	if f.Purpose == Link {
 		var err error
-		if h, err = a.own(ctx, &p, f, &g, id); err != nil {
+		if h, err = a.mayLink(ctx, &p, f, &g, id); err != nil {
 			return nil, err
 		}
 	}
@@ -47,7 +47,7 @@ func (a *SignIns) extend(ctx context.Context, q *session.Request, f *Flow, g con
 	}
 	a.unlinkIfCut(ctx, h, &x.session)
 	if x.had && x.old.User != g.User {
-		// Another account has taken its place: nobody uses that one's token any more.
+		// The grant of another account was replaced: its token is not used any more.
 		a.connections.RevokeAndUnlink(ctx, &x.session, &x.old)
 	}
 	return x.outcome, nil
@@ -56,10 +56,10 @@ func (a *SignIns) extend(ctx context.Context, q *session.Request, f *Flow, g con
 // extension is a session that was extended.
 type extension struct {
 	outcome *Outcome
-	session session.View        // before
-	change  sessionstore.Change // that was made
-	old     connection.Grant    // in whose place there is another
-	had     bool
+	session session.View        // before the change
+	change  sessionstore.Change // as it was written
+	old     connection.Grant    // that was replaced
+	had     bool                // there is an old one
 }
 
 // add writes g into the session of p.
@@ -68,7 +68,7 @@ func (a *SignIns) add(ctx context.Context, p *session.View, f *Flow, g connectio
 		if err := belongs(f, p); err != nil {
 			return nil, err
 		}
-		if err := f.room(p); err != nil {
+		if err := f.checkRoom(p); err != nil {
 			return nil, err
 		}
 		old, had := connection.GrantOf(p, g.ID())
@@ -78,13 +78,13 @@ func (a *SignIns) add(ctx context.Context, p *session.View, f *Flow, g connectio
 		now, m := a.env.Clock(), p.Meta
 		out := &Outcome{session: p.ID, deadline: m.Deadline, persist: m.Persist, user: m.User}
 		c := sessionstore.Change{If: []sessionstore.Match{p.Lineage()}, Expires: a.sessions.Expiry(&m, now)}
-		if !had { // nor has anybody made one meanwhile, whose account would be left without it
+		if !had { // another request that adds a grant here meanwhile would lose it, and leave its account linked
 			name := connection.PrefixGrant + g.ID()
 			c.If = append(c.If, sessionstore.Match{Name: name, Version: env.VersionOf(p.Record, name)})
 		}
 		kept := connection.KeepGrant(p, &c, g, len(f.Need.ACR) > 0 || f.Need.MaxAge > 0, now)
 		if f.Purpose == StepUp && (len(f.Need.ACR) > 0 || f.Need.MaxAge > 0) && p.Standing == session.Current {
-			// The level has risen: what was stolen before is worth nothing now.
+			// The level has risen: a cookie that was stolen before must not open it.
 			out.secret = a.env.Ring[0].Next(p.ID, p.Secret, m.User, p.Born)
 			m.Rotate(out.secret, false, now)
 			m.ACR = g.ACR
@@ -109,14 +109,14 @@ func (a *SignIns) add(ctx context.Context, p *session.View, f *Flow, g connectio
 			return nil, reason.New(reason.Store, err)
 		}
 		if p.Opens() && again.Standing == session.Superseded && again.Born == p.Born && again.Meta.Renewed.Equal(p.Meta.Renewed) {
-			again.Standing = session.Previous // the request had a right to the session when it came, and RenewToken took it from nobody
+			again.Standing = session.Previous // the cookie was current when the request came, and nothing but RenewToken has replaced it
 		}
 		p = &again
 	}
 	return nil, reason.New(reason.Store, errors.New("middleware: session: changed too often"))
 }
 
-// noteEnded leaves word for the session's other tabs, see [Auth.status].
+// noteEnded notes in the session how f ended, for its other tabs: the status address tells them.
 func (a *SignIns) noteEnded(q *session.Request, f *Flow, result string) {
 	s := q.Now.Load()
 	if !s.Opens() {

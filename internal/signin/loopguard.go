@@ -12,8 +12,8 @@ import (
 	"github.com/returnleg/returnleg/internal/web"
 )
 
-// A gate notes the automatic sign-ins for a path, so that a session that never comes to satisfy a gate
-// is no endless loop. The notes are in the binding cookie, and move along when that becomes another.
+// A gate notes the sign-ins that a page started by itself, so that a session that never satisfies the page is
+// not sent to sign in for ever. The notes are in the binding cookie, and are kept when that is replaced.
 type gate struct {
 	path    string // 6 characters of a hash
 	at      int64  // Unix seconds of the first start
@@ -25,7 +25,7 @@ const (
 	maxGates  = 4
 	maxParts  = 16
 	gateRest  = time.Minute
-	maxStarts = 3 // of a gate that has let the person through once
+	maxStarts = 3 // in a gateRest, of a gate that has let the person through once
 )
 
 // parseGates reads the notes of a cookie.
@@ -53,14 +53,14 @@ func (g gate) String() string {
 	return g.path + strconv.FormatUint(v, 36)
 }
 
-// fresh reports that g still counts.
-func (g *gate) fresh(now time.Time) bool { return now.Sub(time.Unix(g.at, 0)).Abs() < gateRest }
+// counts reports whether g still counts at now.
+func (g *gate) counts(now time.Time) bool { return now.Sub(time.Unix(g.at, 0)).Abs() < gateRest }
 
 // MayStart reports whether an automatic sign-in for path may start at now: one per browser and path in a
 // minute, and two more once the gate has let the person through.
 func MayStart(gs []gate, path string, now time.Time) bool {
 	for _, g := range gs {
-		if g.path == path && g.fresh(now) {
+		if g.path == path && g.counts(now) {
 			return g.through && g.starts < maxStarts
 		}
 	}
@@ -71,7 +71,7 @@ func MayStart(gs []gate, path string, now time.Time) bool {
 func noted(gs []gate, path string, now time.Time) []gate {
 	g := gate{path: path, at: now.Unix()}
 	for _, old := range gs {
-		if old.path == path && old.fresh(now) {
+		if old.path == path && old.counts(now) {
 			g = old
 		}
 	}
@@ -88,24 +88,24 @@ func barred(gs []gate, path string, now time.Time) []gate {
 func passed(gs []gate, path string, now time.Time) []gate {
 	gs = slices.Clone(gs)
 	for i := range gs {
-		if gs[i].path == path && gs[i].fresh(now) {
+		if gs[i].path == path && gs[i].counts(now) {
 			gs[i].through = true
 		}
 	}
 	return gs
 }
 
-// put returns gs with g, without what does not count any more; of many, the first goes.
+// put returns gs with g, without the notes that do not count any more. Of many notes, the first is dropped.
 func put(gs []gate, g gate, now time.Time) []gate {
-	gs = slices.DeleteFunc(slices.Clone(gs), func(o gate) bool { return o.path == g.path || !o.fresh(now) })
+	gs = slices.DeleteFunc(slices.Clone(gs), func(o gate) bool { return o.path == g.path || !o.counts(now) })
 	if len(gs) >= maxGates {
 		gs = gs[len(gs)-maxGates+1:]
 	}
 	return append(gs, g)
 }
 
-// merged returns one note per path, of what several cookies say: the one that allows less, but that the
-// person was let through is known by one of them.
+// merged returns one note for each path, from those of several cookies: the one that allows less. That the person
+// was let through holds if one of the same start says so.
 func merged(gs []gate) (out []gate) {
 	for _, g := range gs {
 		i := slices.IndexFunc(out, func(o gate) bool { return o.path == g.path })
@@ -125,34 +125,7 @@ func merged(gs []gate) (out []gate) {
 	return out
 }
 
-// RetireShown adds to h that what was known of the bindings that r shows is worth nothing from now on. passedPath is the
-// path whose gate has let the person through with this request; "": none has.
-func (a *SignIns) RetireShown(h http.Header, r *http.Request, passedPath string) {
-	now := a.env.Clock()
-	c := a.retire(a.Bindings(r), a.env.Stamp(now, 0), now)
-	if c.set != nil && passedPath != "" {
-		c.set.gates = passed(c.set.gates, GatePath(passedPath), now)
-	}
-	a.SetBindings(h, c)
-}
-
-// NotePassed adds to h that the gate of r's path, which has started a sign-in, has let the person through.
-func (a *SignIns) NotePassed(h http.Header, r *http.Request) {
-	if !waiting(&a.app.Cookies, r, a.env.Clock()) || a.app.Cookies.SetsBinding(h) {
-		return
-	}
-	path, j := GatePath(r.URL.Path), a.Bindings(r)
-	before := j.Gates()
-	after := passed(before, path, a.env.Clock())
-	if len(j.Cookies) == 0 || slices.Equal(before, after) {
-		return
-	}
-	c := j.Cookies[0]
-	c.gates = after
-	a.SetBindings(h, rebinding{set: &c})
-}
-
-// waiting reports, at little cost, that r may show the note of a gate that has not let the person through.
+// waiting reports, at little cost, whether r may show the note of a gate that has not let the person through.
 func waiting(c *web.Cookies, r *http.Request, now time.Time) (found bool) {
 	web.Each(r, func(name, value string) bool {
 		if !strings.HasPrefix(name, c.Binding) {
@@ -161,7 +134,7 @@ func waiting(c *web.Cookies, r *http.Request, now time.Time) (found bool) {
 		_, tail, _ := strings.Cut(value, ".")
 		if _, notes, ok := strings.Cut(tail, "."); ok {
 			for _, g := range parseGates(notes) {
-				found = found || !g.through && g.fresh(now)
+				found = found || !g.through && g.counts(now)
 			}
 		}
 		return !found
@@ -169,7 +142,7 @@ func waiting(c *web.Cookies, r *http.Request, now time.Time) (found bool) {
 	return found
 }
 
-// GatePath returns what a loop guard remembers of a path.
+// GatePath returns the form in which a path is noted.
 func GatePath(path string) string {
 	h := sha256.Sum256([]byte(path))
 	return keys.Text(h[:])[:6]

@@ -10,11 +10,11 @@ import (
 // nobody is the tag of a page that was made for nobody, in a browser that had no cookie of ours.
 const nobody = "nobody"
 
-// PageTag returns what stands for the session s and its user, in a page that is made for r. It opens nothing.
+// PageTag returns the text that stands for the session s and its user in a page that is made for r. It gives no access.
 func (a *SignIns) PageTag(s *session.View, r *http.Request) string {
 	if !s.SignedIn() && !s.Anonymous() {
-		if j := a.Bindings(r); len(j.Kept) > 0 {
-			return bindingTag(&a.env.Ring[0], &j.Kept[0].Binding)
+		if j := a.Bindings(r); len(j.kept) > 0 {
+			return bindingTag(&a.env.Ring[0], &j.kept[0].binding)
 		}
 	}
 	return sessionTag(&a.env.Ring[0], s)
@@ -31,9 +31,9 @@ func (a *SignIns) FitsPageTag(s *session.View, r *http.Request, tag string) bool
 			return true
 		}
 	}
-	for _, b := range a.Bindings(r).Kept {
+	for _, b := range a.Bindings(r).kept {
 		for i := range a.env.Ring {
-			if keys.Same(tag, bindingTag(&a.env.Ring[i], &b.Binding)) {
+			if keys.Same(tag, bindingTag(&a.env.Ring[i], &b.binding)) {
 				return true
 			}
 		}
@@ -41,12 +41,13 @@ func (a *SignIns) FitsPageTag(s *session.View, r *http.Request, tag string) bool
 	return false
 }
 
-// bindingTag is the tag of a page that was made for nobody, in a browser without a session that showed b.
-func bindingTag(k *keys.Secrets, b *Binding) string {
-	m := k.Page.Derive("binding", "", b.Pack())
+// bindingTag returns the tag of a page that was made for nobody, in a browser without a session that showed b.
+func bindingTag(k *keys.Secrets, b *binding) string {
+	m := k.Page.Derive("binding", "", b.pack())
 	return keys.Text(m[:16])
 }
 
+// sessionTag returns the tag of a page that was made for the session s.
 func sessionTag(k *keys.Secrets, s *session.View) string {
 	if !s.SignedIn() && !s.Anonymous() {
 		return nobody
@@ -58,6 +59,7 @@ func sessionTag(k *keys.Secrets, s *session.View) string {
 	return tagOf(k, s.ID, user)
 }
 
+// tagOf returns the tag of a page that was made for the user in the session with that id.
 func tagOf(k *keys.Secrets, session, user string) string {
 	m := k.Page.Derive(session, user)
 	return keys.Text(m[:16])

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A queue lets a number of codes be redeemed at a time, at one provider. One that takes its time holds
-// up those who sign in there, and nobody else.
+// A queue bounds how many codes are redeemed at a time at one provider. A slow provider holds up the sign-ins
+// there, and no others.
 type queue chan struct{}
 
 const (

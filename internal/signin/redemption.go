@@ -7,47 +7,56 @@ import (
 	"time"
 
 	"github.com/returnleg/returnleg/internal/env"
-	"github.com/returnleg/returnleg/internal/guest"
 	"github.com/returnleg/returnleg/internal/keys"
 	"github.com/returnleg/returnleg/internal/packed"
 	"github.com/returnleg/returnleg/internal/reason"
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// A Redemption is the record that makes sure that a flow's code is redeemed at most once, by
-// whichever process comes first, and that tells everybody else how it ended. It is written when a
-// callback has passed every check, and not before.
+// A Redemption is the record by which a flow's code is redeemed at most once: by the process that writes it
+// first. It tells every other callback of the flow how that ended. It is written when a callback has passed
+// every check, and not before.
 type Redemption struct {
-	Phase   phase
-	until   time.Time // redeeming: when its process must be dead
+	Phase   Phase
+	until   time.Time // Redeeming: when its process is over in any case
 	at      time.Time // done: when
-	Landing string    // done
+	Landing string    // done: the path to which the person is sent
 	session string    // done: id
 	user    string    // done
-	shown   string    // done: see [cookies.shown]
-	stamp   int64     // done: see [Auth.stamp]
-	Failure Told      // failed
-	Seen    bool      // failed: the page about it was shown to somebody who is signed in
+	shown   string    // done: what the browser showed, see [Browser]
+	stamp   int64     // done: its time, see [env.Env.Stamp]
+	Failure Told      // Failed
+	Seen    bool      // Failed: the page about it was shown to somebody who is signed in
 	version uint64
-	guest   bool   // it counts as a guest's
-	claimed uint64 // the version before that, of a claim that was given up
+	guest   bool   // the record is a guest's
+	claimed uint64 // of a claim that was given up: the version with which it was written
 }
 
-type phase uint8
+// A Phase is how far a redemption is.
+type Phase uint8
 
+// Phases of a redemption.
 const (
-	Redeeming phase = 1 + iota
+	Redeeming Phase = 1 + iota // a process is at it
 	done
 	Failed
 )
 
+// RedeemTime is how long a redemption may take: the provider, OnLogin and the store together.
+const RedeemTime = 40 * time.Second
+
+// redemptionRest is how long the record outlives its flow.
+const redemptionRest = 10 * time.Minute
+
+// Blank is how long a browser waits for the end of a sign-in before it gets a page that asks again by itself.
+const Blank = 3 * time.Second
+
 const (
-	RedeemTime     = 40 * time.Second // for the provider, OnLogin and the store together
-	RedemptionRest = 10 * time.Minute // past the end of the flow
+	kindRedemption = "redemption"
 	fieldPhase     = "phase"
 )
 
-// redemption returns the key of f's record, which a callback asks for several times.
+// redemption returns the key of f's record. It is derived once: a callback asks for it several times.
 func (f *Flow) redemption() sessionstore.Key {
 	if f.redeemed == "" {
 		m := f.secrets.Flow.Derive("redemption", string(f.seed[:]))
@@ -91,7 +100,7 @@ func (a *SignIns) recall(ctx context.Context, f *Flow) (*Redemption, error) {
 	field, ok := rec.Field(fieldPhase)
 	p := packed.Read(field.Value)
 	r := &Redemption{
-		Phase: phase(p.Uint()), until: p.Time(), at: p.Time(), Landing: p.String(), session: p.String(),
+		Phase: Phase(p.Uint()), until: p.Time(), at: p.Time(), Landing: p.String(), session: p.String(),
 		user: p.String(), Failure: Told{Code: p.String(), ProviderCode: p.String()}, version: field.Version,
 	}
 	if p.More() {
@@ -108,110 +117,13 @@ func (a *SignIns) recall(ctx context.Context, f *Flow) (*Redemption, error) {
 	}
 	known := a.Knows(r.Failure.Code)
 	if !ok || p.Err() != nil || r.Phase < Redeeming || r.Phase > Failed || r.Phase == Failed && !known {
-		// Somebody redeemed, and what came of it cannot be read, or not by this version: never redeem again.
+		// The flow was redeemed, and this version cannot read how that ended: it is not redeemed again.
 		return interrupted(), nil
 	}
 	return r, nil
 }
 
-// claim makes this process the one that redeems f. It returns [sessionstore.ErrExists] if another was
-// first. With an error that leaves open what became of the claim it returns the redemption that is given
-// up, and nobody else's.
-func (a *SignIns) claim(ctx context.Context, f *Flow) (*Redemption, error) {
-	return a.claimUntil(ctx, f, f.expires.Add(RedemptionRest), sessionstore.Member)
-}
-
-// claimDenied is claim for an answer that says no. Anybody can start a sign-in and write that answer
-// themselves, signed in or not, as often as they like, and no provider hears of it: what is kept is a
-// guest's, and counts as one does. Where there is no room it is [sessionstore.ErrFull].
-func (a *SignIns) claimDenied(ctx context.Context, f *Flow) (*Redemption, error) {
-	until := f.expires.Add(RedemptionRest)
-	if err := a.payFor(ctx, until); err != nil {
-		return nil, err
-	}
-	return a.claimUntil(ctx, f, until, sessionstore.Guest)
-}
-
-// maxUnits is what a guest's record is paid for with at most.
-const maxUnits = 16
-
-// payFor pays for a guest's record that lasts until then: like a guest's session for each time that one
-// lasts unused.
-func (a *SignIns) payFor(ctx context.Context, until time.Time) error {
-	now := a.env.Clock()
-	for left := max(1, min(maxUnits, int(until.Sub(now)/a.sessions.AnonymousIdle)+1)); left > 0; left-- {
-		err := a.sessions.Guests.Pay(ctx, a.env.Store, guest.Birth, now)
-		if env.Unreached(err) && ctx.Err() == nil {
-			err = a.sessions.Guests.Pay(ctx, a.env.Store, guest.Birth, now) // at worst it has paid twice
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// claimUntil makes the claim. One whose answer is lost is [Auth.write]'s to find: it is confirmed by being
-// written once more, so that with a store that waits for replicas no failover takes it back, and the code
-// is not sent twice.
-func (a *SignIns) claimUntil(ctx context.Context, f *Flow, until time.Time, tier sessionstore.Tier) (*Redemption, error) {
-	r := &Redemption{Phase: Redeeming, until: a.env.Clock().Add(RedeemTime), version: env.Version(), guest: tier == sessionstore.Guest}
-	err := a.env.Write(ctx, f.redemption(), sessionstore.Change{
-		Mode:    sessionstore.MustNotExist,
-		Set:     []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
-		Expires: until,
-		Tier:    tier,
-	})
-	if err == nil {
-		return r, nil
-	}
-	if !env.Decided(err) { // it may be there: nothing was sent, and nobody need wait for what does not come
-		r.Phase, r.Failure.Code, r.claimed = Failed, reason.Interrupted, r.version
-		c := a.conclusion(r)
-		a.env.Retry(ctx, RedeemTime, "claim not given up", err, func(ctx context.Context) error {
-			return a.env.Write(ctx, f.redemption(), c)
-		})
-		return r, err
-	}
-	return nil, err
-}
-
-// conclusion returns the change that says how r ended.
-func (a *SignIns) conclusion(r *Redemption) sessionstore.Change {
-	was := r.version
-	r.version, r.at = env.Version(), a.env.Clock()
-	return sessionstore.Change{
-		If:  []sessionstore.Match{{Name: fieldPhase, Version: was}},
-		Set: []sessionstore.Field{{Name: fieldPhase, Value: r.pack(), Version: r.version}},
-	}
-}
-
-// conclude says how r ended. If the store does not take it now it is told later, for as long as somebody
-// may ask. A redemption that failed becomes a guest's record, unless the store has no room for one: anybody can make up
-// codes. It lasts as long as it did, so that no code is sent twice.
-func (a *SignIns) conclude(ctx context.Context, f *Flow, r *Redemption) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime) // that of the sign-in may be over
-	defer cancel()
-	c := a.conclusion(r)
-	if r.Phase == Failed && !r.guest {
-		_ = a.payFor(ctx, f.expires.Add(RedemptionRest)) // it is there: where no guest has a place, none comes after it
-		c.Tier = sessionstore.Guest
-	}
-	conclude := func(ctx context.Context) error {
-		err := a.env.Write(ctx, f.redemption(), c)
-		if c.Tier == sessionstore.Guest && errors.Is(err, sessionstore.ErrFull) {
-			same := c
-			same.Tier = sessionstore.SameTier
-			err = a.env.Write(ctx, f.redemption(), same)
-		}
-		return err
-	}
-	if err := conclude(ctx); err != nil && !env.Contested(err) {
-		a.env.Retry(ctx, RedemptionRest, "redemption not concluded", err, conclude)
-	}
-}
-
-// NoteSeen notes that the page about r is shown. If it cannot be noted, the page is shown once more.
+// NoteSeen notes that the page about r is shown. If the store fails, the page is shown once more at a reload.
 func (a *SignIns) NoteSeen(ctx context.Context, f *Flow, r *Redemption) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
 	defer cancel()
@@ -223,11 +135,8 @@ func (a *SignIns) NoteSeen(ctx context.Context, f *Flow, r *Redemption) {
 	})
 }
 
-// Blank is how long somebody looks at an empty tab. Then they get a page that asks again by itself.
-const Blank = 3 * time.Second
-
-// Await returns the redemption of f once it has ended, or when its process must be dead; after so long
-// as it is.
+// Await returns the redemption of f once it has ended, or is over because its process must be dead. After that
+// long it returns it as it is.
 func (a *SignIns) Await(ctx context.Context, f *Flow, r *Redemption, long time.Duration) (*Redemption, error) {
 	wait, enough := 5*time.Millisecond, a.env.Clock().Add(long)
 	for r.Phase == Redeeming && a.env.Clock().Before(r.until) {
@@ -252,9 +161,37 @@ func (a *SignIns) Await(ctx context.Context, f *Flow, r *Redemption, long time.D
 	return r, nil
 }
 
-const kindRedemption = "redemption"
-
-// interrupted returns what came of a sign-in of which nothing more is known.
+// interrupted returns the redemption of a sign-in of which nothing more is known.
 func interrupted() *Redemption {
 	return &Redemption{Phase: Failed, Failure: Told{Code: reason.Interrupted}}
+}
+
+// Told is what the person was told about a sign-in that failed. A reload is told the same.
+type Told struct {
+	Code          string // the reason
+	Own           string // the app's own reason, which Code stands for
+	ProviderCode  string // the provider's, if it is one of the standard codes
+	Status        int    // 0: that of the reason, and so are Title and Detail
+	Title, Detail string
+	LoginURL      string // of the page's button
+	LoginPost     bool   // the button posts a form
+}
+
+// Known returns the redemption of a flow that this request does not redeem. refused says why it does not, and is
+// the error if there is no redemption; nil stands for a flow that another request has claimed. The redemption may
+// not have ended, see [SignIns.Await].
+//
+// It is called after the checks, because most callbacks are the first of their flow. A reload is checked again, and
+// ends as the first callback did, whatever the checks say now.
+func (a *SignIns) Known(ctx context.Context, f *Flow, refused error) (*Redemption, error) {
+	red, err := a.recall(ctx, f)
+	switch {
+	case err != nil:
+		return nil, reason.New(reason.Store, err)
+	case red == nil && refused == nil:
+		return interrupted(), nil
+	case red == nil:
+		return nil, refused
+	}
+	return red, nil
 }

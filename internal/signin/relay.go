@@ -19,7 +19,7 @@ const (
 	maxRelay  = 4 << 10 // bytes of what is sealed
 )
 
-// answerParams are those that a response may have. Other parameters that were posted are not ours.
+// answerParams are the parameters that a provider's answer may have. Others that were posted are left out.
 // RFC 6749, sections 4.1.2 and 4.1.2.1; RFC 9207; OpenID Connect Session Management 1.0.
 var answerParams = []string{
 	"code", "state", "iss", "error", "error_description", "error_uri", "session_state",
@@ -34,13 +34,14 @@ type Relayed struct {
 	Posted   bool
 	Answer   url.Values
 
-	// What that page said, to whom, and why, as far as somebody may be told.
+	// Of the page: its reason, the user that saw it, and the causes that it may name.
 	Reason string
 	Whose  string
 	Causes []string
 }
 
-// RelayPosted seals an answer that the browser has posted. Parameters that no answer has are left out.
+// RelayPosted seals an answer that the browser has posted, without the parameters that no answer has. It is good for a
+// minute.
 func (a *SignIns) RelayPosted(provider string, form url.Values) (sealed string, err error) {
 	b := packed.AppendTime([]byte("a"), a.env.Clock().Add(relayLife))
 	b = packed.AppendString(b, provider)
@@ -52,16 +53,16 @@ func (a *SignIns) RelayPosted(provider string, form url.Values) (sealed string, 
 	if len(b) > maxRelay {
 		return "", reason.New(reason.Parameter, errors.New("middleware: callback: form too long"))
 	}
-	if sealed, err = a.SealRelay(b); err != nil {
+	if sealed, err = a.sealRelay(b); err != nil {
 		return "", reason.New(reason.Random, err)
 	}
 	return sealed, nil
 }
 
-// RelayPage seals an answer for the page that refuses it. Causes that do not fit are left out; it reports whether the
-// answer fits.
+// RelayPage seals an answer for the page that refuses it, without the causes that do not fit. fits is false if the
+// answer itself does not.
 func (a *SignIns) RelayPage(r Relayed) (sealed string, fits bool) {
-	b := packed.AppendTime([]byte("r"), a.env.Clock().Add(FlowLife+RedemptionRest))
+	b := packed.AppendTime([]byte("r"), a.env.Clock().Add(flowLife+redemptionRest))
 	b = packed.AppendString(packed.AppendString(b, r.Provider), r.Reason)
 	b = packed.AppendString(b, r.Whose)
 	var answer []byte
@@ -78,13 +79,14 @@ func (a *SignIns) RelayPage(r Relayed) (sealed string, fits bool) {
 	if len(b) > maxRelay {
 		return "", false
 	}
-	sealed, err := a.SealRelay(b)
+	sealed, err := a.sealRelay(b)
 	return sealed, err == nil
 }
 
-// OpenRelayed returns what was sealed for the callback of that provider. With some errors it returns what the page said.
+// OpenRelayed returns what [SignIns.RelayPosted] or [SignIns.RelayPage] has sealed for the callback of that provider. An
+// answer that has expired or is malformed comes with an error.
 func (a *SignIns) OpenRelayed(sealed, provider string) (*Relayed, error) {
-	plain, ok := a.OpenRelay(sealed)
+	plain, ok := a.openRelay(sealed)
 	if !ok || plain == "" || plain[0] != 'a' && plain[0] != 'r' {
 		return nil, reason.New(reason.State, nil)
 	}

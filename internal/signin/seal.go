@@ -10,8 +10,8 @@ import (
 	"github.com/returnleg/returnleg/providers"
 )
 
-// SealNeed returns n for a URL: sealed, so that nobody else decides what is asked for, and for one provider, so that
-// nobody decides whom it is asked of. Provider "" leaves that to the person, on the page that lists them.
+// SealNeed seals n and the id of a page state for a URL, so that nobody else decides what is asked for, nor of which
+// provider. Provider "" leaves the provider to the person, on the page that lists them.
 func (a *SignIns) SealNeed(n connection.Need, provider, page string) (string, error) {
 	b := packed.AppendTime([]byte("n"), a.env.Clock().Add(needLife))
 	b = packed.AppendStrings(b, n.Scopes)
@@ -21,12 +21,13 @@ func (a *SignIns) SealNeed(n connection.Need, provider, page string) (string, er
 	b = packed.AppendString(b, n.Label)
 	b = packed.AppendBool(b, n.Again)
 	b = packed.AppendString(b, provider)
-	return a.SealRelay(b)
+	return a.sealRelay(b)
 }
 
-// OpenNeed returns what was sealed for that provider, or for any.
+// OpenNeed returns what [SignIns.SealNeed] has sealed for that provider, or for any. ok is false if it is for another
+// provider, older than a day, or not ours.
 func (a *SignIns) OpenNeed(s, provider string) (n connection.Need, page string, ok bool) {
-	b, ok := a.OpenRelay(s)
+	b, ok := a.openRelay(s)
 	if !ok || len(b) == 0 || b[0] != 'n' {
 		return connection.Need{}, "", false
 	}
@@ -39,8 +40,8 @@ func (a *SignIns) OpenNeed(s, provider string) (n connection.Need, page string, 
 	return n, page, r.Err() == nil && a.env.Clock().Before(until) && (of == "" || of == provider)
 }
 
-// SealRelay seals what travels through a URL of ours.
-func (a *SignIns) SealRelay(plain []byte) (string, error) {
+// sealRelay seals plain for a URL of this address of the site.
+func (a *SignIns) sealRelay(plain []byte) (string, error) {
 	seed, err := a.env.Seed()
 	if err != nil {
 		return "", err
@@ -49,7 +50,8 @@ func (a *SignIns) SealRelay(plain []byte) (string, error) {
 	return keys.Text(append([]byte{k.ID}, k.Relay.SealOnce(seed, plain, []byte(a.app.Origin))...)), nil
 }
 
-func (a *SignIns) OpenRelay(s string) (string, bool) {
+// openRelay returns what [SignIns.sealRelay] has sealed at this address of the site.
+func (a *SignIns) openRelay(s string) (string, bool) {
 	sealed := keys.Raw(s)
 	if len(sealed) == 0 {
 		return "", false
@@ -66,20 +68,21 @@ func (a *SignIns) OpenRelay(s string) (string, bool) {
 
 const needLife = 24 * time.Hour // a page with a link to sign in may be open for long
 
-const moveLife = 10 * time.Minute
+const moveLife = 10 * time.Minute // a person has so long to confirm
 
-// SealMove returns the question whether an account is to be moved to the user of s, for a URL.
+// SealMove seals, for a URL, the question whether the account with that key is to be transferred to the user of s.
 func (a *SignIns) SealMove(s *session.View, account string) (string, error) {
 	b := packed.AppendTime([]byte("m"), a.env.Clock().Add(moveLife))
 	b = packed.AppendString(b, account)
 	b = packed.AppendString(b, s.ID)
 	b = packed.AppendString(b, s.Meta.User)
-	return a.SealRelay(b)
+	return a.sealRelay(b)
 }
 
-// OpenMove returns the account that the user of s was asked about.
+// OpenMove returns the key of the account that the user of s was asked about. ok is false if that was another user, in
+// another session, or too long ago.
 func (a *SignIns) OpenMove(sealed string, s *session.View) (account string, ok bool) {
-	b, ok := a.OpenRelay(sealed)
+	b, ok := a.openRelay(sealed)
 	if !ok || b == "" || b[0] != 'm' {
 		return "", false
 	}

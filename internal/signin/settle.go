@@ -17,7 +17,7 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// Outcome is the session that a sign-in ended in, and the cookie that the browser gets for it.
+// An Outcome is the session that a sign-in ended in, and the cookie that the browser gets for it.
 type Outcome struct {
 	session  string
 	secret   string // "" if the browser has it
@@ -28,66 +28,7 @@ type Outcome struct {
 	unmet    bool // a step-up came back without what it was for
 }
 
-// winner is the session that a sign-in is attached to.
-type winner struct {
-	Session session.View
-	How     how
-	Present string        // what its next secret follows from
-	Ends    *session.View // the one of somebody else, which the sign-in replaces
-
-	remember bool // OnLogin called RememberMe
-}
-
-// how a sign-in comes to its session.
-type how uint8
-
-const (
-	Attach how = iota // the session is this person's already
-	Rebind            // it has a record, and is anonymous
-	Create            // its cookie was given out, and nothing is stored yet
-	Renew             // a new id
-)
-
-// Choose says which session wins. F is the one the flow started in, P the one that the callback
-// shows, user who came back:
-//
-//	P is signed in as user           P
-//	P shows the cookie from before
-//	user signed in to it             P: sign-ins of one person that ended together
-//	P is signed in as another        a new one; nothing is carried over, and P ends
-//	F is there, anonymous            F: this is the rebind
-//	P is anonymous                   P
-//	otherwise                        a new one
-//
-// It looks at nothing else, so that the table of its tests is the whole truth.
-func Choose(p, f *session.View, user string) winner {
-	switch {
-	case p.SignedIn() && p.Meta.User == user:
-		return winner{Session: *p, Present: p.Secret}
-	case p.Standing == session.Superseded && p.Meta.User == user:
-		return winner{Session: *p, Present: p.Secret}
-	case p.SignedIn():
-		return winner{How: Renew, Ends: p}
-	case f.Born != 0 && f.Meta.User == "":
-		if p.ID == f.ID && p.Opens() {
-			return winner{How: Rebind, Session: *f, Present: p.Secret}
-		}
-		return winner{How: Rebind, Session: *f, Present: hashed + f.Meta.Current}
-	case p.Standing == session.Unstored:
-		return winner{How: Create, Session: *p, Present: p.Secret}
-	case p.Anonymous():
-		return winner{How: Rebind, Session: *p, Present: p.Secret}
-	}
-	return winner{How: Renew}
-}
-
-// What a secret follows from when the browser did not show the one before. No secret looks like it.
-const (
-	hashed = "hash " // and the hash of the one before
-	fresh  = "fresh" // there was none
-)
-
-// settle signs in whoever came back with g.
+// settle signs in the person who came back with g.
 func (a *SignIns) settle(ctx context.Context, q *session.Request, b Browser, f *Flow, g connection.Grant, id *providers.Identity) (*Outcome, error) {
 	if f.Purpose != SignIn {
 		return a.extend(ctx, q, f, g, id)
@@ -107,7 +48,7 @@ func (a *SignIns) settle(ctx context.Context, q *session.Request, b Browser, f *
 		a.accounts.Drop(ctx, e)
 		return nil, err
 	}
-	// The app knows the person now. Whatever happens next, they are not new again.
+	// The app knows the person now. If a later step fails, the next sign-in is not of a new person.
 	if err := a.accounts.Keep(ctx, e); err != nil {
 		a.accounts.Drop(ctx, e)
 		return nil, reason.New(reason.Store, err)
@@ -124,7 +65,7 @@ func (a *SignIns) settle(ctx context.Context, q *session.Request, b Browser, f *
 
 // foresee lets OnLogin see the session that the sign-in is about to end in: not that of somebody
 // else who is signed in in this browser, whose values it might take for this person's. It reports whether that
-// session was taken over from a [Former].
+// session was taken over from a [session.Former].
 func (a *SignIns) foresee(ctx context.Context, q *session.Request, f *Flow, user string) (former bool, err error) {
 	if a.OnLogin == nil {
 		return false, nil
@@ -157,8 +98,8 @@ func (a *SignIns) started(ctx context.Context, f *Flow, p *session.View) (sessio
 		}
 		s, err = a.sessions.Find(ctx, f.session)
 	}
-	if began := f.expires.Add(-FlowLife); !s.Opens() && s.Meta.User == "" && !s.Meta.Renewed.IsZero() && began.Before(s.Meta.Renewed.Add(clocks)) {
-		return session.View{}, err // by whoever knew a cookie from before RenewToken
+	if began := f.expires.Add(-flowLife); !s.Opens() && s.Meta.User == "" && !s.Meta.Renewed.IsZero() && began.Before(s.Meta.Renewed.Add(clocks)) {
+		return session.View{}, err // the flow was started with a cookie from before RenewToken
 	}
 	return s, err
 }
@@ -226,8 +167,8 @@ func (a *SignIns) attach(ctx context.Context, q *session.Request, b Browser, f *
 			return nil, session.ErrEnded // which is why the session that was to be written is gone
 		}
 		if listed.Places[0].Mark != 0 {
-			// Whoever gave the account away after it was looked up ended its sessions before this one
-			// was listed.
+			// A transfer of the account after it was looked up has ended its sessions before this one was
+			// listed.
 			if err := a.accounts.Unchanged(ctx, e); err != nil {
 				return nil, fmt.Errorf("middleware: account: %w", err)
 			}
@@ -272,7 +213,7 @@ func (a *SignIns) replace(ctx context.Context, q *session.Request, s *session.Vi
 }
 
 // signInto returns the change that signs e in to the session of w, and what the browser is told.
-func (a *SignIns) signInto(w *winner, p, origin *session.View, f *Flow, g *connection.Grant, e *account.Enrolment) (*Outcome, sessionstore.Change, error) {
+func (a *SignIns) signInto(w *Winner, p, origin *session.View, f *Flow, g *connection.Grant, e *account.Enrolment) (*Outcome, sessionstore.Change, error) {
 	now, s, user := a.env.Clock(), &w.Session, e.Key.ID
 	m, c := s.Meta, sessionstore.Change{Tier: sessionstore.Member}
 	switch w.How {
@@ -292,8 +233,8 @@ func (a *SignIns) signInto(w *winner, p, origin *session.View, f *Flow, g *conne
 	case w.How == Attach && p.Standing == session.Current && g.ACR == m.ACR:
 		secret = p.Secret // the same person at the same level: the cookie stays
 	case w.How == Attach && p.Standing != session.Current:
-		// What replaced the cookie that came is sent again, if it followed from it and is to stay: at another
-		// level the present secret must not open what the new one does.
+		// The browser gets the secret that has replaced its own, if that follows from its own and is to stay: at
+		// another level, the present secret must not open what the new one does.
 		var ok bool
 		if secret, ok = a.followed(s, p.Secret, user); !ok || g.ACR != m.ACR {
 			secret = a.env.Ring[0].Next(s.ID, hashed+m.Current, user, s.Born)
@@ -323,63 +264,13 @@ func (a *SignIns) signInto(w *winner, p, origin *session.View, f *Flow, g *conne
 	return &Outcome{session: s.ID, secret: secret, deadline: m.Deadline, persist: m.Persist, user: user, isNew: e.IsNew}, c, nil
 }
 
-// reissueLife is how long the cookie of a sign-in is given once more.
-const reissueLife = 2 * time.Minute
-
-// Reissue returns the cookie of a sign-in that is done, for its browser: the first answer may have
-// been lost on the way. A browser is that one if it shows what the answered request had shown, as long as
-// nobody has shown the new cookie. It is nil for any other, if another cookie has followed, or if
-// somebody else has signed in since: a reload does not change who that is.
-func (a *SignIns) Reissue(ctx context.Context, q *session.Request, b Browser, red *Redemption) (*Outcome, error) {
-	if a.env.Clock().Sub(red.at) > reissueLife || !keys.Same(red.shown, b.Shown()) {
-		return nil, nil
-	}
-	p := *q.Now.Load()
-	if p.ID != "" { // as it is now: this request may have come before the sign-in ended, and have waited for it
-		var err error
-		if p, err = a.sessions.Load(ctx, p.ID, p.Secret); err != nil {
-			return nil, err
-		}
-	}
-	if p.Standing == session.Current && p.ID == red.session || p.SignedIn() && p.Meta.User != red.user {
-		return nil, nil
-	}
-	s, err := a.sessions.Find(ctx, red.session)
-	if err != nil || s.Meta.User == "" || s.Meta.User != red.user || !s.Meta.Unseen {
-		return nil, err
-	}
-	shown := ""
-	if p.ID == s.ID {
-		shown = p.Secret
-	}
-	secret, ok := a.followed(&s, shown, red.user)
-	if !ok {
-		return nil, nil
-	}
-	return &Outcome{session: s.ID, secret: secret, deadline: s.Meta.Deadline, persist: s.Meta.Persist, user: red.user}, nil
-}
-
-// followed returns the present secret of s if it followed from the one that the browser shows, or if the
-// browser showed none at the sign-in, in which user came back.
-func (a *SignIns) followed(s *session.View, shown, user string) (string, bool) {
-	presents := []string{hashed + s.Meta.Previous, fresh, shown}
-	for i := range a.env.Ring {
-		for _, present := range presents {
-			if secret := a.env.Ring[i].Next(s.ID, present, user, s.Born); keys.Hash(secret) == s.Meta.Current {
-				return secret, true
-			}
-		}
-	}
-	return "", false
-}
-
 // sessionAt returns the session at the provider that t is of.
 func sessionAt(t *providers.Token) account.ProviderSession {
 	return account.ProviderSession{Issuer: t.Issuer, ID: t.Session}
 }
 
-// An Admission is what the app is asked before somebody is signed in: see Login of the package middleware. It may set the
-// ID of Account.
+// An Admission is what the app is asked before a person is signed in: see Login of the package middleware. The app
+// may set the ID of Account.
 type Admission struct {
 	Account  *account.Account
 	IsNew    bool

@@ -1,7 +1,6 @@
 package signin
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -11,25 +10,25 @@ import (
 	"github.com/returnleg/returnleg/internal/session"
 )
 
-// Departure is what a sign-in starts from.
+// A Departure is what a sign-in starts with.
 type Departure struct {
 	Provider string
-	Label    string // of the connection; "" for signIn
-	Purpose  purpose
+	Label    string // of the connection; "" for a sign-in
+	Purpose  Purpose
 	Need     connection.Need
-	Takes    string // see flow
+	Takes    string // link: key of the account that may be transferred
 	Page     string // id of a page state
 	ReturnTo string
-	Gate     string // the path of a gate that starts it by itself; "" if the person asked
+	Gate     string // path of the page that starts it by itself; "" if the person asked
 }
 
 const beginTime = 15 * time.Second
 
 // A Beginning is a sign-in that has started.
 type Beginning struct {
-	To      string    // the provider's URL
-	Bound   rebinding // what becomes of the browser's bindings
-	Session string    // id of the session that the browser is given; "": it has one
+	To      string        // the provider's URL
+	Bound   BindingChange // what becomes of the browser's bindings
+	Session string        // id of the session that the browser is given; "": it has one
 	Secret  string
 }
 
@@ -43,7 +42,7 @@ func (a *SignIns) Start(q *session.Request, r *http.Request, d *Departure) (*Beg
 	if d.Purpose != SignIn {
 		f.user = s.Meta.User
 	}
-	if err := f.room(s); err != nil {
+	if err := f.checkRoom(s); err != nil {
 		return nil, err
 	}
 	var out Beginning
@@ -58,13 +57,10 @@ func (a *SignIns) Start(q *session.Request, r *http.Request, d *Departure) (*Beg
 	if out.Bound, err = a.bind(a.Bindings(r), f.session, d.Gate, now); err != nil {
 		return nil, reason.New(reason.Random, err)
 	}
-	f.started, f.expires = out.Bound.set.last, time.UnixMicro(out.Bound.set.last).Add(FlowLife)
-	state, err := a.sealFlow(q.Outer, f, &out.Bound.set.kept[0].Binding)
-	if errors.Is(err, errStateTooLong) {
-		return nil, reason.New(reason.Parameter, err)
-	}
+	f.started, f.expires = out.Bound.set.last, time.UnixMicro(out.Bound.set.last).Add(flowLife)
+	state, err := a.sealFlow(q.Outer, f, &out.Bound.set.kept[0].binding)
 	if err != nil {
-		return nil, reason.New(reason.Random, err)
+		return nil, err
 	}
 	ctx := env.Within(a.connections.Outgoing(q.Outer), beginTime)
 	defer ctx.Release()
@@ -75,8 +71,8 @@ func (a *SignIns) Start(q *session.Request, r *http.Request, d *Departure) (*Beg
 	return &out, nil
 }
 
-// Aim decides what a sign-in d that somebody asked for in the session s is for. It reports whether they have to connect
-// an account first.
+// Aim sets the purpose of a sign-in d that is asked for in the session s by a link. unconnected reports that d is for a
+// connection that s does not have: the person has to link the account first.
 func (a *SignIns) Aim(s *session.View, d *Departure) (unconnected bool) {
 	if !s.SignedIn() {
 		d.Label = "" // first they sign in
@@ -86,7 +82,7 @@ func (a *SignIns) Aim(s *session.View, d *Departure) (unconnected bool) {
 	n := d.Need
 	switch {
 	case ok && (n.Again || d.Label != "" || len(n.Scopes) > 0 || len(n.ACR) > 0 || n.MaxAge > 0),
-		ok && g.User != s.Meta.User && g.Over(a.env.Clock()): // to sign in with it instead would be another session
+		ok && g.User != s.Meta.User && g.Over(a.env.Clock()): // a sign-in with it would end in another session
 		d.Purpose = StepUp
 	}
 	return !ok && d.Label != ""

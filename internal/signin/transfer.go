@@ -13,17 +13,17 @@ import (
 	"github.com/returnleg/returnleg/providers"
 )
 
-// transfer is an account on its way to the person who links it. Until [Auth.handOver] it is still
-// whose it was.
+// A transfer is an account that is to belong to the person who links it. Until [SignIns.takeAccount] it belongs
+// to its former owner.
 type transfer struct {
 	enrolment *account.Enrolment // with the new owner's ID
-	before    string             // the ID of whom it belonged to; the same if it was nobody else's
+	before    string             // the former owner's ID; the same if it was nobody else's
 }
 
-// own judges whether the identity that is being linked may be another one of the person who is signed
-// in. One that belongs to somebody else here changes hands only if the person has confirmed that, and
-// was then signed in as who they are now. It is nil for the one that they are signed in as.
-func (a *SignIns) own(ctx context.Context, p *session.View, f *Flow, g *connection.Grant, id *providers.Identity) (*transfer, error) {
+// mayLink judges whether the person who is signed in may link this identity. An account that belongs to another user
+// here is transferred only if the person has confirmed that, signed in as the same user as now; else the error is
+// a [TakenError]. The transfer is nil for the account that they are signed in as.
+func (a *SignIns) mayLink(ctx context.Context, p *session.View, f *Flow, g *connection.Grant, id *providers.Identity) (*transfer, error) {
 	if err := belongs(f, p); err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (a *SignIns) own(ctx context.Context, p *session.View, f *Flow, g *connecti
 		return nil, nil
 	}
 	if f.Label == "" && f.Provider == p.Meta.Provider {
-		// The connection of the sign-in is that of who is signed in. Another one has a label.
+		// The connection of the sign-in belongs to the account of the sign-in. A second account needs a label.
 		return nil, reason.New(reason.Identity, errors.New("middleware: callback: not the account of the sign-in"))
 	}
 	field, _ := p.Record.Field(session.FieldUser)
@@ -44,7 +44,7 @@ func (a *SignIns) own(ctx context.Context, p *session.View, f *Flow, g *connecti
 		return nil, reason.New(reason.Store, err)
 	}
 	h := &transfer{enrolment: e, before: e.Account.ID}
-	if e.IsNew && !e.Lost { // one that cannot be read was somebody's: it takes the button, and their sessions end
+	if e.IsNew && !e.Lost { // an account that cannot be read may be another user's: the person has to confirm, and its sessions end
 		h.before = self.ID
 	}
 	if h.before != self.ID && f.takes != e.Key.ID {
@@ -55,15 +55,15 @@ func (a *SignIns) own(ctx context.Context, p *session.View, f *Flow, g *connecti
 	return h, nil
 }
 
-// abandon gives up a transfer that did not come to be.
+// abandon gives up a transfer before anything of it is written.
 func (a *SignIns) abandon(ctx context.Context, h *transfer) {
 	if h != nil {
 		a.accounts.Drop(ctx, h.enrolment)
 	}
 }
 
-// takeAccount makes the account its new owner's, whose session is the one of that id. If it cannot, it is
-// whose it was.
+// takeAccount gives the account to its new owner, whose session has that id. If that fails, the account belongs
+// to its former owner.
 func (a *SignIns) takeAccount(ctx context.Context, q *session.Request, h *transfer, id *providers.Identity, session string) error {
 	if h == nil {
 		return nil
@@ -84,10 +84,10 @@ func (a *SignIns) takeAccount(ctx context.Context, q *session.Request, h *transf
 	return nil
 }
 
-// endFormerOwner ends what whoever had the account before has by it.
+// endFormerOwner ends every session that was signed in by the account, but for the new owner's session.
 func (a *SignIns) endFormerOwner(ctx context.Context, h *transfer, id *providers.Identity, session string) error {
 	e := h.enrolment
-	// A sign-in of that account which ended in the same moment has kept what it found.
+	// A sign-in of the account may have ended at the same time, and kept the account as it found it.
 	now, err := a.accounts.Enrol(ctx, e.Key.ID, id)
 	if err != nil {
 		return err
@@ -96,13 +96,13 @@ func (a *SignIns) endFormerOwner(ctx context.Context, h *transfer, id *providers
 		a.accounts.Drop(ctx, now)
 		return errors.New("middleware: account: changed meanwhile")
 	}
-	// Who is signed in by it is signed in as somebody that it does not belong to any more.
+	// Sessions that were signed in by it are signed in as its former owner.
 	return errors.Join(a.accounts.Unlist(ctx, h.before, e.Key.ID), a.accounts.EndAccount(ctx, e.Key.ID, "", session))
 }
 
-// unlinkIfCut unlinks the account of a transfer that is over when s is connected with it no more: whoever
-// replaced or cut the connection before the account had changed hands found nothing to unlink. A session
-// that has ended is another matter: what was linked outlives it.
+// unlinkIfCut unlinks the account of a transfer that is done if s is no longer connected with it: a request that
+// replaced or ended the connection before the transfer found nothing to unlink. If the session has ended, the
+// account stays linked.
 func (a *SignIns) unlinkIfCut(ctx context.Context, h *transfer, s *session.View) {
 	if h == nil {
 		return
@@ -117,14 +117,14 @@ func (a *SignIns) unlinkIfCut(ctx context.Context, h *transfer, s *session.View)
 	}
 }
 
-// returnAccount undoes a transfer.
+// returnAccount gives the account back to its former owner.
 func (a *SignIns) returnAccount(ctx context.Context, h *transfer, id *providers.Identity) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), env.StoreTime)
 	defer cancel()
 	e, err := a.accounts.Enrol(ctx, h.enrolment.Key.ID, id)
 	switch {
 	case err == nil && (e.IsNew || e.Account.ID != h.enrolment.Account.ID):
-		a.accounts.Drop(ctx, e) // it is not what was made of it
+		a.accounts.Drop(ctx, e) // it has changed since
 		return
 	case err == nil:
 		e.Account.ID, e.Account.Provider = h.before, ""
@@ -135,11 +135,11 @@ func (a *SignIns) returnAccount(ctx context.Context, h *transfer, id *providers.
 	}
 }
 
-// A TakenError says that an identity which is being linked belongs to somebody else here.
+// A TakenError says that an identity which is being linked belongs to another user here.
 type TakenError struct {
-	Account  string // its key
+	Account  string // key of its account
 	Provider string
 }
 
-// Error says so.
+// Error names neither the account nor the user.
 func (*TakenError) Error() string { return "signin: the identity belongs to another user" }

@@ -33,7 +33,8 @@ func (a *App) Below(path string) (rest string, ok bool) {
 	return path[n+1:], true
 }
 
-// RedirectURIs returns the redirect URI of a provider, or those of all these if it is "".
+// RedirectURIs returns the redirect URI of provider, or those of all these providers, joined by "or", if
+// provider is "".
 func (a *App) RedirectURIs(provider string, all []string) string {
 	if provider != "" {
 		return a.RedirectURI(provider)

@@ -5,13 +5,15 @@ import (
 	"strings"
 )
 
-// A NotFoundWriter holds back the app's 404, for a page that says what may be wrong.
+// A NotFoundWriter is a response writer that drops a 404 of the app, so that the kit can answer with a page
+// that says what may be wrong.
 type NotFoundWriter struct {
 	http.ResponseWriter
-	Lost, begun bool
+	Lost  bool // the app has answered 404
+	begun bool
 }
 
-// WriteHeader implements [http.ResponseWriter].
+// WriteHeader sends the header, unless status is 404.
 func (w *NotFoundWriter) WriteHeader(status int) {
 	w.Lost = w.Lost || !w.begun && status == http.StatusNotFound
 	w.begun = w.begun || status >= 200
@@ -20,6 +22,7 @@ func (w *NotFoundWriter) WriteHeader(status int) {
 	}
 }
 
+// Write sends b, or drops it after a 404.
 func (w *NotFoundWriter) Write(b []byte) (int, error) {
 	if w.Lost {
 		return len(b), nil
@@ -28,9 +31,10 @@ func (w *NotFoundWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Unwrap serves [http.ResponseController].
+// Unwrap lets http.ResponseController reach the methods of the writer behind it.
 func (w *NotFoundWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// CutLast is [strings.Cut] at the last sep in s.
 func CutLast(s, sep string) (before, after string, found bool) {
 	if i := strings.LastIndex(s, sep); i >= 0 {
 		return s[:i], s[i+len(sep):], true

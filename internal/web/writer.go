@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -161,22 +160,4 @@ func (w *Writer) Finish() {
 	if !w.failed {
 		w.Hook.Late()
 	}
-}
-
-// A DetachedWriter is a response writer with a header of its own, for work that may outlast its request.
-type DetachedWriter struct {
-	http.ResponseWriter
-	header http.Header
-}
-
-// Detach returns a writer whose header is a copy of that of w.
-func Detach(w http.ResponseWriter) DetachedWriter { return DetachedWriter{w, w.Header().Clone()} }
-
-// Header returns its own header.
-func (w DetachedWriter) Header() http.Header { return w.header }
-
-// Join makes the header of to what that of w is.
-func (w DetachedWriter) Join(to http.Header) {
-	clear(to)
-	maps.Copy(to, w.header)
 }

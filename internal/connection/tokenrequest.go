@@ -12,11 +12,11 @@ import (
 	"github.com/returnleg/returnleg/providers"
 )
 
-// A tokenTransport notes what became of the one request of a refresh that carries the token: whoever sends it
-// again without an answer may send one that was traded already.
+// A tokenTransport notes how the one request of a renewal ended that carries the refresh token. After a request without
+// an answer, the provider may have replaced the token already.
 type tokenTransport struct {
 	base http.RoundTripper
-	hold *hold // without which nothing is sent
+	hold *hold // must stand, or nothing is sent
 
 	mu     sync.Mutex
 	late   bool // not sent, because the mark may be another's by now
@@ -49,28 +49,28 @@ func (w *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var errLate = errors.New("middleware: refresh: the mark has not been renewed in time")
 
-// tooLate reports that the request was held back.
+// tooLate reports whether the request was not sent, because the mark was not renewed in time.
 func (w *tokenTransport) tooLate() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.late
 }
 
-// verdict is what a refresh came to.
+// A verdict is how a request of a renewal ended.
 type verdict uint8
 
 const (
 	renewed  verdict = iota
 	spent            // invalid_grant
-	refused          // any other error code: somebody has to look at the configuration
-	busy             // nothing was traded: try again
-	lost             // no answer: it may have been traded
-	unusable         // traded, for something that does not verify
-	foreign          // traded, for somebody else's
-	unsent           // nobody was asked
+	refused          // any other error code: the configuration is to be checked
+	busy             // the token was not used: try again
+	lost             // no answer: the token may have been used
+	unusable         // the token was used, and the answer does not verify
+	foreign          // the token was used, and the answer is about another person
+	unsent           // the provider was not asked
 )
 
-// judge returns what err stands for.
+// judge returns the verdict on a Refresh that ended with err.
 func (w *tokenTransport) judge(err error) verdict {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,10 +95,10 @@ func (w *tokenTransport) judge(err error) verdict {
 	case errors.Is(err, providers.ErrToken) && (traded || !w.sent):
 		return unusable
 	}
-	return busy // not sent, or a page in the place of an answer
+	return busy // not sent, or answered by a page
 }
 
-// dialing reports that nothing was sent, because there was no connection.
+// dialing reports whether err says that there was no connection, so that nothing was sent.
 func dialing(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
@@ -106,7 +106,7 @@ func dialing(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns) || errors.As(err, &cert)
 }
 
-// tokenAnswer reports that an answer is of a type that tokens come in, and not a page about something else.
+// tokenAnswer reports whether an answer has a type in which tokens come, and is not a page.
 func tokenAnswer(resp *http.Response) bool {
 	t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil {
@@ -116,7 +116,7 @@ func tokenAnswer(resp *http.Response) bool {
 		strings.HasPrefix(t, "application/") && strings.HasSuffix(t, "json")
 }
 
-// transportOf returns what c sends requests by.
+// transportOf returns the transport of c.
 func transportOf(c *http.Client) http.RoundTripper {
 	if c.Transport == nil {
 		return http.DefaultTransport

@@ -10,23 +10,28 @@ import (
 	"github.com/returnleg/returnleg/providers"
 )
 
-// Connections are what the sessions of an app are connected with.
+// Connections are the connections of all sessions of an app.
 type Connections struct {
-	env       *env.Env
-	sessions  *session.Sessions
-	accounts  *account.Accounts
-	Flights   flights
-	breakers  map[string]*breaker // by provider
-	OnChange  func(context.Context, *Change)
-	Providers map[string]providers.Provider
-	Client    *http.Client
+	Providers map[string]providers.Provider // by name
+	Client    *http.Client                  // by which requests to providers are sent
+
+	// OnChange is told of each renewal, and of each grant that a provider ends; nil: nobody is.
+	OnChange func(context.Context, *Change)
+
+	// Flights are the renewals under way.
+	Flights flights
+
+	env      *env.Env
+	sessions *session.Sessions
+	accounts *account.Accounts
+	breakers map[string]*breaker // by provider
 }
 
-// New returns the connections with these providers, to which c sends requests.
+// New returns the connections with the providers ps, to which c sends requests.
 func New(shared *env.Env, ss *session.Sessions, people *account.Accounts, ps []providers.Provider, c *http.Client) *Connections {
 	a := &Connections{
 		env: shared, sessions: ss, accounts: people,
-		Flights:   flights{under: map[flightKey]*flight{}},
+		Flights:   flights{under: map[grantKey]*flight{}},
 		breakers:  map[string]*breaker{},
 		Providers: map[string]providers.Provider{},
 		Client:    c,

@@ -1,0 +1,20 @@
+// Package connection has the grants of a session: what each provider has granted, as a field of the session's
+// record, and the tokens in it.
+//
+// [Connections] promises:
+//
+//   - A grant is renewed once at a time, across goroutines and processes: one request goes to the provider, and
+//     every request that needs the token waits for its result.
+//   - A renewed token is saved before it is used, by a context that the client's disconnect does not cancel. A
+//     store that is down is tried until it takes the token.
+//   - Only the provider ends a grant, and only when the record, read again, still holds the token that it refused.
+//   - A token is sent to the origins that its provider declares, and to no other. An API that refuses it with 401
+//     is sent the request once more, with a renewed one.
+//   - A grant that is disconnected or replaced is revoked in the background.
+//
+// A renewal is begun in refresh.go, and reads from top to bottom in renewal.go.
+//
+// It leaves to others: how a grant comes to be, to signin; the session's record, to session; the accounts that a
+// grant links, to account; HTTP answers and the errors of the public API, to the package middleware. Its errors are
+// [Shortfall], the Err values, and the codes of the package reason.
+package connection
