@@ -5,12 +5,12 @@
 //
 //   - A grant is renewed once at a time, across goroutines and processes: one request goes to the provider, and
 //     every request that needs the token waits for its result.
-//   - A renewed token is saved before it is used, by a context that the client's disconnect does not cancel. A
-//     store that is down is tried until it takes the token.
-//   - Only the provider ends a grant, and only when the record, read again, still holds the token that it refused.
+//   - A renewed token is saved before it is used, and a client that disconnects does not stop that. If the store
+//     is down, the token is used from memory after a second, and the save is tried until it succeeds.
+//   - A refusal of the provider ends a grant only if the record, read again, still holds the refused token.
 //   - A token is sent to the origins that its provider declares, and to no other. An API that refuses it with 401
 //     is sent the request once more, with a renewed one.
-//   - A grant that is disconnected or replaced is revoked in the background.
+//   - The token of a grant that is disconnected, or replaced by one of another account, is revoked in the background.
 //
 // A renewal is begun in refresh.go, and reads from top to bottom in renewal.go.
 //

@@ -182,7 +182,7 @@ type Told struct {
 // not have ended, see [SignIns.Await].
 //
 // It is called after the checks, because most callbacks are the first of their flow. A reload is checked again, and
-// ends as the first callback did, whatever the checks say now.
+// ends as the first callback did, also if the checks now refuse it.
 func (a *SignIns) Known(ctx context.Context, f *Flow, refused error) (*Redemption, error) {
 	red, err := a.recall(ctx, f)
 	switch {
