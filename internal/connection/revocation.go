@@ -15,7 +15,7 @@ import (
 const revokeTime = 10 * time.Second // for one token
 
 // Revoke asks p, in the background, to revoke a token that is not used any more. It does nothing for a nil token, or if
-// p does not revoke. The caller holds a count of the background's callbacks.
+// p does not revoke. The caller holds one of the background's tasks.
 func (a *Connections) Revoke(ctx context.Context, p providers.Provider, t *providers.Token) {
 	r, ok := p.(providers.Revoker)
 	if !ok || t == nil {
