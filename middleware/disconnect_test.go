@@ -120,7 +120,7 @@ func TestDisconnect_whileHeldUp(t *testing.T) {
 			switch {
 			case op == "update" && key.Kind == "account":
 				account.Store(true)
-			case op == "load" && key.Kind == "index" && account.Load() && began.CompareAndSwap(false, true):
+			case op == "update" && key.Kind == "session" && account.Load() && began.CompareAndSwap(false, true):
 				k.location(b.post("/auth/plain/disconnect", nil))
 			}
 			return nil

@@ -170,7 +170,8 @@ func TestSignOutUser_duringSignIn(t *testing.T) {
 		name, kind string
 		visitor    bool // has a session already, in which nobody is signed in
 	}{
-		{"before the index is written", "index", false},
+		{"before it is listed", "account", false},
+		{"before it is listed at the provider", "index", false},
 		{"before the session is made", "session", false},
 		{"before the session is changed", "session", true},
 	}

@@ -20,8 +20,7 @@ func TestCallback_operations(t *testing.T) {
 	load, claim, end := []string{"load session"}, []string{"update redemption"}, []string{"update session", "update redemption"}
 	held := []string{"load account", "update account", "update person", "update account"}
 	known := []string{"load account", "update account"}
-	person := []string{"load index", "update index"}
-	provider := person // of the session at the provider, if it names that
+	provider := []string{"update index"} // of the session at the provider, if it names that
 	b := k.browser()
 	back := ""
 	signIn := func(b *browser, name string) {
@@ -34,12 +33,12 @@ func TestCallback_operations(t *testing.T) {
 		do   func()
 		want [][]string
 	}{
-		{"a first sign-in", func() { signIn(b, "idp") }, [][]string{load, claim, held, person, provider, end}},
+		{"a first sign-in", func() { signIn(b, "idp") }, [][]string{load, claim, held, provider, end}},
 		{"a reload", func() { got = nil; k.location(b.back(back)) }, [][]string{load, claim, {"load redemption"}}},
-		{"another", func() { signIn(k.browser(), "idp") }, [][]string{load, claim, known, person, provider, end}},
-		{"in a session that is there", func() { signIn(b, "idp") }, [][]string{load, claim, known, person, provider, end}},
-		{"no session at the provider", func() { signIn(k.browser(), "plain") }, [][]string{load, claim, held, person, end}},
-		{"in the place of somebody else", func() { signIn(b, "plain") }, [][]string{load, claim, known, person, end[:1], {"delete session", "update index"}, end[1:]}},
+		{"another", func() { signIn(k.browser(), "idp") }, [][]string{load, claim, known, provider, end}},
+		{"in a session that is there", func() { signIn(b, "idp") }, [][]string{load, claim, known, provider, end}},
+		{"no session at the provider", func() { signIn(k.browser(), "plain") }, [][]string{load, claim, held, end}},
+		{"in the place of somebody else", func() { signIn(b, "plain") }, [][]string{load, claim, known, end[:1], {"delete session", "update account"}, end[1:]}},
 	}
 	for _, row := range rows {
 		row.do()

@@ -146,9 +146,9 @@ func TestUnread(t *testing.T) {
 		}},
 		{"account", "account", "account", nil, (*unreadable).signedIn},
 		{"person", "", "", nil, (*unreadable).signedIn},
-		{"index", "", "", nil, func(u *unreadable) {
+		{"account", "", "", nil, func(u *unreadable) {
 			u.signedIn()
-			u.browser().signIn("idp", "ada", "/") // which reads the index
+			u.browser().signIn("idp", "ada", "/") // which reads the entries
 			if all, err := u.auth.SessionsOf(u.Context(), adaUser); err != nil || len(all) < 2 {
 				u.Errorf("%d sessions, %v", len(all), err)
 			}

@@ -46,7 +46,7 @@ var nextEdits = []edit{
 	{"internal/session", `m.Renewed, m.Unseen = r.Time(), r.Bool()`, "…\n\t\tr.Further()"},
 	{"internal/env", `Own: string(packed.AppendString(nil, string(h[:8])))`, `Own: string(packed.AppendString(packed.AppendString(nil, string(h[:8])), packed.Further))`},
 	{"internal/session", `return tag == a.Env.Site.Tag, r.Err()`, "if tag == a.Env.Site.Tag {\n\t\tr.Further()\n\t}\n\t…"},
-	{"internal/signin", `Value: e.Packed[1:]})`, "Value: e.Packed[1:]},\n\t\tsessionstore.Field{Name: \"further\", Value: packed.Further})"},
+	{"internal/signin", `Value: e.Packed()})`, "Value: e.Packed()},\n\t\tsessionstore.Field{Name: \"further\", Value: packed.Further})"},
 	{"internal/session", `a.BornField(n.Born),`, "…\n\t\t\t{Name: \"further\", Value: packed.Further},"},
 	{"internal/connection", `b.Bool(g.dead)`, `…` + textFurther},
 	{"internal/connection", `g.Provider, g.Label, _ = strings.Cut(id, ":")`, "…\n\tr.Further()"},
@@ -75,7 +75,7 @@ var nextEdits = []edit{
 	return string(packed.AppendString(b, packed.Further))`},
 	{"internal/account", `deadline, device, listed = r.Time(), r.String(), r.Time()`, "…\n\tr.Further()"},
 	{"internal/account", `{Name: account, Version: env.Version()}`, `{Name: account, Value: packed.Further, Version: env.Version()}`},
-	{"internal/account", `{Name: fieldMark, Version: env.Version()}`, `{Name: fieldMark, Value: packed.Further, Version: env.Version()}`},
+	{"internal/account", `{Name: fieldMark, Version: mark}`, `{Name: fieldMark, Value: packed.Further, Version: mark}`},
 	// A sign-in under way, and how it ended.
 	{"internal/signin", "b = packed.AppendString(b, f.returnTo)\n\t}", `…` + appendFurther},
 	{"internal/signin", "f.returnTo = r.String()\n\t}", "…\n\tr.Further()"},

@@ -12,7 +12,7 @@ import (
 
 // The writes of a first sign-in, in their order. The code is sent to the provider between the first
 // and the second.
-const signInWrites = 8 // redemption; account, person, account; two indexes; session; redemption
+const signInWrites = 7 // redemption; account, person, account; index; session; redemption
 
 // A death is a process that is killed during a request.
 type death struct {
@@ -164,9 +164,9 @@ func TestCrash_endedMeanwhile(t *testing.T) {
 	t.Cleanup(out.Close)
 	known := w.browser("ada", other.addr).sure()
 	user = w.idp.Issuer() + "|" + known.subject()
-	// Of somebody who is known: redemption, account, two indexes, session, redemption.
-	for call := 1; call <= 6; call++ {
-		for n := call; n <= 6; n++ {
+	// Of somebody who is known: redemption, account, index, session, redemption.
+	for call := 1; call <= 5; call++ {
+		for n := call; n <= 5; n++ {
 			for _, after := range []bool{false, true} {
 				name := fmt.Sprintf("signed out before write %d, killed at write %d (after: %v)", call, n, after)
 				d := withDeath(s, dieAt{n, after})

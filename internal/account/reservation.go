@@ -9,24 +9,23 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
-// A reservation is a new account that a sign-in has for itself. It is written anew while the sign-in is at
-// it, so that one which waits can tell from its own clock that nobody is: its process has died.
+// A reservation is a new account that a sign-in has for itself. It is written again and again while the sign-in
+// is under way. A sign-in that waits for it sees by its own clock when that stops: the process has died.
 type reservation struct {
 	mu      sync.Mutex
-	version uint64 // of the account's field
+	version uint64 // of the profile
 	over    bool
 	timer   *time.Timer
 }
 
 const (
-	reserved     = 3 * time.Second // without a change, nobody is at it
+	reserved     = 3 * time.Second // without a change, its process has died
 	reserveAgain = time.Second
 )
 
-// reserve keeps the account of e reserved, whose field has this value, until [reservation.end].
-func (a *Accounts) reserve(ctx context.Context, e *Enrolment, value string) {
-	r := &reservation{version: e.version}
-	e.reservation = r
+// reserve keeps an account reserved, whose profile has this version and value, until [reservation.end].
+func (a *Accounts) reserve(ctx context.Context, key sessionstore.Key, version uint64, value string) *reservation {
+	r := &reservation{version: version}
 	again := func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -35,7 +34,7 @@ func (a *Accounts) reserve(ctx context.Context, e *Enrolment, value string) {
 			return
 		}
 		next := env.Version()
-		err := a.Env.Write(ctx, e.Key, sessionstore.Change{
+		err := a.Env.Write(ctx, key, sessionstore.Change{
 			If:  []sessionstore.Match{{Name: fieldAccount, Version: r.version}},
 			Set: []sessionstore.Field{{Name: fieldAccount, Value: value, Version: next}},
 		})
@@ -49,9 +48,10 @@ func (a *Accounts) reserve(ctx context.Context, e *Enrolment, value string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.timer = time.AfterFunc(reserveAgain, again)
+	return r
 }
 
-// end returns the version that the account's field has now, and writes no other.
+// end returns the version that the profile has now, and writes no other.
 func (r *reservation) end(otherwise uint64) uint64 {
 	if r == nil {
 		return otherwise
@@ -63,14 +63,14 @@ func (r *reservation) end(otherwise uint64) uint64 {
 	return r.version
 }
 
-// A watch is what somebody sees who waits for a reservation to end.
+// A watch is what a sign-in sees that waits for a reservation to end.
 type watch struct {
 	version uint64
 	since   time.Time
 }
 
-// idle reports that a reservation, which has this version, has not been written for so long that nobody is
-// at it.
+// idle reports that a reservation, which has this version, has not been written for so long that its process
+// must have died.
 func (w *watch) idle(version uint64) bool {
 	if now := time.Now(); w.version != version {
 		w.version, w.since = version, now

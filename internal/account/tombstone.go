@@ -12,35 +12,21 @@ import (
 )
 
 // A tombstone is a record in the place of a session that a sign-out of everything has ended, or that
-// a sign-in under way was about to write: one that has its entry in the index already, and would leave
+// a sign-in under way was about to write: one that is listed already, and would leave
 // a session that outlives the sign-out. The tombstone makes that write fail, whatever becomes of its
-// process. It has none of a session's fields, so that whoever shows a cookie of that id is nobody.
+// process. It has none of a session's fields: a cookie of that id opens nothing.
 const (
 	fieldEnded    = "ended"
-	tombstoneLife = time.Hour // a sign-in takes redeemTime; clocks differ, and processes are held up
+	tombstoneLife = time.Hour // a sign-in takes less than a minute; clocks differ, and processes are held up
 )
-
-// A listing is an entry of an index, as it is read, and the session of that id.
-type listing struct {
-	sid           string
-	until, listed time.Time
-	session       session.View // none: there is none, or nobody has looked
-}
-
-func (l *listing) key() sessionstore.Key {
-	return sessionstore.Key{Kind: session.Kind, ID: l.sid}
-}
-
-// young reports that the sign-in of l may be under way still.
-func (l *listing) young(now time.Time) bool { return now.Sub(l.listed) < tombstoneLife }
 
 // EndAccount ends the sessions of an account that are of user; "": of anybody.
 //
 // The mark comes first: a sign-in that is under way sees it, or its entry is seen here. Where the store
-// has no room for it the sessions end first, which makes some. Then the mark comes, and the index is read
+// has no room for it the sessions end first, which makes some. Then the mark comes, and the record is read
 // once more: what is listed by then is seen here, and what comes later sees the mark.
 func (a *Accounts) EndAccount(ctx context.Context, account, user, except string) error {
-	key := indexKey(account)
+	key := accountKey(account)
 	full := a.markEnded(ctx, key)
 	if full != nil && !errors.Is(full, sessionstore.ErrFull) {
 		return fmt.Errorf("middleware: index: %w", full)
@@ -89,23 +75,29 @@ func unstopped(ended int, err error) error {
 	return fmt.Errorf("middleware: sign-out: %d sessions have ended; one that is about to be made may not: %w", ended, err)
 }
 
-// markEnded changes the mark of an index.
+// markEnded changes the mark of an account. A record without a profile is kept for as long as a session may
+// last; one with a profile lasts longer.
 func (a *Accounts) markEnded(ctx context.Context, key sessionstore.Key) error {
-	rec, err := a.Env.Read(ctx, key)
-	if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
+	for range session.SettleTries {
+		rec, err := a.Env.Read(ctx, key)
+		if err != nil && !errors.Is(err, sessionstore.ErrNotFound) {
+			return err
+		}
+		mark := env.Version()
+		c := sessionstore.Change{Set: []sessionstore.Field{{Name: fieldMark, Version: mark}}, Tier: sessionstore.Member}
+		lengthen(rec, &c, a.lasting(time.Time{}))
+		if err = a.Env.Write(ctx, key, c); env.Contested(err) {
+			continue
+		}
+		if err == nil {
+			a.precedes(key, mark)
+		}
 		return err
 	}
-	c := sessionstore.Change{
-		Mode: sessionstore.MayExist, Set: []sessionstore.Field{{Name: fieldMark, Version: env.Version()}},
-		Expires: a.Env.Clock().Add(a.Sessions.Manager.Lifetime + indexRest), Tier: sessionstore.Member,
-	}
-	if rec.Expires.After(c.Expires) {
-		c.Expires = rec.Expires
-	}
-	return a.Env.Write(ctx, key, c)
+	return errors.New("middleware: account: changed too often")
 }
 
-// listings returns the entries of an index whose sessions are of user, or are not there; "": all.
+// listings returns the entries of an account whose sessions are of user, or are not there; "": all.
 func (a *Accounts) listings(ctx context.Context, key sessionstore.Key, user, except string) ([]listing, error) {
 	rec, err := a.Env.Read(ctx, key)
 	if errors.Is(err, sessionstore.ErrNotFound) {
@@ -153,15 +145,15 @@ func (a *Accounts) endListed(ctx context.Context, all []listing, full bool) (end
 	for i := range all {
 		l := &all[i]
 		switch found := l.session.Born != 0; {
-		case found && l.young(now) && full:
+		case found && young(l, now) && full:
 			replaced = append(replaced, sessionstore.KeyedChange{Key: l.key(), Change: tombstoneOf(&l.session, now)})
 			ended = append(ended, l.sid)
 		case found:
 			gone, ended = append(gone, l.key()), append(ended, l.sid)
-			if l.young(now) {
+			if young(l, now) {
 				bare = append(bare, l.key())
 			}
-		case l.young(now): // there may be a tombstone, which is not to be gone even for a moment
+		case young(l, now): // there may be a tombstone, which is not to be gone even for a moment
 			bare = append(bare, l.key())
 		default:
 			gone = append(gone, l.key())
@@ -250,3 +242,6 @@ func (a *Accounts) placeTombstones(ctx context.Context, keys []sessionstore.Key)
 	}
 	return sessionstore.ErrConflict
 }
+
+// young reports that the sign-in of l may be under way still.
+func young(l *listing, now time.Time) bool { return now.Sub(l.listed) < tombstoneLife }

@@ -22,10 +22,30 @@ const writeTries = 2
 //
 // An error means that the change was not made or, if the store has failed again, that this is not known.
 func (e *Env) Write(ctx context.Context, k sessionstore.Key, c sessionstore.Change) error {
+	return e.confirm(ctx, k, c, e.Store.Update(ctx, k, c))
+}
+
+// WriteAll makes changes of different records as [Env.Write] does, which do not wait for one another: those
+// that the store takes together are sent together. It returns what Write would for each.
+func (e *Env) WriteAll(ctx context.Context, us []sessionstore.KeyedChange) []error {
+	if len(us) == 1 {
+		return []error{e.Write(ctx, us[0].Key, us[0].Change)}
+	}
+	errs := sessionstore.UpdateAll(ctx, e.Store, us)
+	for i := range us {
+		errs[i] = e.confirm(ctx, us[i].Key, us[i].Change, errs[i])
+	}
+	return errs
+}
+
+// confirm returns what came of c, which was sent once with this answer.
+func (e *Env) confirm(ctx context.Context, k sessionstore.Key, c sessionstore.Change, err error) error {
 	own, versioned := signed(&c)
 	var lost error
-	for range writeTries {
-		err := e.Store.Update(ctx, k, c)
+	for try := range writeTries {
+		if try > 0 {
+			err = e.Store.Update(ctx, k, c)
+		}
 		if err == nil || lost == nil && Decided(err) || ctx.Err() != nil {
 			return err
 		}

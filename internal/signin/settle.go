@@ -48,12 +48,13 @@ func (a *SignIns) settle(ctx context.Context, q *session.Request, b Browser, f *
 		a.accounts.Drop(ctx, e)
 		return nil, err
 	}
-	// The app knows the person now. If a later step fails, the next sign-in is not of a new person.
-	if err := a.accounts.Keep(ctx, e); err != nil {
-		a.accounts.Drop(ctx, e)
-		return nil, reason.New(reason.Store, err)
-	}
 	out, err := a.attach(ctx, q, b, f, g, e)
+	if err != nil && e.Pending() {
+		// The app knows the person now. Whatever has failed, they are not new again.
+		if failed := a.accounts.Keep(ctx, e); failed != nil {
+			a.accounts.Drop(ctx, e)
+		}
+	}
 	if errors.Is(err, session.ErrEnded) {
 		return nil, reason.New(reason.SessionChanged, err)
 	}
@@ -126,7 +127,9 @@ func (a *SignIns) admit(ctx context.Context, e *account.Enrolment, g connection.
 		}
 	}()
 	t := *g.Token
-	err := a.OnLogin(ctx, &Admission{Account: e.Account, IsNew: e.IsNew, Provider: g.Provider, Token: &t, Former: former})
+	err := a.accounts.Admit(e, func() error {
+		return a.OnLogin(ctx, &Admission{Account: e.Account, IsNew: e.IsNew, Provider: g.Provider, Token: &t, Former: former})
+	})
 	returned = true
 	return err
 }
@@ -156,7 +159,7 @@ func (a *SignIns) attach(ctx context.Context, q *session.Request, b Browser, f *
 			return nil, err
 		}
 		c.Set, c.Delete = append(c.Set, set...), append(c.Delete, del...)
-		listed, err := a.accounts.List(ctx, b.Device(), w.Session.ID, user, sessionAt(g.Token), out.deadline)
+		listed, err := a.accounts.List(ctx, e, b.Device(), w.Session.ID, sessionAt(g.Token), out.deadline)
 		if err != nil {
 			return nil, err
 		}
@@ -165,13 +168,6 @@ func (a *SignIns) attach(ctx context.Context, q *session.Request, b Browser, f *
 		}
 		if first.Marked(listed) {
 			return nil, session.ErrEnded // which is why the session that was to be written is gone
-		}
-		if listed.Places[0].Mark != 0 {
-			// A transfer of the account after it was looked up has ended its sessions before this one was
-			// listed.
-			if err := a.accounts.Unchanged(ctx, e); err != nil {
-				return nil, fmt.Errorf("middleware: account: %w", err)
-			}
 		}
 		err = a.env.Write(ctx, w.Session.Key(), c)
 		if err == nil {
@@ -251,7 +247,7 @@ func (a *SignIns) signInto(w *Winner, p, origin *session.View, f *Flow, g *conne
 	c.Expires = a.sessions.Expiry(&m, now)
 	c.Set = append(make([]sessionstore.Field, 0, 6), // and grant, ending, page, born
 		sessionstore.Field{Name: session.FieldMeta, Value: m.Pack(), Version: env.Version()},
-		sessionstore.Field{Name: session.FieldUser, Value: e.Packed[1:]})
+		sessionstore.Field{Name: session.FieldUser, Value: e.Packed()})
 	connection.KeepGrant(s, &c, *g, false, now)
 	back, gone := a.sessions.ReturnFields(s, origin, f.ending("signed_in"), f.Page, user)
 	c.Set, c.Delete = append(c.Set, back...), gone

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -90,9 +91,12 @@ func (s *Store) UpdateAll(ctx context.Context, us []sessionstore.KeyedChange) []
 
 // updatePart makes the changes of a part, and notes what came of each.
 func (s *Store) updatePart(ctx context.Context, us []sessionstore.KeyedChange, part []int, errs []error) {
-	// The first by itself: from then on the server knows the script.
-	errs[part[0]] = s.Update(ctx, us[part[0]].Key, us[part[0]].Change)
-	part = part[1:]
+	if !s.scripted.Load() || len(part) == 1 {
+		// The first by itself: from then on the server knows the script.
+		errs[part[0]] = s.Update(ctx, us[part[0]].Key, us[part[0]].Change)
+		s.scripted.Store(true)
+		part = part[1:]
+	}
 	if len(part) == 0 {
 		return
 	}
@@ -132,6 +136,14 @@ func (s *Store) updatePart(ctx context.Context, us []sessionstore.KeyedChange, p
 	}
 	err := s.pipe(ctx, &pipeline{op: "update", n: len(part), send: send, receive: receive, confirm: confirm})
 	switch {
+	case errors.Is(err, errSpread) && len(part) <= fewChanges:
+		var others sync.WaitGroup
+		for _, i := range part[1:] {
+			others.Go(func() { errs[i] = s.Update(ctx, us[i].Key, us[i].Change) })
+		}
+		errs[part[0]] = s.Update(ctx, us[part[0]].Key, us[part[0]].Change)
+		others.Wait()
+		return
 	case errors.Is(err, errSpread):
 		some := make([]sessionstore.KeyedChange, len(part))
 		for n, i := range part {
@@ -156,6 +168,9 @@ func (s *Store) updatePart(ctx context.Context, us []sessionstore.KeyedChange, p
 		errs[i] = s.Update(ctx, us[i].Key, us[i].Change)
 	}
 }
+
+// fewChanges is how many changes of a cluster's records are all sent side by side.
+const fewChanges = 4
 
 // errSpread is a pool of a cluster's: its records are on several nodes.
 var errSpread = errors.New("connection of a cluster")

@@ -15,6 +15,7 @@ package redisstore
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -91,6 +92,8 @@ type Store struct {
 	pool    Pool
 	breaker breaker
 	refresh refresh
+
+	scripted atomic.Bool // a change was sent before: the server most likely knows the script
 }
 
 var (
