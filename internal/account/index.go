@@ -33,9 +33,10 @@ const (
 )
 
 // enter adds to c the entry of a session, and the removal of entries that have run out; rec is what is stored.
-// Without a device the entry keeps the one that it has.
-func (a *Accounts) enter(ctx context.Context, kind string, rec sessionstore.Record, c *sessionstore.Change, sid string, deadline time.Time, device string) error {
+// Without a device the entry keeps the one that it has. It returns the latest deadline of all that are listed.
+func (a *Accounts) enter(ctx context.Context, kind string, rec sessionstore.Record, c *sessionstore.Change, sid string, deadline time.Time, device string) (latest time.Time, err error) {
 	now := a.Env.Clock()
+	latest = deadline
 	var live []listing
 	full := rec.Len() >= maxSessions
 	for f := range rec.All() {
@@ -49,6 +50,9 @@ func (a *Accounts) enter(ctx context.Context, kind string, rec sessionstore.Reco
 		if f.Name == sid && device == "" {
 			device = was
 		}
+		if until.After(latest) {
+			latest = until
+		}
 		if f.Name != sid && ok && until.Add(indexRest).Before(now) {
 			c.Delete = append(c.Delete, f.Name)
 			continue
@@ -58,7 +62,7 @@ func (a *Accounts) enter(ctx context.Context, kind string, rec sessionstore.Reco
 		}
 	}
 	c.Set = append(c.Set, sessionstore.Field{Name: sid, Value: entryValue(deadline, device, now), Version: env.Version()})
-	return a.makeRoom(ctx, c, live)
+	return latest, a.makeRoom(ctx, c, live)
 }
 
 // enlist adds a session to a list that it reads first, and returns the mark. It returns [session.ErrEnded] if
@@ -78,7 +82,7 @@ func (a *Accounts) enlist(ctx context.Context, key sessionstore.Key, sid string,
 		}
 		c := sessionstore.Change{Tier: sessionstore.Member}
 		lengthen(rec, &c, a.lasting(deadline))
-		if err := a.enter(ctx, key.Kind, rec, &c, sid, deadline, device); err != nil {
+		if _, err := a.enter(ctx, key.Kind, rec, &c, sid, deadline, device); err != nil {
 			return 0, err
 		}
 		if c.If == nil { // an entry that came after a sign-out of everything would be one that it has not seen

@@ -37,13 +37,13 @@ func (a *Accounts) List(ctx context.Context, e *Enrolment, device, sid string, a
 		a.Drop(ctx, e)
 		return Entry{}, err
 	}
-	c, err := a.seatChange(ctx, s)
+	c, latest, err := a.seatChange(ctx, s)
 	if err != nil {
 		return Entry{}, err
 	}
 	us := append(make([]sessionstore.KeyedChange, 0, 2), sessionstore.KeyedChange{Key: e.Key, Change: c})
 	if at.ID != "" {
-		us = append(us, sessionstore.KeyedChange{Key: a.providerSessionKey(at.Issuer, at.ID), Change: a.unreadChange(s, c.Delete)})
+		us = append(us, sessionstore.KeyedChange{Key: a.providerSessionKey(at.Issuer, at.ID), Change: a.unreadChange(s, c.Delete, latest)})
 	}
 	errs := a.Env.WriteAll(ctx, us)
 	if err := a.seated(ctx, s, &c, errs[0]); err != nil {
@@ -69,32 +69,29 @@ func (a *Accounts) List(ctx context.Context, e *Enrolment, device, sid string, a
 // seatChange returns the change that lists s under its account, and saves that if it is not saved yet. Once the
 // account is saved, the mark is condition enough: a change that gives the account away is followed by another
 // mark.
-func (a *Accounts) seatChange(ctx context.Context, s *seat) (sessionstore.Change, error) {
+func (a *Accounts) seatChange(ctx context.Context, s *seat) (c sessionstore.Change, latest time.Time, err error) {
 	e := s.enrolment
-	c := sessionstore.Change{Tier: sessionstore.Member}
 	if !e.over {
 		c = a.profile(e)
 	}
 	c.If = append(c.If, sessionstore.Match{Name: fieldMark, Version: e.marked()})
-	err := a.enter(ctx, kindAccount, e.rec, &c, s.sid, s.deadline, s.device)
-	return c, err
+	c.Tier = sessionstore.Member
+	latest, err = a.enter(ctx, kindAccount, e.rec, &c, s.sid, s.deadline, s.device)
+	return c, latest, err
 }
 
 // unreadChange returns the change that lists s under its session at the provider, of which nobody knows what is
 // stored. It has no mark unless a logout has named that session. Entries that have run out go with those of the
-// account. The record lasts as long as the latest session of the account: a session of this person that is
+// account. The record lasts until the latest deadline of the account: a session of this person that is
 // listed in it is listed there as well.
-func (a *Accounts) unreadChange(s *seat, gone []string) sessionstore.Change {
-	value, until := entryValue(s.deadline, s.device, a.Env.Clock()), latest(s.enrolment.rec)
-	if s.deadline.After(until) {
-		until = s.deadline
-	}
+func (a *Accounts) unreadChange(s *seat, gone []string, latest time.Time) sessionstore.Change {
+	value := entryValue(s.deadline, s.device, a.Env.Clock())
 	return sessionstore.Change{
 		Mode:    sessionstore.MayExist,
 		If:      []sessionstore.Match{{Name: fieldMark}},
 		Set:     []sessionstore.Field{{Name: s.sid, Value: value, Version: env.Version()}},
 		Delete:  gone,
-		Expires: a.lasting(until),
+		Expires: a.lasting(latest),
 		Tier:    sessionstore.Member,
 	}
 }
@@ -118,7 +115,7 @@ func (a *Accounts) seated(ctx context.Context, s *seat, c *sessionstore.Change, 
 		if err := a.reread(ctx, e); err != nil {
 			return err
 		}
-		again, failed := a.seatChange(ctx, s)
+		again, _, failed := a.seatChange(ctx, s)
 		if failed != nil {
 			return failed
 		}
