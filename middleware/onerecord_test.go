@@ -142,7 +142,7 @@ func TestAccount_oneRecord(t *testing.T) {
 			first.signIn("idp", "ada", "/")
 			w.garble(t, "account", "account", func(was string) string { return "\x02" + was })
 			second.signIn("idp", "ada", "/")
-			if _, sessions := versionOf(second1(w.only(t)), mark); sessions != 2 {
+			if _, sessions := versionOf(recordOf(w.only(t)), mark); sessions != 2 {
 				t.Errorf("%d sessions are listed, want 2", sessions)
 			}
 			if err := k.auth.SignOutUser(t.Context(), second.userID()); err != nil {
@@ -154,7 +154,7 @@ func TestAccount_oneRecord(t *testing.T) {
 		{"abandoned", func(t *testing.T, k *kit) {
 			w, b, _ := linked(k)
 			disconnect(b)
-			before, sessions := versionOf(second1(w.only(t)), mark)
+			before, sessions := versionOf(recordOf(w.only(t)), mark)
 			k.onLogin(func(loginContext) error { return middleware.Refuse("Not today.") })
 			other := k.browser()
 			k.rejected(other.back(other.approve(other.start("plain", "/"), "grace")), "refused_by_app")
@@ -173,7 +173,7 @@ func TestAccount_oneRecord(t *testing.T) {
 			k.onLogin(func(loginContext) error { return middleware.Refuse("Not today.") })
 			b := k.browser()
 			k.rejected(b.back(b.approve(b.start("plain", "/"), "grace")), "refused_by_app")
-			if got := time.Until(second1(w.only(t)).Expires); got > time.Minute {
+			if got := time.Until(recordOf(w.only(t)).Expires); got > time.Minute {
 				t.Errorf("the record ends in %v, want less than a minute", got)
 			}
 		}},
@@ -342,5 +342,5 @@ func TestAccount_shorterLifetime(t *testing.T) {
 	})
 }
 
-// second1 returns the record of what [watched.only] returns.
-func second1(_ sessionstore.Key, rec sessionstore.Record) sessionstore.Record { return rec }
+// recordOf returns the record of what [watched.only] returns.
+func recordOf(_ sessionstore.Key, rec sessionstore.Record) sessionstore.Record { return rec }
