@@ -44,7 +44,7 @@ var nextEdits = []edit{
 	// The session, and what it holds.
 	{"internal/session", `b = packed.AppendBool(b, m.Unseen)`, `…` + appendFurther},
 	{"internal/session", `m.Renewed, m.Unseen = r.Time(), r.Bool()`, "…\n\t\tr.Further()"},
-	{"internal/env", `Own: string(packed.AppendString(nil, string(h[:8])))`, `Own: string(packed.AppendString(packed.AppendString(nil, string(h[:8])), packed.Further))`},
+	{"internal/env", `PackedTag: string(packed.AppendString(nil, string(h[:8])))`, `PackedTag: string(packed.AppendString(packed.AppendString(nil, string(h[:8])), packed.Further))`},
 	{"internal/session", `return tag == a.Env.Site.Tag, r.Err()`, "if tag == a.Env.Site.Tag {\n\t\tr.Further()\n\t}\n\t…"},
 	{"internal/signin", `Value: e.Packed()})`, "Value: e.Packed()},\n\t\tsessionstore.Field{Name: \"further\", Value: packed.Further})"},
 	{"internal/session", `a.BornField(n.Born),`, "…\n\t\t\t{Name: \"further\", Value: packed.Further},"},
