@@ -9,11 +9,13 @@
 //     find, and none that outlives one.
 //   - An account that cannot be read, that is unlinked, or whose first sign-in is abandoned loses its profile
 //     and nothing else: its sessions stay listed, and what a sign-out of everything has left in it stays.
-//   - A change never makes the record of an account end before what is in it.
+//   - A record never expires before the last session that is listed in it.
 //
 // # What is stored
 //
-// There are three kinds of records:
+// The main type is [Accounts]. There are three kinds of records, and a mark in two of them: a field that changes when
+// all sessions of a person are ended, so that a sign-in under way notices. A tombstone takes the place of a session's
+// record that was ended so, or was about to be written: see tombstone.go.
 //
 //	account   one for each issuer and subject: the profile, an entry for each session, the mark
 //	index     one for each session at a provider: an entry for each session here, the mark

@@ -16,6 +16,7 @@ import (
 	"github.com/returnleg/returnleg/sessionstore"
 )
 
+// Providers returns what is wrong with the providers of an app.
 func Providers(ps []providers.Provider) (errs Mistakes) {
 	if len(ps) == 0 {
 		errs.Add("Providers: want at least one")
@@ -49,6 +50,7 @@ func IsNil(v any) bool {
 	return v == nil || r.Kind() == reflect.Pointer && r.IsNil()
 }
 
+// Sessions returns what is wrong with the manager of an app, which may be nil.
 func Sessions(s *scs.SessionManager) (errs Mistakes) {
 	if s == nil {
 		return nil
@@ -74,6 +76,7 @@ func Sessions(s *scs.SessionManager) (errs Mistakes) {
 	return errs
 }
 
+// PlainPath reports that p is a path of letters, digits, - and _, without an empty segment.
 func PlainPath(p string) bool {
 	for _, c := range []byte(p) {
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '/') {
@@ -83,6 +86,7 @@ func PlainPath(p string) bool {
 	return !strings.Contains(p, "//")
 }
 
+// CookieName reports that s may name a cookie.
 func CookieName(s string) bool {
 	for _, c := range []byte(s) {
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_') {
@@ -92,6 +96,7 @@ func CookieName(s string) bool {
 	return len(s) <= 32
 }
 
+// Name reports that s may name a provider.
 func Name(s string) bool {
 	if s == "" || len(s) > 32 || s == "login" || s == "logout" || s == "status" {
 		return false
@@ -104,9 +109,10 @@ func Name(s string) bool {
 	return true
 }
 
-// Mistakes are those of a Config.
+// Mistakes are those of a configuration.
 type Mistakes []error
 
+// Add adds a mistake.
 func (m *Mistakes) Add(format string, args ...any) {
 	*m = append(*m, fmt.Errorf("middleware: config: "+format, args...))
 }
@@ -129,6 +135,7 @@ func (m *Mistakes) Under(field string, err error) {
 
 const maxSite = 200 // bytes
 
+// Site returns what is wrong with the name of a site; "" is none.
 func Site(name string) (errs Mistakes) {
 	printable := true
 	for _, c := range []byte(name) {

@@ -3,11 +3,11 @@
 //
 // It promises:
 //
-//   - A change that other changes depend on is made once, also where the store's answer was lost. See [Env.Write].
+//   - A change that other changes depend on is made exactly once, even if the store's answer is lost. See [Env.Write].
 //   - A change that has to be made is tried until the store takes it. See [Env.Retry].
 //   - Records of one site cannot be mistaken for those of another. See [Site].
 //
-// It knows nothing of what is stored: rooms that own a record know its fields.
+// The fields of a record belong to the room that owns it.
 //
 // The main type is [Env]. Rooms share it by pointer, because tests replace parts of it.
 package env

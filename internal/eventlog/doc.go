@@ -7,8 +7,8 @@
 //   - Requests in which no user is signed in cannot flood the log. Of each kind of line, a limited number is written in
 //     a minute, and the rest is counted and reported. See [Allowance].
 //
-// It knows nothing of requests but what a [Visitor] tells: whether a user is signed in. It calls the logger in the
-// goroutine of its caller, which therefore holds no lock that a handler of the log may need.
+// It knows nothing of requests but what a [Visitor] tells: whether a user is signed in. A caller must hold no lock that
+// a handler of the log may need.
 //
 // The main type is [Log].
 package eventlog

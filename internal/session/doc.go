@@ -3,11 +3,12 @@
 // It promises:
 //
 //   - The session cookie is an id and a secret. The store has a hash of the secret. A [Standing] says what a cookie is
-//     worth: the current secret and the previous one open the session, a stale one does not.
+//     worth: the current secret opens the session. One that was replaced, or that is stale, does not.
 //   - A sign-in, a raised level and RenewToken rotate the secret within the same record. See [Meta.Rotate].
 //   - Values that the app keeps through scs are one field of the record each. Two requests that change different keys
 //     both win. [Request.Take] removes a value in one step.
-//   - A change that cannot be saved is an error that wraps [ErrNotSaved]. A session that has ended stays ended.
+//   - A change that cannot be saved is an error that wraps [ErrNotSaved]. A late change does not bring back a session
+//     that has ended: see also the tombstones of internal/account.
 //   - A session in which nobody has signed in pays from the guests' budget.
 //   - A page state belongs to the session and the user that saved it.
 //   - A session that another scs store holds is taken over once. See [Former].

@@ -4,8 +4,9 @@
 //
 //   - A request is judged by headers that no script of another site can set: is it the load of a page, a prefetch, from
 //     another origin, from another site.
-//   - There are two kinds of cookies, session cookies and binding cookies. Their names tell apps on other ports and
-//     prefixes of the same host apart. [Cookies] sets and clears them, and no cache keeps an answer that sets one.
+//   - The names of cookies tell apps on other ports and
+//     prefixes of the same host apart. There are the session cookie, binding cookies, and short-lived ones by which a
+//     page that loads itself again under SameSite=Strict is known: see reload.go. [Cookies] sets and clears them, and no cache keeps an answer that sets one.
 //   - A redirect is sent exactly as it was judged.
 //   - A [Writer] calls its [Hook] once before the header leaves, so that changes are saved and cookies are set in time.
 //   - The body of a request to the kit's own addresses has a limit of length and of time.
