@@ -50,7 +50,7 @@ type Config struct {
 
 	// Store keeps sessions and accounts. Nil is a [sessionstore.Memory], which is right for one
 	// process and forgets everybody when it ends. The log has a warning if Keys or a public
-	// BaseURL say that this may not be meant; a Memory without Keys is taken at its word. What
+	// BaseURL say that this may not be meant; an app that names a Memory, and no Keys, gets none. What
 	// leaves the process is sealed with Keys: hand in the store itself. One of
 	// [sessionstore.Sealed] is an error, because everything would be sealed twice.
 	Store sessionstore.Store
@@ -152,10 +152,10 @@ type Config struct {
 	AnonymousIdle time.Duration
 
 	// MaxGuests is how many sessions of people who never signed in there are at most, in all
-	// processes that share the store together. At most half of them begin within one window of
-	// nine eighths of AnonymousIdle: with the defaults, 50,000 within 34 minutes. Past it, what a
-	// handler keeps for somebody new, a page state included, is not saved, and the answer is 503
-	// with [ReasonFull] in the log; that ends when the next window begins, or the one after it.
+	// processes that share the store together. Time is cut into windows of 9/8 of AnonymousIdle, and at most
+	// half of MaxGuests may begin in one window: with the defaults, 50,000 in 34 minutes. Past that, the answer to
+	// a new visitor for whom a handler keeps something (a page state included) is 503, with [ReasonFull] in the
+	// log. This ends with the window, or the one after it.
 	// Somebody who has a session keeps and uses it, requests that keep nothing are served, and people sign
 	// in as ever. It bounds the number of sessions, not their bytes, which are the app's choice.
 	// A refusal that comes back to somebody who is not signed in counts as one.

@@ -1,7 +1,7 @@
 // Package middleware signs people in with OAuth 2.0 and OpenID Connect, and makes the way back
 // boring. A person may come back in a new tab, twice, with the back button, after lunch, or to
 // another replica: they land in the session that left, on the page where they were, with what they
-// had filled in. A person who comes back and is not the one who left is refused. It wraps any
+// had filled in. A callback in another browser than the one that started is refused. It wraps any
 // [net/http.Handler].
 //
 //	auth, err := middleware.New(middleware.Config{
@@ -29,7 +29,7 @@
 //	{
 //	  "signed_in": true,
 //	  "since": "2026-11-21T16:10:00Z",    // when they signed in
-//	  "expires": "2026-11-22T16:10:00Z",  // when the session ends if it is not used any more
+//	  "expires": "2026-11-22T16:10:00Z",  // when the session ends if it is not used again
 //	  "user": {"id": "…", "name": "Ada"}, // Account.ID, and the name that the provider told
 //	  "page_tag": "…",                    // what PageTag returns
 //	  "connections": [ … ],               // each is a Connection
@@ -53,8 +53,8 @@
 //   - Tabs are independent: any number of sign-ins of one browser end, in any order.
 //   - Two requests that write different session values both win; a slow one never undoes a
 //     sign-out; [Take] gives a value to one request only.
-//   - Only a session that is not there is no session: when the store fails, requests with a session
-//     cookie get 503, no cookie is cleared and no gate opens.
+//   - A store that fails is never taken for "signed out": requests with a session cookie get 503, no cookie
+//     is cleared and no gate opens.
 //   - A token goes to the origins that its provider declares, and nowhere else. No code, token,
 //     secret or cookie is ever logged.
 //
@@ -62,6 +62,6 @@
 //
 // The URL of the app, as browsers see it, in [Config].BaseURL: behind a proxy nothing else has to
 // be set, because no forwarded header is believed. The redirect URI to register with a provider
-// is BaseURL + "/auth/" + its name + "/callback". With more than one process, a store that they
+// is BaseURL + "/auth/" + its name + "/callback", or with [Config].Prefix in the place of "/auth". With more than one process, a store that they
 // share, and keys.
 package middleware

@@ -28,7 +28,7 @@ import (
 // its cookie.
 //
 // Replicas that still run the app as it was do not see sessions that were taken over, and may write
-// to one that is being so: have none of them left when the first new one starts, or accept that.
+// to one that is being so: stop them before the first new one starts, or some of these changes are lost.
 // The session takes its place among those of [sessionstore.Member], and none of [Config].MaxGuests.
 type Former struct {
 	Store scs.Store // as the manager had it. A CtxStore is called by its methods with a context

@@ -55,7 +55,7 @@ func (q *request) refresh(h http.Header) {
 }
 
 // reloadPage has a page that was made for a visitor, because its browser shows a replaced cookie, load itself again
-// by way of [Auth.fresh]: whoever fills it in shall not lose that. One that did not look at the session stays as
+// by way of [request.fresh]: whoever fills it in shall not lose that. One that did not look at the session stays as
 // it is. A browser that keeps no cookies does not do it all the time.
 func (q *request) reloadPage(h http.Header, status int) {
 	s, a := q.Now.Load(), q.auth

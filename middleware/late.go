@@ -15,8 +15,8 @@ import (
 	"github.com/returnleg/returnleg/internal/web"
 )
 
-// redeemInTime redeems an answer, for a request that answers after three seconds if it loads a page. The redemption
-// goes on then, apart from its request, pending says, and the answer is a page that asks for its end: see [request.land].
+// redeemInTime redeems an answer, for a request that answers after three seconds if it loads a page. Then
+// pending is true, the redemption goes on apart from its request, and the answer is a page that asks for its end.
 func (q *request) redeemInTime(f *signin.Flow, answer url.Values) (red *signin.Redemption, pending bool, err error) {
 	apart := q.apart()
 	if !web.PageLoad(q.r) {
@@ -69,8 +69,8 @@ func (q *request) apart() *request {
 	return n
 }
 
-// joins gives q what its redemption has made of the session, and of the header. Whoever has kept the context of OnLogin
-// writes to neither from now on: see [request.Begin].
+// joins gives q what its redemption has made of the session, and of the header. A goroutine that has kept the context of
+// OnLogin writes to neither from now on: see [request.Begin].
 func (q *request) joins(apart *request) {
 	apart.Locked(func() {
 		apart.writer.Start()
@@ -79,8 +79,8 @@ func (q *request) joins(apart *request) {
 	q.Now.Store(apart.Now.Load())
 }
 
-// fell tells the log where a sign-in panicked. Who recovers from that, such as the server, sees no more than that a
-// request has waited for it; and nobody does if none waits any more.
+// fell tells the log where a sign-in panicked. The server that recovers from it sees no more than that a request has
+// waited for it, and nothing if no request waits any more.
 func (q *request) fell(f *signin.Flow, with any) {
 	a := q.auth
 	if with == nil || with == http.ErrAbortHandler {
@@ -108,7 +108,7 @@ func (q *request) failedLate(f *signin.Flow, red *signin.Redemption, err error) 
 	a.env.Log.Visitor(q, level, "sign-in failed", string(p.Reason), slog.String("provider", f.Provider), slog.Any("error", p.cause))
 }
 
-// Shown returns a hash of what the request shows, for [Auth.reissue]. A session that was taken over counts as shown: the
+// Shown returns a hash of what the request shows, for [signin.SignIns.Reissue]. A session that was taken over counts as shown: the
 // browser has its cookie from now on, or would have if that answer had not been lost.
 func (q *request) Shown() string {
 	if q.FromFormer {

@@ -34,7 +34,7 @@ const ()
 // parameter purpose=link, in the query or the form; a parameter label there, of 1 to 32 of a-z 0-9 -,
 // keeps several accounts at one provider apart, at most 16 in a session. A label that is connected
 // already with another account is connected anew, and the former account is disconnected as by
-// [Disconnect]. The connection without a label, at the provider of the sign-in, is only ever the account of the sign-in.
+// [Disconnect]. At the provider of the sign-in, the connection without a label is always the account of the sign-in: another one needs a label.
 func LoginURL(ctx context.Context, n Need, returnTo string) (string, error) {
 	q, err := from(ctx)
 	if err != nil {

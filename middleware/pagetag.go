@@ -22,7 +22,7 @@ const (
 // PageTag returns a value that stands for the session and whoever is signed in. A page that puts it
 // into its forms, as a field "page_tag", or into its fetches, as a header "Page-Tag", is not acted
 // on as somebody else who has signed in meanwhile: see [Auth.CheckPageTag]. The addresses that connect
-// and disconnect a provider check it, too, where a form has it. It opens nothing. A
+// and disconnect a provider check it, too, where a form has it. It is no secret, and gives no access. A
 // context that did not pass [Auth.Handler] has the empty tag, which is never right.
 //
 // A page that was made before the browser had any cookie of ours has a tag that is the same for

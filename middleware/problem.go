@@ -45,7 +45,7 @@ type Problem struct {
 	Hints []string `json:"hints,omitempty"`
 
 	cause error
-	told  bool     // the log knows: see [Auth.moveOn]
+	told  bool     // the log knows: see [request.moveOn]
 	found []string // the causes, where the log knows them
 }
 

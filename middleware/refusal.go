@@ -32,7 +32,7 @@ const maxRefusal = 500
 const maxWay = 2 << 10
 
 // unwelcome judges an error of OnLogin, by which nobody was signed in. A refusal is declared; anything else is
-// a fault, and the person is not told that they have no access. Whatever it is, the code is spent.
+// a fault, and the person is not told that they have no access. The code is spent in each case.
 func unwelcome(err error) *Problem {
 	var declared *Problem
 	switch {

@@ -51,7 +51,7 @@ func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 		h.Set("Retry-After", strconv.Itoa(int(p.RetryAfter.Seconds())))
 	}
 	if p.Reason == reason.Pending && h.Get("Refresh") == "" {
-		// Whatever page the app shows, it loads itself again.
+		// The page loads itself again, also one of the app's own.
 		// https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps
 		h.Set("Refresh", "1")
 	}

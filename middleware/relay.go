@@ -101,7 +101,7 @@ func (q *request) openAnswer(sealed, name string) (url.Values, *Problem) {
 	return was.Answer, nil
 }
 
-// repeats reports that the page about a failed sign-in loads itself at the address of [Auth.moveOn], for somebody
+// repeats reports that the page about a failed sign-in loads itself at the address of [request.moveOn], for somebody
 // who is signed in. They see it once: loaded again, by Back say, it leads on to where they were.
 func (q *request) repeats() bool {
 	return q.told != "" && q.Now.Load().SignedIn() && web.PageLoad(q.r)

@@ -29,7 +29,7 @@ type request struct {
 	stopped  atomic.Bool     // by a gate
 	posted   url.Values      // the provider's answer, if it came by a form
 	told     Reason          // of the page that has loaded itself again as this one
-	whose    string          // who was signed in there, see [session.whose]
+	whose    string          // who was signed in there, see [session.View.Fingerprint]
 	found    []string        // its causes, see [Auth.causes]
 	reloaded bool            // the page has loaded itself again: see [request.again]
 	settled  *signin.Outcome // of the sign-in that this request finished
